@@ -1,0 +1,91 @@
+# The two commands a newcomer needs:
+#
+#     make run     install, start QSuite on its own database with a demo market, print how to use it
+#     make test    install what the tests need and run them all against a real mongod
+#
+# Settings go on the same line and reach QSuite as environment variables: make run QSUITE_PORT=9000
+# Arguments for the command itself go into ARGS:                          make test ARGS="-k orders -x"
+# Nothing here needs root, Docker or Node. `make help` lists the targets.
+
+# The first Python on the PATH that is new enough.
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Build with the pinned setuptools of the lock, not with whatever is newest today.
+INSTALL_QSUITE := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-header --no-annotate --upgrade setup.cfg requirements/build.in
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check format bench soak docs lock install clean distclean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+run: $(VENV)/.installed-run ## install, start QSuite with a demo market, print the address and what to try
+	@exec $(BIN)/qsuite serve --demo $(ARGS)
+
+# pytest exits with 5 when no test ran, which fails the target.
+test: $(VENV)/.installed-test ## install what the tests need and run them all against a real mongod
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imports, dead code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/vulture qsuite --min-confidence 80
+
+format: $(VENV)/.installed-test ## let ruff repair what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-test ## measure against peers in the same run; writes bench.json
+	$(BIN)/python -m benchmarks --json bench.json $(ARGS)
+
+# The same tests at ten times the size, without the time limit of a single one.
+soak: $(VENV)/.installed-test ## the crash and load tests at ten times their size
+	QSUITE_TEST_SCALE=10 $(BIN)/python -m pytest --timeout=0 tests/crash tests/property $(ARGS)
+
+docs: $(VENV)/.installed-run ## derive docs/reference/ from the code
+	$(BIN)/python -m docs.derive $(ARGS)
+
+install: $(VENV)/.installed-run ## install without starting anything
+
+lock: $(BIN)/python ## choose the newest versions that setup.cfg allows and pin them by hash
+	$(PIP) install --quiet uv
+	$(COMPILE) --extra embedded --extra demo --extra test --extra bench --output-file requirements/test.lock
+	$(COMPILE) --extra embedded --extra demo --constraint requirements/test.lock --output-file requirements/run.lock
+	$(COMPILE) --constraint requirements/test.lock --output-file requirements/base.lock
+
+clean: ## remove what builds and tests leave behind; data/ and .venv stay
+	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage*
+	find qsuite tests benchmarks config -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## clean, and remove the virtual environment; data/ stays
+	rm -rf $(VENV)
+
+# ---------------------------------------------------------------- the virtual environment
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "QSuite needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+# Stamps: an install is repeated only when what it was made from changed.
+$(VENV)/.installed-run: requirements/run.lock setup.cfg pyproject.toml | $(BIN)/python
+	@echo "Installing QSuite into $(VENV) (about half a minute, once) ..."
+	@$(PIP) install --quiet --require-hashes --requirement requirements/run.lock
+	@$(INSTALL_QSUITE)
+	@touch $@
+
+# test.lock holds all of run.lock, so this one serves `make run` as well.
+$(VENV)/.installed-test: requirements/test.lock setup.cfg pyproject.toml | $(BIN)/python
+	@echo "Installing QSuite and its test tools into $(VENV) (about a minute, once) ..."
+	@$(PIP) install --quiet --require-hashes --requirement requirements/test.lock
+	@$(INSTALL_QSUITE)
+	@touch $@ $(VENV)/.installed-run
