@@ -1,0 +1,54 @@
+"""What a market says: trades, quotes and bars.
+
+    tick    one event of a market: a trade or a quote
+    trade   a price and size at which something changed hands
+    quote   the best bid and ask at an instant; either side may be missing
+    bar     open, high, low, close and volume of one interval, stamped with the interval's START
+
+Times are ``ts_ns``: nanoseconds since the epoch, UTC. Ticks of one symbol are ordered by ``(ts_ns, seq)``.
+"""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+
+class Trade(NamedTuple):
+    """One trade print."""
+
+    symbol: str
+    ts_ns: int
+    price: Decimal
+    size: Decimal
+    seq: int = 0
+
+
+class Quote(NamedTuple):
+    """The best bid and offer; a side nobody quotes is None."""
+
+    symbol: str
+    ts_ns: int
+    bid: Decimal | None
+    ask: Decimal | None
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
+    seq: int = 0
+
+
+Tick = Trade | Quote
+
+
+class Bar(NamedTuple):
+    """One interval's summary; ``vwap`` and ``trades`` are None where the source does not give them."""
+
+    symbol: str
+    interval: str
+    ts_ns: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    vwap: Decimal | None = None
+    trades: int | None = None
+    adjusted_close: Decimal | None = None
+    final: bool = True

@@ -1,0 +1,78 @@
+"""Money, prices and quantities: ``Decimal`` only, exact, bounded to what a Decimal128 holds.
+
+A decimal from outside passes through ``parse_decimal``; nothing here ever sees a float.
+"""
+
+import re
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+
+ZERO = Decimal(0)
+DECIMAL128_DIGITS = 34
+# Wider than any price, volume or balance; far inside Decimal128's 10^6144 so that sums and products stay inside too.
+MAX_EXPONENT = 24
+MIN_EXPONENT = -18
+CENT = Decimal("0.01")
+
+# 34 digits, half-even: the arithmetic of IEEE 754 decimal128. Products of bounded inputs are exact well before that.
+MONEY = Context(prec=DECIMAL128_DIGITS, rounding=ROUND_HALF_EVEN)
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+
+
+def parse_decimal(raw: object) -> Decimal:
+    """Read a decimal exactly from a string, an int or a Decimal.
+
+    ValueError for booleans, floats, NaN, infinities, underscores, non-ASCII digits, more than 34 digits, or a
+    magnitude outside 10^-18 .. 10^24.
+    """
+    if isinstance(raw, bool):
+        raise ValueError("a boolean is not a number")
+    if isinstance(raw, str):
+        if len(raw) > 80 or _NUMBER.fullmatch(raw) is None:
+            raise ValueError("not a decimal number")
+        value = Decimal(raw)
+    elif isinstance(raw, (int, Decimal)):
+        if isinstance(raw, int) and abs(raw) >= 10 ** (MAX_EXPONENT + 1):
+            raise ValueError("number too large")
+        value = Decimal(raw)
+    else:
+        raise ValueError("not a decimal number")
+    return check_decimal(value)
+
+
+def check_decimal(value: Decimal) -> Decimal:
+    """Return the value if a Decimal128 holds it exactly and it is of a sane magnitude, else ValueError."""
+    if not value.is_finite():
+        raise ValueError("not a finite number")
+    if value == 0:
+        return ZERO
+    _, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    if len(digits) > DECIMAL128_DIGITS:
+        raise ValueError(f"more than {DECIMAL128_DIGITS} digits")
+    if value.adjusted() > MAX_EXPONENT:
+        raise ValueError("number too large")
+    if exponent < MIN_EXPONENT:
+        raise ValueError(f"more than {-MIN_EXPONENT} decimal places")
+    return value
+
+
+def show(value: Decimal) -> str:
+    """Write a decimal in plain notation, never with an exponent: ``150.25``."""
+    return format(value, "f")
+
+
+def is_multiple(value: Decimal, step: Decimal) -> bool:
+    """Say whether the value lies on the grid of the step (a tick or lot size above zero)."""
+    return MONEY.remainder(value, step) == 0
+
+
+def round_to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
+    """Move a price to the next multiple of the tick, upwards or downwards; a price on the grid stays."""
+    steps = MONEY.divide(price, tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
+    return MONEY.multiply(steps, tick)
+
+
+def round_down(value: Decimal, step: Decimal) -> Decimal:
+    """Cut a quantity to a multiple of the step, towards zero."""
+    return MONEY.multiply(MONEY.divide(value, step).to_integral_value(ROUND_DOWN), step)

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket: parse, call a service, show its answer. Nothing is decided here."""

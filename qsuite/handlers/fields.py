@@ -1,0 +1,50 @@
+"""Marshmallow fields for QSuite's two exact kinds: decimals as strings, instants as RFC 3339."""
+
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from qsuite.domain.money import parse_decimal, show
+from qsuite.domain.times import format_rfc3339, parse_rfc3339
+
+
+class DecimalField(fields.Field[Decimal]):
+    """A Decimal: string or number on input, string on output, exact both ways.
+
+    ``above`` is an exclusive and ``least`` an inclusive lower bound.
+    """
+
+    def __init__(self, *, above: int | None = None, least: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.above = above
+        self.least = least
+
+    def _serialize(self, value: Decimal | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else show(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:
+        try:
+            number = parse_decimal(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        if self.above is not None and number <= self.above:
+            raise ValidationError(f"must be above {self.above}")
+        if self.least is not None and number < self.least:
+            raise ValidationError(f"must be at least {self.least}")
+        return number
+
+
+class InstantField(fields.Field[int]):
+    """Nanoseconds since the epoch, written as RFC 3339 in UTC; any offset is read, none is refused."""
+
+    def _serialize(self, value: int | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else format_rfc3339(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not isinstance(value, str):
+            raise ValidationError("not a string")
+        try:
+            return parse_rfc3339(value)
+        except (ValueError, OverflowError) as error:
+            raise ValidationError(str(error)) from None

@@ -1,0 +1,65 @@
+"""What every route declares about each method, in one place: who may call it, what it takes, what it answers.
+
+The declaration is executed, not described: the base handler authorises, parses and validates from it, and OpenAPI is
+derived from it, so the three cannot disagree. A handler method without a declaration fails at import.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from marshmallow import Schema
+
+from qsuite.domain.roles import Roles
+from qsuite.handlers.listing import ListingSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one route."""
+
+    summary: str
+    roles: Roles
+    returns: Mapping[int, Schema | str | None]
+    """Status to the schema of the answer; a string is a media type without a schema, None an empty answer."""
+    body: Schema | None = None
+    query: Schema | None = None
+    listing: ListingSpec | None = None
+    raises: tuple[int, ...] = ()
+    """Statuses of problems beyond those every route can have (400, 401, 403, 404, 405, 422, 429, 500, 503)."""
+    media: tuple[str, ...] = (JSON,)
+    """Body types read; anything but JSON is left to the handler as bytes."""
+    bulk: bool = False
+    """The body may be as large as ``http.max_bulk_bytes``."""
+    tag: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def operation(
+    summary: str,
+    *,
+    roles: Roles,
+    returns: Mapping[int, Schema | str | None],
+    body: Schema | None = None,
+    query: Schema | None = None,
+    listing: ListingSpec | None = None,
+    raises: tuple[int, ...] = (),
+    media: tuple[str, ...] = (JSON,),
+    bulk: bool = False,
+    tag: str = "",
+) -> Callable[[F], F]:
+    """Declare a handler method."""
+    declared = Operation(summary, roles, returns, body, query, listing, raises, media, bulk, tag)
+
+    def mark(method: F) -> F:
+        method.operation = declared  # type: ignore[attr-defined]
+        return method
+
+    return mark

@@ -1,0 +1,143 @@
+"""The connection to MongoDB: one Motor client, majority writes with journal, errors turned into QSuite's own.
+
+One of the two files that name Motor. Motor runs each call in a thread; a unit of work made of many calls (the
+engine's commit) therefore takes the client underneath, ``sync``, and runs whole in one thread (``in_thread``).
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient, ReadPreference, WriteConcern
+from pymongo.database import Database as SyncDatabase
+from pymongo.errors import (
+    BulkWriteError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    InvalidDocument,
+    OperationFailure,
+    PyMongoError,
+    WriteError,
+)
+from pymongo.read_concern import ReadConcern
+
+from qsuite.domain.errors import AlreadyExists, Invalid, Unavailable
+
+os.environ.setdefault("MOTOR_MAX_WORKERS", "32")  # read by Motor when it is imported
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase  # noqa: E402
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Document = dict[str, Any]
+Collection = AsyncIOMotorCollection
+
+CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+DURABLE = WriteConcern(w="majority", j=True)
+DOCUMENT_VALIDATION_FAILURE = 121
+
+
+class Database:
+    """One database. ``collection(name)`` for single calls, ``sync`` and ``in_thread`` for units of work."""
+
+    def __init__(self, client: Any, name: str, *, transactions: bool = True, workers: int = 8) -> None:
+        self.client = client
+        self.name = name
+        self.transactions = transactions
+        self._db: AsyncIOMotorDatabase = client.get_database(
+            name,
+            codec_options=CODEC,
+            **({"write_concern": DURABLE, "read_concern": ReadConcern("majority")} if transactions else {}),
+        )
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="qsuite-db")
+
+    def collection(self, name: str) -> Collection:
+        """Return an asynchronous collection."""
+        return self._db[name]
+
+    @property
+    def sync(self) -> SyncDatabase[Document]:
+        """Return the same database on the synchronous client, for use in a thread only."""
+        db: SyncDatabase[Document] = self._db.delegate
+        return db
+
+    @property
+    def sync_client(self) -> MongoClient[Document]:
+        """Return the synchronous client, which sessions are started on."""
+        client: MongoClient[Document] = self.client.delegate
+        return client
+
+    async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking database work in a thread of its own pool, away from Motor's."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
+
+    async def ping(self) -> None:
+        """Ask the server for a sign of life. Unavailable if there is none."""
+        with translated():
+            await self._db.command("ping")
+
+    def close(self) -> None:
+        """Close the connections and end the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self.client.close()
+
+
+def connect(uri: str, name: str, *, pool_size: int = 32, timeout_s: float = 5.0) -> Database:
+    """Open a client with bounded waits everywhere (fact: the defaults freeze for 27 s behind a frozen primary)."""
+    client: AsyncIOMotorClient = AsyncIOMotorClient(
+        uri,
+        maxPoolSize=pool_size,
+        timeoutMS=int(timeout_s * 1000),
+        connectTimeoutMS=1000,
+        serverSelectionTimeoutMS=int(timeout_s * 1000),
+        heartbeatFrequencyMS=1000,
+        retryWrites=True,
+        retryReads=True,
+        tz_aware=True,
+        uuidRepresentation="standard",
+        appname="qsuite",
+        readPreference=ReadPreference.PRIMARY.mongos_mode,
+    )
+    return Database(client, name)
+
+
+def in_memory(name: str = "qsuite") -> Database:
+    """Open the last resort: mongomock-motor, without transactions, and nothing is kept."""
+    from mongomock_motor import AsyncMongoMockClient  # only needed where no mongod can be had
+
+    return Database(AsyncMongoMockClient(tz_aware=True), name, transactions=False)
+
+
+@contextmanager
+def translated(what: str = "") -> Iterator[None]:
+    """Turn driver errors inside the block into QSuite's own, so that no other package names the driver."""
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise AlreadyExists(f"{what or 'it'} already exists", **_duplicate_facts(error.details)) from None
+    except BulkWriteError as error:
+        first = (error.details.get("writeErrors") or [{}])[0]
+        if first.get("code") == 11000:
+            raise AlreadyExists(f"{what or 'it'} already exists", **_duplicate_facts(first)) from None
+        raise Invalid(f"{what or 'it'} was refused by the database") from error
+    except (DocumentTooLarge, InvalidDocument, WriteError, OverflowError) as error:
+        raise Invalid(f"{what or 'it'} cannot be stored") from error
+    except ExecutionTimeout as error:
+        raise Unavailable("the database took too long") from error
+    except OperationFailure as error:
+        if error.code == DOCUMENT_VALIDATION_FAILURE:
+            raise Invalid(f"{what or 'it'} does not fit the collection") from error
+        raise Unavailable("the database refused the operation") from error
+    except PyMongoError as error:
+        raise Unavailable("the database is away") from error
+
+
+def _duplicate_facts(details: Any) -> dict[str, object]:
+    pattern = (details or {}).get("keyPattern") or {}
+    return {"fields": sorted(pattern)} if pattern else {}

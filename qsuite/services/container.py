@@ -1,0 +1,29 @@
+"""Everything handlers may call, built by the composition root (``qsuite.app``) and nowhere else."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qsuite.settings import Settings
+
+if TYPE_CHECKING:
+    from qsuite.services.auth import AuthService
+    from qsuite.services.health import HealthService
+    from qsuite.services.market_data import MarketDataService
+    from qsuite.services.reference import ReferenceService
+    from qsuite.services.stream import StreamHub
+    from qsuite.services.trading import TradingService
+    from qsuite.services.users import UserService
+
+
+@dataclass(slots=True)
+class Services:
+    """One instance a process."""
+
+    settings: Settings
+    auth: "AuthService"
+    users: "UserService"
+    reference: "ReferenceService"
+    market: "MarketDataService"
+    trading: "TradingService"
+    stream: "StreamHub"
+    health: "HealthService"

@@ -1,0 +1,286 @@
+"""All that can be configured, in one frozen value: environment over ``.env`` over ``config/<profile>.toml`` over defaults.
+
+Invariant: read once, at the composition root; unknown keys and out-of-bound values stop the start with one line that
+names the key. Secrets never show in ``repr``.
+
+Nested names join by two underscores in the environment: ``QSUITE_ENGINE__LEASE_S=3``.
+"""
+
+import dataclasses
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from qsuite.domain.errors import SetupError
+from qsuite.domain.money import parse_decimal
+
+PREFIX = "QSUITE_"
+PROFILES = ("local", "test", "production")
+SECRET_MIN_LENGTH = 32
+
+
+def _setting(default: Any, help: str, *, low: Any = None, high: Any = None, choices: tuple[Any, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+
+
+def _secret(help: str) -> Any:
+    return field(default=None, repr=False, metadata={"help": help, "secret": True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """Limits and headers of the HTTP server."""
+
+    max_body_bytes: int = _setting(1_048_576, "largest ordinary request body", low=1024)
+    max_bulk_bytes: int = _setting(67_108_864, "largest body of a bulk route", low=1024)
+    max_header_bytes: int = _setting(16_384, "largest request header block", low=1024)
+    header_timeout_s: float = _setting(10.0, "a request's header must arrive within", low=0.1)
+    body_timeout_s: float = _setting(60.0, "a request's body must arrive within", low=0.1)
+    idle_timeout_s: float = _setting(120.0, "a kept-alive connection is closed after", low=0.1)
+    shutdown_s: float = _setting(8.0, "requests in flight may finish within, on SIGTERM", low=0.0)
+    cors_origins: tuple[str, ...] = _setting((), "exact origins of other sites that may call, comma separated")
+    trusted_proxies: tuple[str, ...] = _setting((), "addresses whose X-Forwarded-For is believed")
+    hsts: bool = _setting(False, "send Strict-Transport-Security")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """Tokens and passwords."""
+
+    issuer: str = _setting("qsuite", "iss of every token")
+    audience: str = _setting("qsuite-api", "aud of every token")
+    access_s: int = _setting(3_600, "life of an access token", low=1)
+    refresh_s: int = _setting(86_400, "life of a refresh token", low=1)
+    password_min_length: int = _setting(12, "shortest password", low=8)
+    argon2_memory_kib: int = _setting(19_456, "argon2id memory", low=8)
+    argon2_time_cost: int = _setting(2, "argon2id passes", low=1)
+    argon2_parallelism: int = _setting(1, "argon2id lanes", low=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The single writer of orders, executions, positions and accounts."""
+
+    lease_s: float = _setting(3.0, "another process may take over this long after the last sign of life", low=0.5)
+    batch_max: int = _setting(256, "commands committed in one transaction at most", low=1, high=2_000)
+    queue_max: int = _setting(10_000, "commands waiting at most; beyond it 503", low=1)
+    commit_timeout_s: float = _setting(5.0, "a commit not known after this long is outcome-unknown", low=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingSettings:
+    """How paper orders fill and what they cost."""
+
+    currency: str = _setting("USD", "currency of new accounts")
+    initial_cash: Decimal = _setting(Decimal(1_000_000), "cash of a new trader", low=Decimal(0))
+    commission_per_share: Decimal = _setting(Decimal("0.005"), "commission for each unit filled", low=Decimal(0))
+    slippage_min_bps: Decimal = _setting(Decimal(1), "least slippage where only a last price is known", low=Decimal(0))
+    slippage_max_bps: Decimal = _setting(Decimal(5), "most slippage where only a last price is known", low=Decimal(0))
+    limit_fill: str = _setting("touch", "a resting limit fills when the market does this", choices=("touch", "through"))
+    quote_max_age_s: float = _setting(60.0, "an older quote (in market time) gives way to the last trade", low=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskSettings:
+    """Defaults of the pre-trade controls."""
+
+    max_quantity: Decimal = _setting(Decimal(10_000), "largest quantity of an order", low=Decimal(0))
+    max_value: Decimal = _setting(Decimal(250_000), "largest value of an order", low=Decimal(0))
+    min_value: Decimal = _setting(Decimal(1), "smallest value of an order", low=Decimal(0))
+    position_limit: Decimal = _setting(Decimal(1_000_000), "largest position in a ticker, open orders counted")
+    collar: Decimal = _setting(Decimal("0.05"), "market orders are valued this far beyond the reference price")
+    short_sale: bool = _setting(False, "allow selling more than is held")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """The WebSocket."""
+
+    heartbeat_s: float = _setting(15.0, "a heartbeat message this often", low=0.1)
+    auth_timeout_s: float = _setting(10.0, "a socket must authenticate within", low=0.1)
+    max_message_bytes: int = _setting(65_536, "largest client message", low=256)
+    max_subscriptions: int = _setting(1_000, "channels of one socket at most", low=1)
+    max_sockets: int = _setting(10_000, "sockets at most", low=1)
+    max_bad_messages: int = _setting(10, "bad messages before the socket is closed", low=1)
+    kept_messages: int = _setting(1_000, "messages kept per channel for `since`", low=0)
+    queue_bytes: int = _setting(1_048_576, "unsent bytes of a socket before its prices are conflated", low=1024)
+    stuck_s: float = _setting(15.0, "a socket that takes nothing for this long is closed", low=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSettings:
+    """Live prices."""
+
+    tick_flush_s: float = _setting(0.2, "live ticks are written to storage this often", low=0.01, high=1.0)
+    ticks_kept_days: int = _setting(0, "days that live ticks are kept, 0 for ever", low=0)
+    demo_seed: int = _setting(20000301, "seed of the demo market's intraday paths")
+    demo_speed: float = _setting(60.0, "market seconds of the demo per real second", low=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MongoSettings:
+    """The connection, and the embedded server."""
+
+    cache_gib: float = _setting(0.5, "cache of the embedded mongod", low=0.25)
+    pool_size: int = _setting(32, "connections, and threads that wait on them", low=4, high=512)
+    timeout_s: float = _setting(5.0, "bound of one database operation", low=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and how."""
+
+    level: str = _setting("info", "least severe line shown", choices=("debug", "info", "warning", "error"))
+    format: str = _setting("json", "one JSON object a line, or text for people", choices=("json", "console"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything, frozen. ``load_settings`` makes one."""
+
+    profile: str = _setting("local", "which config/<profile>.toml", choices=PROFILES)
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(8000, "port to listen on, 0 for any", low=0, high=65_535)
+    data_dir: Path = _setting(Path("data"), "where the embedded database and secrets are kept")
+    mongodb_uri: str | None = _secret("database to use; without one an embedded mongod is started")
+    database: str = _setting("qsuite", "name of the database")
+    mongod: Path | None = _setting(None, "mongod binary for the embedded database")
+    redis_url: str | None = _secret("Redis for several processes")
+    secret_key: str | None = _secret("at least 32 characters; signs tokens; made on first start in the local profile")
+    http: HttpSettings = field(default_factory=HttpSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    trading: TradingSettings = field(default_factory=TradingSettings)
+    risk: RiskSettings = field(default_factory=RiskSettings)
+    stream: StreamSettings = field(default_factory=StreamSettings)
+    market: MarketSettings = field(default_factory=MarketSettings)
+    mongo: MongoSettings = field(default_factory=MongoSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = Path(".env")) -> Settings:
+    """Build the settings. SetupError names the first key that is unknown, malformed or out of bounds."""
+    given: dict[str, str] = {}
+    if dotenv is not None and dotenv.is_file():
+        given.update({key: value for key, value in dotenv_values(dotenv).items() if value is not None})
+    given.update(os.environ if environ is None else environ)
+    env = {key[len(PREFIX) :].lower(): value for key, value in given.items() if key.startswith(PREFIX)}
+    profile = env.pop("profile", "local")
+    if profile not in PROFILES:
+        raise SetupError(f"QSUITE_PROFILE is {profile!r}; it must be one of {', '.join(PROFILES)}")
+    merged: dict[str, Any] = {"profile": profile}
+    for name in ("default", profile):
+        _merge(merged, tomllib.loads(profile_text(name)), f"config/{name}.toml")
+    for key, value in env.items():
+        _merge(merged, _nest(key.split("__"), value), "the environment")
+    return _check(typing.cast(Settings, _build(Settings, merged, "")))
+
+
+def profile_text(name: str) -> str:
+    """Return the text of a shipped profile, from the checkout's config/ or the installed package's copy."""
+    beside = Path(__file__).resolve().parent.parent / "config" / f"{name}.toml"
+    if beside.is_file():
+        return beside.read_text()
+    return resources.files("qsuite_config").joinpath(f"{name}.toml").read_text()
+
+
+def _check(settings: Settings) -> Settings:
+    """Refuse what only makes sense together: production without a secret or database, slippage upside down."""
+    secret = settings.secret_key
+    if secret is not None and (len(secret) < SECRET_MIN_LENGTH or len(set(secret)) < 8):
+        raise SetupError(f"QSUITE_SECRET_KEY is too weak: give at least {SECRET_MIN_LENGTH} random characters")
+    if settings.profile == "production":
+        if secret is None:
+            raise SetupError("QSUITE_SECRET_KEY must be set in the production profile")
+        if settings.mongodb_uri is None:
+            raise SetupError("QSUITE_MONGODB_URI must be set in the production profile")
+    if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
+        raise SetupError("trading.slippage_min_bps is above trading.slippage_max_bps")
+    return settings
+
+
+def _nest(path: list[str], value: str) -> dict[str, Any]:
+    head, *rest = path
+    return {head: _nest(rest, value) if rest else value}
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any], source: str) -> None:
+    for key, value in new.items():
+        if isinstance(value, Mapping):
+            section = into.setdefault(key, {})
+            if not isinstance(section, dict):
+                raise SetupError(f"{key} in {source} is not a section")
+            _merge(section, value, source)
+        else:
+            into[key] = value
+
+
+def _build(cls: Any, raw: Mapping[str, Any], prefix: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    for key in raw:
+        if key not in fields:
+            raise SetupError(f"unknown setting {prefix + key} ({PREFIX}{(prefix + key).replace('.', '__').upper()})")
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, Mapping):
+                raise SetupError(f"{prefix}{key} is a section, not a value")
+            values[key] = _build(kind, value, f"{prefix}{key}.")
+        else:
+            values[key] = _value(kind, value, fields[key], prefix + key)
+    return cls(**values)
+
+
+def _value(kind: Any, raw: Any, item: "dataclasses.Field[Any]", name: str) -> Any:
+    try:
+        value = _cast(kind, raw)
+    except (ValueError, TypeError) as error:
+        shown = "" if item.metadata.get("secret") else f" {raw!r}"
+        raise SetupError(f"setting {name}{shown}: {error}") from None
+    low, high, choices = (item.metadata.get(key) for key in ("low", "high", "choices"))
+    if choices and value not in choices:
+        raise SetupError(f"setting {name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise SetupError(f"setting {name} must be between {low} and {high if high is not None else 'any'}, not {value}")
+    return value
+
+
+def _cast(kind: Any, raw: Any) -> Any:
+    if isinstance(kind, types.UnionType):  # the optional ones: X | None
+        return None if raw in (None, "") else _cast(typing.get_args(kind)[0], raw)
+    if kind is bool:
+        return _cast_bool(raw)
+    if kind is Decimal:
+        return parse_decimal(str(raw) if isinstance(raw, float) else raw)
+    if kind is Path:
+        return Path(str(raw)).expanduser()
+    if kind is str:
+        return str(raw)
+    if typing.get_origin(kind) is tuple:
+        parts = raw.split(",") if isinstance(raw, str) else raw
+        return tuple(str(part).strip() for part in parts if str(part).strip())
+    if isinstance(raw, bool) or (kind is int and isinstance(raw, float)):
+        raise ValueError(f"not {'an integer' if kind is int else 'a number'}")
+    return kind(raw)
+
+
+def _cast_bool(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    word = str(raw).lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("not true or false")
