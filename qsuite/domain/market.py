@@ -52,3 +52,13 @@ class Bar(NamedTuple):
     trades: int | None = None
     adjusted_close: Decimal | None = None
     final: bool = True
+
+
+class Snapshot(NamedTuple):
+    """What is known of a symbol's market now: the last trade and the last quote, each None before the first."""
+
+    trade: Trade | None = None
+    quote: Quote | None = None
+
+
+NO_MARKET = Snapshot()
