@@ -51,7 +51,8 @@ class Database:
         self.transactions = transactions
         self._db: AsyncIOMotorDatabase = client.get_database(
             name,
-            codec_options=CODEC,
+            # mongomock keeps UUIDs as they are and refuses to hear of representations.
+            codec_options=CODEC if transactions else CodecOptions(tz_aware=True),
             **({"write_concern": DURABLE, "read_concern": ReadConcern("majority")} if transactions else {}),
         )
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="qsuite-db")

@@ -1,0 +1,84 @@
+"""Fixtures every test can ask for:
+
+    io_loop        (session) the one event loop; ``async def test_…`` runs on it (pytest-tornasync), and a fixture that
+                   must await writes ``io_loop.run_sync(function)``, since async fixtures are not run
+    mongod         (session) the URI of a real mongod, a replica set of one that takes transactions
+    database       an empty ``Database`` on it under a fresh name, dropped afterwards; no indexes or validators yet
+    memory_database  the mongomock fallback, empty
+    settings       ``Settings`` of the test profile, without environment or .env
+    shared_data    the folder of real market data beside the checkout; the test is skipped where it is absent
+
+Helpers to import: ``tests.support.waiting.eventually`` (await a condition), ``wait_until`` (without a loop).
+"""
+
+import asyncio
+import inspect
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from qsuite.repos.database import Database, connect, in_memory
+from qsuite.settings import Settings, load_settings
+from tests.support.mongod import running_mongod
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: Any) -> None:
+    """Give every asynchronous test the loop, whether or not it names it."""
+    if inspect.iscoroutinefunction(obj) and getattr(collector, "funcnamefilter", lambda _: False)(name):
+        pytest.mark.usefixtures("io_loop")(obj)
+
+
+@pytest.fixture(scope="session")
+def io_loop() -> Iterator[IOLoop]:
+    loop = IOLoop()
+    yield loop
+    loop.run_sync(_cancel_leftovers)
+    loop.asyncio_loop.run_until_complete(loop.asyncio_loop.shutdown_default_executor())  # type: ignore[attr-defined]
+    loop.close(all_fds=True)
+
+
+async def _cancel_leftovers() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[str]:
+    with running_mongod() as uri:
+        yield uri
+
+
+@pytest.fixture
+def database(mongod: str, io_loop: IOLoop) -> Iterator[Database]:
+    found = connect(mongod, f"test_{uuid.uuid4().hex[:12]}", pool_size=8)
+    yield found
+    found.sync_client.drop_database(found.name)
+    found.close()
+
+
+@pytest.fixture
+def memory_database(io_loop: IOLoop) -> Iterator[Database]:
+    found = in_memory(f"test_{uuid.uuid4().hex[:12]}")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return load_settings({"QSUITE_PROFILE": "test"}, dotenv=None)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real market data is not beside this checkout (../shared/data)")
+    return SHARED_DATA

@@ -1,0 +1,1 @@
+"""Parts of QSuite against a real mongod."""

@@ -1,0 +1,1 @@
+"""Does this decision hold? No I/O."""
