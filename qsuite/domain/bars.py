@@ -140,9 +140,7 @@ def build_bars(
         yield bar
 
 
-def resample(
-    bars: Iterable[Bar], interval: str, *, utc_offset_ns: int = 0, now_ns: int | None = None
-) -> Iterator[Bar]:
+def resample(bars: Iterable[Bar], interval: str, *, utc_offset_ns: int = 0, now_ns: int | None = None) -> Iterator[Bar]:
     """Build larger bars from one symbol's bars, oldest first, of an interval that fits into the larger one.
 
     A larger bar is final when all its parts are and, where ``now_ns`` is given, its interval has ended by then.

@@ -6,6 +6,7 @@ generator below is plain integer arithmetic, so that no change of a library move
 """
 
 import hashlib
+import itertools
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
@@ -88,10 +89,7 @@ def intraday_path(
     lots = MONEY.divide(MONEY.multiply(bar.volume, volume_scale), lot_size).to_integral_value(ROUND_HALF_EVEN)
     sizes = _spread_lots(max(int(lots), steps), steps, draws)
     offsets = [int((index + (draws.uniform() if index else 0.0)) * session_ns / steps) for index in range(steps)]
-    return Path(
-        [_step(*at, tick_size, draws) for at in zip(offsets, prices, sizes, strict=True)],
-        notes,
-    )
+    return Path([_step(*at, tick_size, draws) for at in zip(offsets, prices, sizes, strict=True)], notes)
 
 
 def path_ticks(path: Path, symbol: str, start_ns: int, lot_size: Decimal = Decimal(1)) -> list[Tick]:
@@ -128,7 +126,7 @@ def _walk(first: int, high: int, low: int, last: int, steps: int, draws: Draws) 
     fixed = [(0, first), (early, extremes[0]), (late, extremes[1]), (steps - 1, last)]
     prices = [first]
     noise = (high - low) / 2 / steps**0.5
-    for (from_index, start), (to_index, goal) in zip(fixed, fixed[1:], strict=False):
+    for (from_index, start), (to_index, goal) in itertools.pairwise(fixed):
         at = float(start)
         for index in range(from_index + 1, to_index):
             at += (goal - at) / (to_index - index + 1) + noise * draws.bell()
