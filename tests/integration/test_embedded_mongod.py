@@ -2,10 +2,11 @@
 
 import os
 import signal
-import socket
+import socketserver
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,18 +121,32 @@ def test_a_key_press_meant_for_the_server_does_not_reach_the_database(binary: Pa
         assert os.getpgid(mongod.pid) != os.getpgid(0)
 
 
+@contextmanager
+def port_taken(port: int) -> Iterator[None]:
+    """Another program listens on mongod's old port; mongod looks who answers there, and is hung up on."""
+
+    class Thief(socketserver.TCPServer):
+        allow_reuse_address = True
+
+    with Thief(("127.0.0.1", port), socketserver.BaseRequestHandler) as thief:
+        thread = threading.Thread(target=thief.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield
+        finally:
+            thief.shutdown()
+            thread.join()
+
+
 def test_a_port_taken_meanwhile_moves_the_database_with_its_data(binary: Path, tmp_path: Path) -> None:
     with started(binary, tmp_path) as mongod:
         put(mongod.uri, 1)
         port = mongod.port
-    with socket.socket() as thief:  # bound, not listening: mongod looks who answers at its old address
-        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        thief.bind(("127.0.0.1", port))
-        with started(binary, tmp_path) as moved:
-            assert moved.port != port
-            put(moved.uri, 2)
-            assert kept(moved.uri) == [1, 2]
-            moved_port = moved.port
+    with port_taken(port), started(binary, tmp_path) as moved:
+        assert moved.port != port
+        put(moved.uri, 2)
+        assert kept(moved.uri) == [1, 2]
+        moved_port = moved.port
     with started(binary, tmp_path) as again:
         assert again.port == moved_port
         assert kept(again.uri) == [1, 2]
