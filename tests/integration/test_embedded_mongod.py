@@ -164,6 +164,33 @@ def test_a_server_killed_outright_takes_its_database_along_and_the_next_start_ha
         assert kept(mongod.uri) == [1]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_where_the_kernel_does_not_help_a_watcher_ends_the_database_of_a_killed_server() -> None:
+    elsewhere = (
+        "import sys; sys.platform = 'elsewhere'; from qsuite.services.mongod_launcher import main; main(sys.argv[1:])"
+    )
+    starts = (
+        "import os, subprocess, sys, time;"
+        "child = subprocess.Popen([sys.executable, '-c', sys.argv[1], str(os.getpid()), '/bin/sleep', '300']);"
+        "print(child.pid, flush=True); time.sleep(300)"
+    )
+    server = subprocess.Popen([sys.executable, "-c", starts, elsewhere], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert server.stdout is not None
+    with server.stdout:
+        database = int(server.stdout.readline())
+    wait_until(lambda: command_of(database).startswith("/bin/sleep"), what="the database")
+    server.kill()
+    server.wait()
+    wait_until(lambda: not command_of(database), what="the end of the database")
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def test_a_start_right_after_the_kill_does_not_trip_over_a_database_still_ending(binary: Path, tmp_path: Path) -> None:
     with server_process(tmp_path) as (server, _, uri):
         put(uri, 1)
