@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from qsuite.services.auth import AuthService
     from qsuite.services.health import HealthService
     from qsuite.services.market_data import MarketDataService
+    from qsuite.services.metrics import Metrics
     from qsuite.services.reference import ReferenceService
     from qsuite.services.stream import StreamHub
     from qsuite.services.trading import TradingService
@@ -27,3 +28,4 @@ class Services:
     trading: "TradingService"
     stream: "StreamHub"
     health: "HealthService"
+    metrics: "Metrics"

@@ -1,0 +1,76 @@
+"""Figures for Prometheus, and the one log function of the server, which counts every answered request.
+
+``/metrics`` needs no login, as scrapers expect; it names routes, counts and times, never a user, a symbol or a path. A
+proxy that publishes QSuite keeps it inside.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from tornado.web import RequestHandler
+
+from qsuite.domain.roles import ANYONE
+from qsuite.handlers.base import ApiHandler
+from qsuite.handlers.operations import operation
+from qsuite.services.metrics import CONTENT_TYPE, Metrics
+
+log = structlog.get_logger("qsuite.access")
+
+SLOW_S = 1.0
+SWITCHING = 101  # a WebSocket's request ends when the socket does: its time says nothing about us
+UNKNOWN = "unknown"
+
+
+class MetricsHandler(ApiHandler):
+    """``/metrics``."""
+
+    @operation("Figures in Prometheus' text format", roles=ANYONE, returns={200: "text/plain"}, tag="operations")
+    def get(self) -> None:
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.finish(self.services.metrics.render())
+
+
+def access_log(
+    metrics: Metrics, routes: Iterable[tuple[Any, ...]], template: Callable[[str], str], *, lowest: int
+) -> Callable[[RequestHandler], None]:
+    """Make the server's ``log_function``: count each request under its route, and write the lines worth reading.
+
+    A request that went well and quickly is a line at ``debug`` only: it is in the metrics already, and its line would
+    cost a twentieth of the request. ``lowest`` is the least level shown, so that a line nobody sees is never built.
+    """
+    templates: dict[type[Any], str] = {}
+    for pattern, handler, *_ in routes:
+        templates.setdefault(handler, template(pattern))
+
+    def note(handler: RequestHandler) -> None:
+        request, status = handler.request, handler.get_status()
+        seconds = request.request_time()
+        lasting = status == SWITCHING or getattr(handler, "lasting", False)
+        route, method = templates.get(type(handler), UNKNOWN), request.method or ""
+        metrics.request(route, method, status, None if lasting else seconds)
+        level = _level(status, slow=seconds >= SLOW_S and not lasting)
+        if level < lowest:
+            return
+        log.log(
+            level,
+            "request",
+            request_id=getattr(request, "qsuite_id", None),
+            method=method,
+            path=request.path,
+            status=status,
+            ms=round(seconds * 1000, 3),
+            client=request.remote_ip,
+        )
+
+    return note
+
+
+def _level(status: int, *, slow: bool) -> int:
+    if status >= 500:
+        return logging.ERROR
+    return logging.INFO if status >= 400 or slow else logging.DEBUG
+
+
+routes = [(r"/metrics/?", MetricsHandler)]

@@ -1,0 +1,146 @@
+"""How the process and what it leans on are doing, kept so that asking costs nothing and never waits.
+
+Invariant: an answer is read from memory. A loop refreshes it twice a second, with at most one question to the database
+open at a time, so that a frozen database turns the answer to ``down`` and can neither delay it nor pile up threads.
+
+    up         does its work            starting   not yet
+    down       does not                 standby    another process has the engine; this one reads and streams
+    stale      prices are old           idle       nothing to do: no feed was started
+    disabled   not configured
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+
+from qsuite.domain.errors import QSuiteError
+from qsuite.services.supervisor import Supervisor
+
+log = structlog.get_logger(__name__)
+
+REFRESH_S = 0.5
+PING_TIMEOUT_S = 1.0
+
+
+class State(StrEnum):
+    """The words of the picture above."""
+
+    UP = "up"
+    DOWN = "down"
+    STALE = "stale"
+    IDLE = "idle"
+    STARTING = "starting"
+    STANDBY = "standby"
+    DISABLED = "disabled"
+
+
+FINE = frozenset({State.UP, State.IDLE, State.DISABLED})
+NEEDED = ("database", "engine", "workers")
+
+Probe = Callable[[], State]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One reading. ``status`` is ``ok``, ``degraded`` (serves, but something optional is not fine) or ``down``."""
+
+    status: str
+    services: Mapping[str, State]
+
+    @property
+    def serves(self) -> bool:
+        """Say whether orders can be taken, or would be by the process that has the engine."""
+        return self.status != "down"
+
+
+class HealthService:
+    """Keep the newest state of each service. A supervised loop.
+
+    ``ping`` asks the database for a sign of life; ``probes`` are read at once and must not wait.
+    """
+
+    name = "health"
+    interval_s = REFRESH_S
+
+    def __init__(
+        self,
+        *,
+        ping: Callable[[], Awaitable[None]],
+        supervisor: Supervisor,
+        probes: Mapping[str, Probe] | None = None,
+        ping_timeout_s: float = PING_TIMEOUT_S,
+    ) -> None:
+        self._ping = ping
+        self._ping_timeout_s = ping_timeout_s
+        self._supervisor = supervisor
+        self._probes: dict[str, Probe] = {
+            "redis": lambda: State.DISABLED,
+            "engine": lambda: State.STARTING,
+            "feed": lambda: State.IDLE,
+            **(probes or {}),
+        }
+        self._question: asyncio.Task[bool] | None = None
+        self._database = State.STARTING
+        self._serving = False
+
+    def probe(self, service: str, read: Probe) -> None:
+        """Read a service's state through ``read`` from now on."""
+        self._probes[service] = read
+
+    def serving(self, *, now: bool) -> None:
+        """Say that this process takes requests, or that it no longer does because it stops."""
+        self._serving = now
+
+    async def run_once(self, now: int) -> None:
+        """Ask the database, unless the last question is still open; then it is down."""
+        if self._question is None:
+            self._question = asyncio.create_task(self._ask())
+        await asyncio.wait({self._question}, timeout=self._ping_timeout_s)
+        answered = self._question.done()
+        state = State.UP if answered and self._question.result() else State.DOWN
+        if state is not self._database:
+            log.log(30 if state is State.DOWN else 20, "health.database", state=state.value)
+        self._database = state
+        if answered:
+            self._question = None
+
+    async def stop(self) -> None:
+        """Let go of a question still open."""
+        if self._question is not None:
+            self._question.cancel()
+            await asyncio.gather(self._question, return_exceptions=True)
+            self._question = None
+
+    async def _ask(self) -> bool:
+        try:
+            await self._ping()
+        except QSuiteError:
+            return False
+        return True
+
+    @property
+    def now(self) -> Health:
+        """Return the newest reading."""
+        services = {
+            "database": self._database,
+            "redis": self._probes["redis"](),
+            "engine": self._probes["engine"](),
+            "workers": self._workers(),
+            "feed": self._probes["feed"](),
+        }
+        if any(services[name] not in FINE | {State.STANDBY} for name in NEEDED):
+            return Health("down", services)
+        return Health("ok" if all(state in FINE for state in services.values()) else "degraded", services)
+
+    @property
+    def ready(self) -> bool:
+        """Say whether this process takes orders: started, not stopping, with its database and the engine."""
+        services = self.now.services
+        return self._serving and services["database"] is State.UP and services["engine"] is State.UP
+
+    def _workers(self) -> State:
+        """All supervised loops do their work."""
+        return State.UP if all(state.up for state in self._supervisor.states.values()) else State.DOWN
