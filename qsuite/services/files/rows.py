@@ -16,6 +16,8 @@ MarketRow = Trade | Quote | Bar
 RowT = TypeVar("RowT", bound=MarketRow, covariant=True)
 
 _SYMBOL = re.compile(r"[A-Za-z0-9^.=@#][A-Za-z0-9^.=@#/_:&+-]{0,63}")
+# Longer text is not even stripped: what is remembered below must stay small.
+_TEXT_MAX = 100
 # int64 nanoseconds: 1677-09-21 to 2262-04-11.
 _TS_NS_MAX = 2**63 - 1
 
@@ -58,6 +60,8 @@ def _read_number(text: str) -> Decimal:
     # Up to 19 digits and one point cannot break a bound of parse_decimal, whose full check costs six times as much.
     if len(text) < 20 and text.isascii() and text.replace(".", "", 1).isdigit():
         return Decimal(text) or ZERO
+    if len(text) > _TEXT_MAX:
+        raise ValueError("not a decimal number")
     return parse_decimal(text.strip())
 
 
@@ -93,7 +97,7 @@ def read_optional_amount(text: str) -> Decimal | None:
 @lru_cache(maxsize=4096)
 def read_symbol(text: str) -> str:
     """Read a symbol: up to 64 letters, digits and ``^ . = @ # / _ : & + -``."""
-    symbol = text.strip()
+    symbol = text.strip() if len(text) <= _TEXT_MAX else ""
     if _SYMBOL.fullmatch(symbol) is None:
         raise ValueError("not a symbol")
     return symbol
