@@ -37,9 +37,7 @@ class Listing:
 
     def where(self, *conditions: Condition) -> "Listing":
         """Narrow the listing by further conditions, such as whose it is."""
-        return Listing(
-            self.conditions + conditions, self.search, self.order, self.page, self.page_size, self.cursor
-        )
+        return Listing(self.conditions + conditions, self.search, self.order, self.page, self.page_size, self.cursor)
 
 
 @dataclass(frozen=True, slots=True)

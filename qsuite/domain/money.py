@@ -3,6 +3,7 @@
 A decimal from outside passes through ``parse_decimal``; nothing here ever sees a float.
 """
 
+import decimal
 import re
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
@@ -15,6 +16,11 @@ CENT = Decimal("0.01")
 
 # 34 digits, half-even: the arithmetic of IEEE 754 decimal128. Products of bounded inputs are exact well before that.
 MONEY = Context(prec=DECIMAL128_DIGITS, rounding=ROUND_HALF_EVEN)
+
+# Operators use the context of their thread or task. Python's own has 28 digits, six fewer than a Decimal128 keeps: a
+# balance read back from storage would be cut by the next addition. Set once here, before any task or thread starts.
+decimal.DefaultContext.prec = DECIMAL128_DIGITS
+decimal.getcontext().prec = DECIMAL128_DIGITS
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 

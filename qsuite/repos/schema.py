@@ -6,6 +6,7 @@ transaction that a killed process left open, so it is done only when the fingerp
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,9 +33,13 @@ def money(*, nullable: bool = False) -> Document:
     return {"bsonType": ["decimal", "null"] if nullable else "decimal"}
 
 
-def schema(required: list[str], properties: dict[str, Any]) -> Document:
-    """Describe a document; fields not named are allowed, so that a newer version's documents pass an older one."""
-    return {"bsonType": "object", "required": required, "properties": properties}
+def schema(required: str | list[str], properties: dict[str, Any]) -> Document:
+    """Describe a document; fields not named are allowed, so that a newer version's documents pass an older one.
+
+    ``required`` are names, a list or one text with spaces between.
+    """
+    names = required.split() if isinstance(required, str) else required
+    return {"bsonType": "object", "required": names, "properties": properties}
 
 
 def fingerprint(specs: tuple[CollectionSpec, ...]) -> str:
@@ -60,10 +65,8 @@ async def migrate(database: Database, specs: tuple[CollectionSpec, ...], *, forc
 async def _apply(database: Database, spec: CollectionSpec, exists: bool) -> None:
     collection = database.collection(spec.name)
     if not exists and database.transactions:
-        try:
+        with suppress(CollectionInvalid):  # another process was first
             await collection.database.create_collection(spec.name, **spec.options)
-        except CollectionInvalid:  # another process was first
-            pass
     if spec.schema is not None and database.transactions:
         await collection.database.command(
             {"collMod": spec.name, "validator": {"$jsonSchema": spec.schema}, "validationLevel": "strict"}

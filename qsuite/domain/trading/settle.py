@@ -1,0 +1,49 @@
+"""Fill an order: one execution, its cash, its position and the order's own state, all in one step."""
+
+from decimal import Decimal
+
+from qsuite.domain.money import ZERO, show
+from qsuite.domain.trading.account import settle
+from qsuite.domain.trading.order import Execution, Order, Status
+from qsuite.domain.trading.paper import Fill, commission_of
+from qsuite.domain.trading.state import TradingState
+
+ENGINE = "engine"
+
+
+def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Execution:
+    """Book a fill of a working order."""
+    account = state.accounts[order.account]
+    position = state.position(order.account, order.symbol)
+    commission = commission_of(fill.quantity, state.rules)
+    execution = Execution(
+        id=state.new_id(),
+        order=order.id,
+        account=order.account,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=fill.quantity,
+        price=fill.price,
+        commission=commission,
+        execution_time=now,
+        external_execution_id=f"paper-{order.id}-{order.version}",
+        basis=fill.basis,
+    )
+    remaining = order.remaining
+    state.reduce_working(order, fill.quantity)
+    settle(account, position, order.side, fill.quantity, fill.price, commission, now)
+    order.filled_quantity += fill.quantity
+    order.filled_value += fill.quantity * fill.price
+    order.commission += commission
+    state.reserve(order, _share(order.reserved, order.remaining, remaining))
+    order.move(Status.PARTIAL if order.remaining else Status.FILLED, now)
+    assert account.cash >= ZERO or not order.is_buy, "spent more cash than there was"
+    state.record_fill(execution, account, position)
+    facts = {"execution": str(execution.id), "quantity": show(fill.quantity), "price": show(fill.price)}
+    state.record("order.filled", order, now, ENGINE, commission=show(commission), **facts)
+    return execution
+
+
+def _share(reserved: Decimal, left: Decimal, before: Decimal) -> Decimal:
+    """Return what stays reserved: the remaining part, and exactly nothing at the end."""
+    return reserved * left / before if left else ZERO

@@ -1,0 +1,110 @@
+"""Accounts as documents. Opening one inserts it; from then on only the engine's commit changes its money.
+
+{
+  "_id": UUID("…"), "user": UUID("…"), "name": "demo", "currency": "USD", "cash": Decimal128("981849.500"),
+  "deposited": Decimal128("1000000"), "reserved": Decimal128("0"), "realized_pnl": Decimal128("0"),
+  "commission": Decimal128("0.500"), "is_active": true, "created_at": ISODate("…"), "updated_at": ISODate("…"),
+  "version": 2
+}
+"""
+
+from uuid import UUID
+
+from pymongo import ASCENDING, IndexModel
+
+from qsuite.domain.errors import NotFound
+from qsuite.domain.times import datetime_to_ns, ns_to_datetime
+from qsuite.domain.trading.account import Account
+from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.decimals import decode_decimal, encode_decimal
+from qsuite.repos.schema import CollectionSpec, money, schema
+
+SPEC = CollectionSpec(
+    "accounts",
+    schema(
+        "user name currency cash deposited reserved realized_pnl commission is_active created_at updated_at version",
+        {
+            "_id": {"bsonType": "binData"},
+            "user": {"bsonType": "binData"},
+            "name": {"bsonType": "string"},
+            "currency": {"bsonType": "string"},
+            "cash": money(),
+            "deposited": money(),
+            "reserved": money(),
+            "realized_pnl": money(),
+            "commission": money(),
+            "is_active": {"bsonType": "bool"},
+        },
+    ),
+    (IndexModel([("user", ASCENDING), ("_id", ASCENDING)], name="of_a_user"),),
+)
+
+
+def account_document(account: Account) -> Document:
+    """Write an account as a whole document."""
+    return {
+        "_id": account.id,
+        "user": account.user,
+        "name": account.name,
+        "currency": account.currency,
+        "is_active": account.is_active,
+        "deposited": encode_decimal(account.deposited),
+        "created_at": ns_to_datetime(account.created_at),
+    } | account_changes(account)
+
+
+def account_changes(account: Account) -> Document:
+    """Write the fields that trading changes."""
+    return {
+        "cash": encode_decimal(account.cash),
+        "reserved": encode_decimal(account.reserved),
+        "realized_pnl": encode_decimal(account.realized_pnl),
+        "commission": encode_decimal(account.commission),
+        "updated_at": ns_to_datetime(account.updated_at),
+        "version": account.version,
+    }
+
+
+def account_from(document: Document) -> Account:
+    """Read an account back."""
+    return Account(
+        id=document["_id"],
+        user=document["user"],
+        name=document["name"],
+        currency=document["currency"],
+        cash=decode_decimal(document["cash"]),
+        deposited=decode_decimal(document["deposited"]),
+        reserved=decode_decimal(document["reserved"]),
+        realized_pnl=decode_decimal(document["realized_pnl"]),
+        commission=decode_decimal(document["commission"]),
+        is_active=document["is_active"],
+        created_at=datetime_to_ns(document["created_at"]),
+        updated_at=datetime_to_ns(document["updated_at"]),
+        version=document["version"],
+    )
+
+
+class AccountsRepo:
+    """Open and read accounts."""
+
+    def __init__(self, database: Database) -> None:
+        self._accounts = database.collection(SPEC.name)
+
+    async def add(self, account: Account) -> None:
+        """Open an account."""
+        with translated("account"):
+            await self._accounts.insert_one(account_document(account))
+
+    async def get(self, account_id: UUID) -> Account:
+        """Return an account, NotFound if there is none."""
+        with translated("account"):
+            document = await self._accounts.find_one({"_id": account_id})
+        if document is None:
+            raise NotFound("no such account")
+        return account_from(document)
+
+    async def of_user(self, user: UUID) -> list[Account]:
+        """Return a user's accounts, the first opened first."""
+        with translated("accounts"):
+            cursor = self._accounts.find({"user": user}).sort("_id", ASCENDING)
+            return [account_from(document) async for document in cursor]

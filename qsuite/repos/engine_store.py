@@ -1,0 +1,331 @@
+"""The engine's storage: one transaction a batch, fenced by an epoch, numbered so that its outcome can be read back.
+
+    engine_state
+    {
+      "_id": "engine", "epoch": 12, "owner": {"host": "…", "boot": "…", "pid": 4711}, "session": Binary(…),
+      "lease_until": ISODate("…"), "batch": 90210, "audit_seq": 180544, "audit_hash": "90f1…"
+    }
+
+Invariants: a batch is committed whole or not at all, and only by the holder of the epoch it was decided under;
+``batch`` in the document is the number of the last batch committed. Times of the lease are the database server's own.
+
+All methods block and are called in the store's one thread, so that statements of two batches never interleave.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pymongo
+from bson.binary import Binary, UuidRepresentation
+from pymongo import DeleteOne, InsertOne, ReadPreference, ReturnDocument, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from qsuite.domain.trading.account import Account, Position
+from qsuite.domain.trading.audit import GENESIS
+from qsuite.domain.trading.commands import TradingHalt
+from qsuite.domain.trading.order import Order
+from qsuite.domain.trading.state import Changes, Missing
+from qsuite.repos import accounts, audit, executions, halts, orders, positions
+from qsuite.repos.database import DURABLE, Database, Document
+from qsuite.repos.schema import CollectionSpec
+
+SPEC = CollectionSpec("engine_state")
+ENGINE = {"_id": "engine"}
+
+
+class Fenced(Exception):
+    """Another process holds the engine now: nothing of the batch was written, and nothing more may be."""
+
+
+class NotCommitted(Exception):
+    """The batch certainly was not committed."""
+
+
+class CommitUnknown(Exception):
+    """The answer to the commit was lost: ``acquire`` tells, by the batch number, which way it went."""
+
+
+class Head(NamedTuple):
+    """Where the engine stands in storage."""
+
+    epoch: int
+    batch: int
+    audit_seq: int
+    audit_hash: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """One batch as documents, ready to be written; nothing in it changes any more."""
+
+    number: int
+    audit_seq: int
+    audit_hash: str
+    new_orders: list[Document] = field(default_factory=list)
+    orders: list[Document] = field(default_factory=list)
+    executions: list[Document] = field(default_factory=list)
+    accounts: list[tuple[UUID, Document]] = field(default_factory=list)
+    new_positions: list[Document] = field(default_factory=list)
+    positions: list[Document] = field(default_factory=list)
+    entries: list[Document] = field(default_factory=list)
+    halts: list[tuple[str, Document | None]] = field(default_factory=list)
+
+
+def encode_batch(changes: Changes, number: int) -> Batch:
+    """Write a batch's changes as documents, now, before the next batch changes the same objects."""
+    last = changes.entries[-1]
+    fresh: list[Document] = []
+    known: list[Document] = []
+    for position in changes.positions.values():
+        (known if position.stored else fresh).append(positions.position_document(position))
+        position.stored = True
+    return Batch(
+        number=number,
+        audit_seq=last.seq,
+        audit_hash=last.hash,
+        new_orders=[orders.order_document(order) for order in changes.new_orders.values()],
+        orders=[orders.order_document(order) for order in changes.orders.values()],
+        executions=[executions.execution_document(execution) for execution in changes.executions],
+        accounts=[(account.id, accounts.account_changes(account)) for account in changes.accounts.values()],
+        new_positions=fresh,
+        positions=known,
+        entries=[audit.entry_document(entry) for entry in changes.entries],
+        halts=[
+            (halts.halt_id(key), None if halt is None else halts.halt_document(halt))
+            for key, halt in changes.halts.items()
+        ],
+    )
+
+
+class EngineStore:
+    """Hold the lease, load what the engine needs, commit its batches."""
+
+    def __init__(self, database: Database, *, lease_s: float, commit_timeout_s: float) -> None:
+        self._db = database.sync
+        self._client = database.sync_client
+        self._lease_ms = int(lease_s * 1000)
+        self._commit_timeout_s = commit_timeout_s
+        self._session: ClientSession | None = None
+        self._epoch = 0
+
+    # -- the lease ----------------------------------------------------------------------------------------------
+
+    def acquire(self, owner: Document, is_dead: Callable[[Document], bool]) -> Head | None:
+        """Take the engine under a new epoch and return where it stands; None while another process holds it.
+
+        Taking it settles every commit in doubt: the epoch it was decided under is over, so what is not in storage now
+        never will be. A dead owner's open transaction would block that for up to a minute: its session is killed first.
+        """
+        with pymongo.timeout(self._commit_timeout_s):
+            state = self._db.engine_state.find_one(ENGINE)
+            if state is None:
+                return self._create(owner)
+            mine = state["owner"] == owner
+            if mine or is_dead(state["owner"]) or self._lapsed(state):
+                self._kill_session(state.get("session"))
+                return self._take(state, owner)
+            return None
+
+    def renew(self) -> None:
+        """Extend the lease between batches. Fenced if another process took the engine."""
+        with pymongo.timeout(self._commit_timeout_s):
+            result = self._db.engine_state.update_one(
+                ENGINE | {"epoch": self._epoch}, [{"$set": {"lease_until": self._lease_end()}}]
+            )
+        if result.matched_count == 0:
+            raise Fenced
+
+    def release(self) -> None:
+        """Give the lease back, so that another process need not wait for its end."""
+        with pymongo.timeout(self._commit_timeout_s):
+            self._db.engine_state.update_one(ENGINE | {"epoch": self._epoch}, [{"$set": {"lease_until": "$$NOW"}}])
+        self.close()
+
+    def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            self._session.end_session()
+            self._session = None
+
+    def _lease_end(self) -> Document:
+        return {"$add": ["$$NOW", self._lease_ms]}
+
+    def _lapsed(self, state: Document) -> bool:
+        query = {"_id": state["_id"], "epoch": state["epoch"], "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
+        return self._db.engine_state.find_one(query, {"_id": 1}) is not None
+
+    def _create(self, owner: Document) -> Head | None:
+        self._open_session()
+        with suppress(DuplicateKeyError):  # another process was first; the next try finds its document
+            self._db.engine_state.insert_one(
+                ENGINE | {"epoch": 0, "owner": owner, "batch": 0, "audit_seq": 0, "audit_hash": GENESIS}
+            )
+            return self._take({"epoch": 0}, owner)
+        return None
+
+    def _take(self, state: Document, owner: Document) -> Head | None:
+        self._open_session()
+        taken = self._db.engine_state.find_one_and_update(
+            ENGINE | {"epoch": state["epoch"]},
+            [
+                {
+                    "$set": {
+                        "epoch": {"$add": ["$epoch", 1]},
+                        "owner": {"$literal": owner},
+                        "session": {"$literal": self._session_id()},
+                        "lease_until": self._lease_end(),
+                    }
+                }
+            ],
+            return_document=ReturnDocument.AFTER,
+        )
+        if taken is None:
+            return None
+        self._epoch = taken["epoch"]
+        return Head(taken["epoch"], taken["batch"], taken["audit_seq"], taken["audit_hash"])
+
+    def _open_session(self) -> None:
+        self.close()
+        self._session = self._client.start_session()
+
+    def _session_id(self) -> UUID | None:
+        assert self._session is not None
+        identifier: Any = self._session.session_id["id"]
+        return identifier.as_uuid(UuidRepresentation.STANDARD) if isinstance(identifier, Binary) else identifier
+
+    def _kill_session(self, session: UUID | None) -> None:
+        if session is not None:
+            self._client.admin.command("killSessions", [{"id": Binary.from_uuid(session)}])
+
+    # -- loading ------------------------------------------------------------------------------------------------
+
+    def load_open(self) -> tuple[list[Account], list[Position], list[Order], list[TradingHalt]]:
+        """Load every open order, oldest first, with its account and that account's positions, and the halts."""
+        found = [
+            orders.order_from(document) for document in self._db.orders.find({"status": {"$in": orders.OPEN_STATUSES}})
+        ]
+        found.sort(key=lambda order: (order.created_at, order.id))
+        loaded, held = self._load_accounts({order.account for order in found})
+        thrown = [halts.halt_from(document) for document in self._db.risk_limits.find({"state": "HALTED"})]
+        return loaded, held, found, thrown
+
+    def load(self, missing: Missing) -> tuple[list[Account], list[Position], list[Order]]:
+        """Load what a batch needs; what is not there stays missing."""
+        loaded, held = self._load_accounts(missing.accounts)
+        found = [
+            orders.order_from(document) for query in _order_queries(missing) for document in self._db.orders.find(query)
+        ]
+        return loaded, held, found
+
+    def _load_accounts(self, ids: Iterable[UUID]) -> tuple[list[Account], list[Position]]:
+        wanted = list(ids)
+        if not wanted:
+            return [], []
+        found = self._db.accounts.find({"_id": {"$in": wanted}})
+        held = self._db.positions.find({"account": {"$in": wanted}})
+        return [accounts.account_from(doc) for doc in found], [positions.position_from(doc) for doc in held]
+
+    # -- committing ---------------------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch in one transaction. Fenced, NotCommitted or CommitUnknown say what happened instead."""
+        session = self._session
+        assert session is not None
+        with pymongo.timeout(self._commit_timeout_s):
+            try:
+                session.start_transaction(
+                    read_concern=ReadConcern("snapshot"),
+                    write_concern=DURABLE,
+                    read_preference=ReadPreference.PRIMARY,
+                )
+                self.write(batch, session)
+            except Fenced:
+                self._abort(session)
+                raise
+            except (PyMongoError, AssertionError) as error:
+                self._abort(session)
+                raise NotCommitted(_reason(error)) from error
+            try:
+                session.commit_transaction()
+            except PyMongoError as error:
+                raise CommitUnknown(_reason(error)) from error
+
+    def write(self, batch: Batch, session: ClientSession | None) -> None:
+        """Write a batch's documents, the fence first."""
+        self._advance(batch, session)
+        if batch.new_orders:
+            self._db.orders.insert_many(batch.new_orders, session=session)
+        if batch.orders:
+            self._replace(self._db.orders, batch.orders, session)
+        if batch.executions:
+            self._db.executions.insert_many(batch.executions, session=session)
+        if batch.accounts:
+            changed: list[Any] = [UpdateOne({"_id": key}, {"$set": fields}) for key, fields in batch.accounts]
+            self._db.accounts.bulk_write(changed, session=session)
+        if batch.new_positions or batch.positions:
+            written: list[Any] = [InsertOne(document) for document in batch.new_positions]
+            written += [_replacement(document) for document in batch.positions]
+            self._db.positions.bulk_write(written, session=session)
+        if batch.halts:
+            self._write_halts(batch.halts, session)
+        self._db.audit_log.insert_many(batch.entries, session=session)
+
+    def _advance(self, batch: Batch, session: ClientSession | None) -> None:
+        moved = self._db.engine_state.update_one(
+            ENGINE | {"epoch": self._epoch, "batch": batch.number - 1},
+            [
+                {
+                    "$set": {
+                        "batch": batch.number,
+                        "audit_seq": batch.audit_seq,
+                        "audit_hash": batch.audit_hash,
+                        "lease_until": self._lease_end(),
+                    }
+                }
+            ],
+            session=session,
+        )
+        if moved.matched_count == 0:
+            raise Fenced
+
+    def _replace(self, collection: Any, documents: list[Document], session: ClientSession | None) -> None:
+        result = collection.bulk_write([_replacement(document) for document in documents], session=session)
+        assert result.matched_count == len(documents), "an order that was loaded is no longer stored"
+
+    def _write_halts(self, changed: list[tuple[str, Document | None]], session: ClientSession | None) -> None:
+        for key, document in changed:
+            self._db.risk_limits.bulk_write([DeleteOne({"_id": key})], session=session)
+            if document is not None:
+                self._db.risk_limits.insert_one(document, session=session)
+
+    def _abort(self, session: ClientSession) -> None:
+        with suppress(PyMongoError):  # the server ends it by itself; what matters is that it is not committed
+            session.abort_transaction()
+
+
+def _replacement(document: Document) -> Any:
+    return pymongo.ReplaceOne({"_id": document["_id"]}, document)
+
+
+def _order_queries(missing: Missing) -> list[Document]:
+    queries: list[Document] = []
+    if missing.orders:
+        queries.append({"_id": {"$in": list(missing.orders)}})
+    by_account: dict[UUID, list[str]] = {}
+    for account, client_order_id in missing.client_ids:
+        by_account.setdefault(account, []).append(client_order_id)
+    queries += [
+        {"account": account, "client_order_id": {"$in": client_ids}} for account, client_ids in by_account.items()
+    ]
+    return queries
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, BulkWriteError):
+        return str((error.details.get("writeErrors") or [{}])[0].get("errmsg", error))
+    return str(error)

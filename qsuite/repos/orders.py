@@ -1,0 +1,205 @@
+"""Orders as documents. The engine's commit writes them; everybody else only reads.
+
+    {
+      "_id": UUID("0199…"), "account": UUID("…"), "symbol": "IBM", "side": "BUY", "order_type": "LIMIT",
+      "quantity": Decimal128("100"), "price": Decimal128("181.50"), "time_in_force": "DAY",
+      "client_order_id": "mine-17", "status": "FILLED", "filled_quantity": Decimal128("100"),
+      "filled_value": Decimal128("18150.00"), "avg_fill_price": Decimal128("181.50"),
+      "commission": Decimal128("0.500"), "reserved": Decimal128("0"), "created_by": UUID("…"),
+      "created_at": ISODate("…"), "updated_at": ISODate("…"), "expires_at": ISODate("…"), "version": 2,
+      "request_hash": "9f86…"
+    }
+
+Absent: ``price`` of a market order, ``client_order_id`` and ``strategy`` where none was given, ``reject`` unless
+refused, ``original`` unless a later event changed what the first answer said.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from qsuite.domain.errors import NotFound
+from qsuite.domain.listing import Condition, Listing, Page
+from qsuite.domain.times import datetime_to_ns, ns_to_datetime
+from qsuite.domain.trading.order import OPEN, Order, OrderType, Side, Status, TimeInForce
+from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.decimals import decode_decimal, decode_optional, encode_decimal
+from qsuite.repos.listing import FieldMap, decimal, find_page, instant, plain
+from qsuite.repos.schema import CollectionSpec, money, schema
+
+OPEN_STATUSES = sorted(status.value for status in OPEN)
+
+SPEC = CollectionSpec(
+    "orders",
+    schema(
+        "account symbol side order_type quantity time_in_force status filled_quantity filled_value commission reserved"
+        " created_by created_at updated_at version",
+        {
+            "_id": {"bsonType": "binData"},
+            "account": {"bsonType": "binData"},
+            "symbol": {"bsonType": "string"},
+            "side": {"enum": [side.value for side in Side]},
+            "order_type": {"enum": [kind.value for kind in OrderType]},
+            "quantity": money(),
+            "price": money(),
+            "time_in_force": {"enum": [force.value for force in TimeInForce]},
+            "client_order_id": {"bsonType": "string"},
+            "status": {"enum": [status.value for status in Status]},
+            "filled_quantity": money(),
+            "filled_value": money(),
+            "avg_fill_price": money(),
+            "commission": money(),
+            "reserved": money(),
+            "created_at": {"bsonType": "date"},
+            "updated_at": {"bsonType": "date"},
+            "version": {"bsonType": ["int", "long"], "minimum": 1},
+        },
+    ),
+    (
+        IndexModel(
+            [("account", ASCENDING), ("client_order_id", ASCENDING)],
+            name="one_order_per_client_id",
+            unique=True,
+            partialFilterExpression={"client_order_id": {"$type": "string"}},
+        ),
+        IndexModel([("account", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="of_an_account"),
+        IndexModel(
+            [("status", ASCENDING)], name="open_orders", partialFilterExpression={"status": {"$in": OPEN_STATUSES}}
+        ),
+    ),
+)
+
+FIELDS: dict[str, FieldMap] = {
+    "account": plain("account"),
+    "symbol": plain("symbol"),
+    "side": plain("side"),
+    "order_type": plain("order_type"),
+    "time_in_force": plain("time_in_force"),
+    "status": plain("status"),
+    "strategy": plain("strategy"),
+    "client_order_id": plain("client_order_id"),
+    "quantity": decimal("quantity"),
+    "price": decimal("price", nullable=True),
+    "created_at": instant("created_at"),
+    "updated_at": instant("updated_at"),
+}
+
+_ORIGINAL_MONEY = ("filled_quantity", "filled_value", "commission")
+
+
+def order_document(order: Order) -> Document:
+    """Write an order as a whole document."""
+    document: Document = {
+        "_id": order.id,
+        "account": order.account,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "order_type": order.order_type.value,
+        "quantity": encode_decimal(order.quantity),
+        "time_in_force": order.time_in_force.value,
+        "status": order.status.value,
+        "filled_quantity": encode_decimal(order.filled_quantity),
+        "filled_value": encode_decimal(order.filled_value),
+        "commission": encode_decimal(order.commission),
+        "reserved": encode_decimal(order.reserved),
+        "created_by": order.created_by,
+        "created_at": ns_to_datetime(order.created_at),
+        "updated_at": ns_to_datetime(order.updated_at),
+        "version": order.version,
+        "request_hash": order.request_hash,
+    }
+    average = order.avg_fill_price
+    if average is not None:
+        document["avg_fill_price"] = encode_decimal(average)
+    if order.price is not None:
+        document["price"] = encode_decimal(order.price)
+    if order.expires_at is not None:
+        document["expires_at"] = ns_to_datetime(order.expires_at)
+    if order.original is not None:
+        document["original"] = _original_document(order.original)
+    for name in ("client_order_id", "strategy", "reject"):
+        value = getattr(order, name)
+        if value is not None:
+            document[name] = value
+    return document
+
+
+def order_from(document: Document) -> Order:
+    """Read an order back, equal to what was written."""
+    expires_at = document.get("expires_at")
+    return Order(
+        id=document["_id"],
+        account=document["account"],
+        symbol=document["symbol"],
+        side=Side(document["side"]),
+        order_type=OrderType(document["order_type"]),
+        quantity=decode_decimal(document["quantity"]),
+        price=decode_optional(document.get("price")),
+        time_in_force=TimeInForce(document["time_in_force"]),
+        client_order_id=document.get("client_order_id"),
+        strategy=document.get("strategy"),
+        request_hash=document.get("request_hash", ""),
+        status=Status(document["status"]),
+        filled_quantity=decode_decimal(document["filled_quantity"]),
+        filled_value=decode_decimal(document["filled_value"]),
+        commission=decode_decimal(document["commission"]),
+        reserved=decode_decimal(document["reserved"]),
+        reject=document.get("reject"),
+        created_by=document["created_by"],
+        created_at=datetime_to_ns(document["created_at"]),
+        updated_at=datetime_to_ns(document["updated_at"]),
+        expires_at=None if expires_at is None else datetime_to_ns(expires_at),
+        version=document["version"],
+        original=_original_from(document.get("original")),
+    )
+
+
+def _original_document(original: dict[str, Any]) -> Document:
+    document = dict(original, status=original["status"].value, updated_at=ns_to_datetime(original["updated_at"]))
+    document.update({name: encode_decimal(original[name]) for name in _ORIGINAL_MONEY})
+    return document
+
+
+def _original_from(document: Document | None) -> dict[str, Any] | None:
+    if document is None:
+        return None
+    original = dict(document, status=Status(document["status"]), updated_at=datetime_to_ns(document["updated_at"]))
+    original.update({name: decode_decimal(document[name]) for name in _ORIGINAL_MONEY})
+    return original
+
+
+class OrdersRepo:
+    """Read orders. Every query names the accounts it may see; None sees all."""
+
+    def __init__(self, database: Database) -> None:
+        self._orders = database.collection(SPEC.name)
+
+    async def get(self, order_id: UUID, accounts: Iterable[UUID] | None) -> Order:
+        """Return an order, NotFound if it is not there or not theirs."""
+        return await self._one({"_id": order_id}, accounts)
+
+    async def get_by_client_id(self, client_order_id: str, accounts: Iterable[UUID] | None) -> Order:
+        """Return the order placed under this client id, NotFound if there is none."""
+        return await self._one({"client_order_id": client_order_id}, accounts)
+
+    async def page(self, listing: Listing, accounts: Iterable[UUID] | None) -> Page[Order]:
+        """Return a page of orders."""
+        if accounts is not None:
+            listing = listing.where(Condition("account", "in", tuple(accounts)))
+        return await find_page(self._orders, listing, to_domain=order_from, fields=FIELDS, search_fields=("symbol",))
+
+    async def count(self) -> int:
+        """Return about how many orders are stored."""
+        with translated("orders"):
+            return int(await self._orders.estimated_document_count())
+
+    async def _one(self, query: Document, accounts: Iterable[UUID] | None) -> Order:
+        if accounts is not None:
+            query = query | {"account": {"$in": list(accounts)}}
+        with translated("order"):
+            document = await self._orders.find_one(query)
+        if document is None:
+            raise NotFound("no such order")
+        return order_from(document)

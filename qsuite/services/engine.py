@@ -1,0 +1,435 @@
+"""The trading engine: the single writer of orders, executions, positions, accounts and kill switches.
+
+    submit ──> queue ──> load ──> decide ──> encode ──> commit ──> answer, announce
+                          (storage)  (memory)             (storage, one transaction for the whole batch)
+
+Commands are decided one after the other as they come, while the batch before is being committed; when that commit is
+done, what has gathered is committed next. Nothing is answered or announced before it is durable.
+
+States:
+
+    standby     another process holds the engine; commands are refused, the lease is tried again
+    recovering  memory is being rebuilt from storage
+    active      commands are served
+
+Invariant: memory is never ahead of what this process itself is about to commit. Whatever goes wrong on the way to
+storage, memory is dropped and rebuilt under a new epoch; by then it is known which batches were committed: their
+commands are answered, the others are decided again, and those who waited too long are told that the outcome is unknown.
+"""
+
+import asyncio
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
+from qsuite.domain.market import Tick
+from qsuite.domain.times import floor_ms
+from qsuite.domain.trading.commands import Command, ExpireOrders, MarketMoved, Outcome, PlaceOrder
+from qsuite.domain.trading.decide import decide
+from qsuite.domain.trading.meet import reaches
+from qsuite.domain.trading.state import Announcement, TradingState
+from qsuite.repos.engine_store import Batch, EngineStore, Fenced, Head, NotCommitted, encode_batch
+from qsuite.settings import EngineSettings
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class EngineState(StrEnum):
+    """What the engine is doing."""
+
+    STOPPED = "stopped"
+    STANDBY = "standby"
+    RECOVERING = "recovering"
+    ACTIVE = "active"
+
+
+class Listener(Protocol):
+    """Hear what has become durable, in order."""
+
+    def __call__(self, announcements: Sequence[Announcement]) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A command on its way; ``attempted`` once a commit with it was tried."""
+
+    command: Command
+    future: asyncio.Future[Outcome] | None
+    submitted_s: float
+    deadline_s: float
+    attempted: bool = False
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A batch on its way to storage, and what is to be said once it is there."""
+
+    number: int
+    jobs: list[Job]
+    announcements: list[Announcement]
+
+
+@dataclass(slots=True)
+class EngineStats:
+    """Counters since the start; latencies of the last thousand answered commands, in seconds."""
+
+    batches: int = 0
+    commands: int = 0
+    recoveries: int = 0
+    last_batch_size: int = 0
+    orders: int = 0
+    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    order_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
+
+
+class TradingEngine:
+    """Run commands through ``decide`` and into storage. ``new_state`` makes an empty memory."""
+
+    def __init__(
+        self,
+        *,
+        store: EngineStore,
+        new_state: Callable[[], TradingState],
+        settings: EngineSettings,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._new_state = new_state
+        self._settings = settings
+        self._clock = clock
+        self._listeners: list[Listener] = []
+        self._queue: deque[Job] = deque()
+        self._wake = asyncio.Event()
+        self._started = asyncio.Event()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine-load")
+        self._task: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._committing: asyncio.Future[None] | None = None
+        self._in_flight: InFlight | None = None
+        self._open: list[Job] = []
+        self._batch = 0
+        self._last_now = 0
+        self._last_commit_s = 0.0
+        self.state = EngineState.STOPPED
+        self.memory = new_state()
+        self.stats = EngineStats()
+
+    # -- for the rest of QSuite ---------------------------------------------------------------------------------
+
+    def listen(self, listener: Listener) -> None:
+        """Call this with the announcements of each batch, once it is durable."""
+        self._listeners.append(listener)
+
+    async def start(self) -> None:
+        """Begin; returns when the engine is active, or stands by because another process is."""
+        self._stopping = False
+        self._task = asyncio.create_task(self._run(), name="engine")
+        self._watch = asyncio.create_task(self._reap(), name="engine-deadlines")
+        await self._started.wait()
+
+    async def stop(self) -> None:
+        """Finish what is queued, give the lease back, end."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=self._settings.commit_timeout_s)
+            self._task.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._fail_all(Unavailable("the server is stopping", code="stopping"))
+        self._writer.shutdown(wait=True)
+        self._reader.shutdown(wait=True)
+        self.state = EngineState.STOPPED
+
+    @property
+    def queued(self) -> int:
+        """Return how many commands wait or are on their way."""
+        return len(self._jobs())
+
+    async def submit(self, command: Command) -> Outcome:
+        """Have a command decided and made durable, and return its outcome.
+
+        Unavailable: nothing was done. OutcomeUnknown: it may or may not have been; its id finds out.
+        """
+        if self.state in (EngineState.STANDBY, EngineState.STOPPED) or self._stopping:
+            raise Unavailable(f"the engine is in {self.state.value} here", code="engine.standby")
+        if len(self._queue) >= self._settings.queue_max:
+            raise Unavailable("too many orders are waiting", code="engine.busy")
+        job = self._job(command, asyncio.get_running_loop().create_future())
+        self._queue.append(job)
+        self._wake.set()
+        assert job.future is not None
+        return await job.future
+
+    def on_ticks(self, ticks: Sequence[Tick]) -> None:
+        """Let resting orders meet new ticks; cheap when none is reached."""
+        if self.state is EngineState.ACTIVE and reaches(self.memory, ticks):
+            self._put(MarketMoved(ticks=tuple(ticks)))
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            try:
+                if await self._recover():
+                    await self._serve()
+                else:
+                    await asyncio.sleep(self._settings.lease_s / 3)
+            except Fenced:
+                log.warning("engine.fenced", batch=self._batch)
+                await self._stand_by()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # whatever it was: rebuild from storage, which is the truth
+                if self.state is EngineState.ACTIVE:
+                    log.error("engine.failed", error=str(error), exc_info=not isinstance(error, NotCommitted))
+                self.state = EngineState.RECOVERING
+                await asyncio.sleep(0.1)
+        await self._finish()
+
+    async def _recover(self) -> bool:
+        """Take the lease and rebuild memory; False while another process holds it."""
+        if self.state is EngineState.STOPPED:
+            self.state = EngineState.RECOVERING
+        await self._settled()
+        head = await self._in_thread(self._store.acquire, owner(), owner_is_dead)
+        if head is None:
+            if self.state is not EngineState.STANDBY:
+                await self._stand_by()
+            return False
+        self._resolve(head)
+        memory = self._new_state()
+        accounts, positions, orders, halts = await self._in_thread(self._store.load_open)
+        memory.chain.seq, memory.chain.head = head.audit_seq, head.audit_hash
+        memory.load(accounts, positions, orders)
+        memory.halts = {(halt.scope, halt.target): halt for halt in halts}
+        self.memory = memory
+        self._batch = head.batch
+        self._last_commit_s = time.monotonic()
+        self.state = EngineState.ACTIVE
+        self.stats.recoveries += 1
+        self._started.set()
+        log.info("engine.active", epoch=head.epoch, batch=head.batch, open_orders=len(orders))
+        return True
+
+    def _resolve(self, head: Head) -> None:
+        """Learn what became of the batch on its way; answer it, or put it and what was decided after it back."""
+        flight, self._in_flight = self._in_flight, None
+        again: list[Job] = []
+        if flight is not None:
+            if head.batch >= flight.number:
+                self._conclude(flight)
+            else:
+                again = flight.jobs
+        again, self._open = again + self._open, []
+        for job in again:
+            job.attempted = False
+            job.outcome = None
+        self._queue.extendleft(reversed(again))
+
+    async def _serve(self) -> None:
+        while not (self._stopping and not self._queue and not self._open and self._committing is None):
+            if self._committing is not None and self._committing.done():
+                await self._settle_commit()
+            if self._queue and len(self._open) < self._settings.batch_max:
+                await self._decide_queued()
+            elif self._open and self._committing is None:
+                self._begin_commit()
+            else:
+                await self._idle()
+
+    async def _idle(self) -> None:
+        """Wait for a command, the end of a commit, or the time to renew the lease or expire orders."""
+        quiet_s = self._settings.lease_s / 3
+        self._wake.clear()
+        if self._queue and len(self._open) < self._settings.batch_max:
+            return
+        try:
+            async with asyncio.timeout(min(quiet_s, 0.25)):
+                await self._wake.wait()
+        except TimeoutError:
+            if self.memory.due(self._now()):
+                self._put(ExpireOrders())
+            elif self._committing is None and time.monotonic() - self._last_commit_s > quiet_s:
+                await self._in_thread(self._store.renew)
+                self._last_commit_s = time.monotonic()
+
+    async def _decide_queued(self) -> None:
+        room = self._settings.batch_max - len(self._open)
+        drained = [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
+        jobs = [job for job in drained if job.future is None or not job.future.done()]
+        self._open += jobs
+        missing = self.memory.missing(job.command for job in jobs)
+        if missing:
+            self.memory.load(*await self._in_thread(self._store.load, missing, pool=self._reader))
+        now = self._now()
+        for job in jobs:
+            self._decide(job, now)
+
+    def _decide(self, job: Job, now: int) -> None:
+        job.attempted = True
+        try:
+            job.outcome = decide(self.memory, job.command, now)
+        except Exception as error:
+            # Memory may be half changed: it is dropped. This command is not tried again, the others of the batch are.
+            self._open.remove(job)
+            if job.future is not None and not job.future.done():
+                job.future.set_exception(error)
+            raise
+
+    def _begin_commit(self) -> None:
+        jobs, self._open = self._open, []
+        changes = self.memory.take_changes()
+        if not changes:
+            self._conclude(InFlight(self._batch, jobs, []))
+            return
+        batch = encode_batch(changes, self._batch + 1)
+        self._batch = batch.number
+        self._in_flight = InFlight(batch.number, jobs, changes.announcements)
+        self._committing = asyncio.ensure_future(self._commit(batch))
+        self._committing.add_done_callback(lambda _: self._wake.set())
+
+    async def _commit(self, batch: Batch) -> None:
+        await self._in_thread(self._store.commit, batch)
+        self._last_commit_s = time.monotonic()
+        flight, self._in_flight = self._in_flight, None
+        assert flight is not None
+        self._conclude(flight)
+
+    def _conclude(self, flight: InFlight) -> None:
+        """Answer and announce what is durable."""
+        self._answer(flight.jobs)
+        if flight.announcements:
+            for listener in self._listeners:
+                listener(flight.announcements)
+
+    async def _settle_commit(self) -> None:
+        committing, self._committing = self._committing, None
+        assert committing is not None
+        await committing
+
+    async def _settled(self) -> None:
+        """Let a commit on its way come to its end, whatever it is."""
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            await asyncio.wait([committing])
+            committing.exception()
+
+    def _answer(self, jobs: list[Job]) -> None:
+        now_s = time.monotonic()
+        stats = self.stats
+        stats.batches += 1
+        stats.last_batch_size = len(jobs)
+        stats.commands += len(jobs)
+        for job in jobs:
+            if isinstance(job.command, PlaceOrder):
+                stats.orders += 1
+                stats.order_times_s.append(now_s)
+                stats.latencies_s.append(now_s - job.submitted_s)
+            if job.future is not None and not job.future.done():
+                assert job.outcome is not None
+                job.future.set_result(job.outcome)
+
+    # -- standing by, stopping, deadlines -----------------------------------------------------------------------
+
+    async def _stand_by(self) -> None:
+        self.state = EngineState.STANDBY
+        await self._settled()
+        self._fail_all(Unavailable("another process took the engine over", code="engine.standby"))
+        self._started.set()
+
+    async def _finish(self) -> None:
+        await self._settled()
+        if self.state is EngineState.ACTIVE:
+            await self._in_thread(self._store.release)
+
+    async def _reap(self) -> None:
+        """Tell those who waited too long, while storage is away."""
+        while True:
+            await asyncio.sleep(0.2)
+            now_s = time.monotonic()
+            for job in self._jobs():
+                if job.deadline_s > now_s:
+                    break
+                self._give_up(job, Unavailable("storage is away", retry_after_s=2))
+
+    def _fail_all(self, error: QSuiteError) -> None:
+        jobs = self._jobs()
+        self._in_flight, self._open = None, []
+        self._queue.clear()
+        for job in jobs:
+            self._give_up(job, error)
+
+    def _give_up(self, job: Job, error: QSuiteError) -> None:
+        if job.future is None or job.future.done():
+            return
+        job.future.set_exception(_unknown(job.command) if job.attempted else error)
+
+    def _jobs(self) -> list[Job]:
+        """Return every job not concluded, the oldest first."""
+        return [*(self._in_flight.jobs if self._in_flight else ()), *self._open, *self._queue]
+
+    # -- small things -------------------------------------------------------------------------------------------
+
+    def _job(self, command: Command, future: asyncio.Future[Outcome] | None) -> Job:
+        now_s = time.monotonic()
+        return Job(command, future, now_s, now_s + self._settings.commit_timeout_s)
+
+    def _put(self, command: Command) -> None:
+        """Queue a command of our own, that nobody waits for."""
+        self._queue.append(self._job(command, None))
+        self._wake.set()
+
+    def _now(self) -> int:
+        """Return the time of decisions: whole milliseconds, never running backwards."""
+        self._last_now = max(self._last_now, floor_ms(self._clock()))
+        return self._last_now
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any, pool: ThreadPoolExecutor | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool or self._writer, work, *args)
+
+
+def _unknown(command: Command) -> OutcomeUnknown:
+    facts: dict[str, Any] = {}
+    if isinstance(command, PlaceOrder):
+        facts = {"order_id": str(command.id), "client_order_id": command.client_order_id}
+    return OutcomeUnknown("storage went away while committing; ask again with the id", retry_after_s=2, **facts)
+
+
+def _boot_id() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
+
+
+def owner() -> dict[str, Any]:
+    """Name this process as the holder of the engine."""
+    return {"host": platform.node(), "boot": _boot_id(), "pid": os.getpid()}
+
+
+def owner_is_dead(holder: dict[str, Any]) -> bool:
+    """Say whether the holder certainly is no more: it ran on this machine, and its process is gone."""
+    if holder["host"] != platform.node():
+        return False
+    if holder["boot"] != _boot_id():
+        return True
+    try:
+        os.kill(holder["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
