@@ -41,7 +41,7 @@ def halt_document(halt: TradingHalt) -> Document:
 def halt_from(document: dict[str, Any]) -> TradingHalt:
     """Read a halt back."""
     return TradingHalt(
-        scope=Scope(document"scope"),
+        scope=Scope(document["scope"]),
         target=document["target"],
         reason=document["reason"],
         user=document["user"],
