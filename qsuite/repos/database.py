@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
+import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReadPreference, WriteConcern
@@ -30,7 +31,7 @@ from pymongo.read_concern import ReadConcern
 from qsuite.domain.errors import AlreadyExists, Invalid, Unavailable
 
 os.environ.setdefault("MOTOR_MAX_WORKERS", "32")  # read by Motor when it is imported
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase  # noqa: E402
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -110,9 +111,20 @@ def connect(uri: str, name: str, *, pool_size: int = 32, timeout_s: float = 5.0)
 
 def in_memory(name: str = "qsuite") -> Database:
     """Open the last resort: mongomock-motor, without transactions, and nothing is kept."""
-    from mongomock_motor import AsyncMongoMockClient  # only needed where no mongod can be had
+    # Only needed where no mongod can be had.
+    from mongomock import collection as mock
+    from mongomock_motor import AsyncMongoMockClient
 
+    mock.BSON = _StandardBson
     return Database(AsyncMongoMockClient(tz_aware=True), name, transactions=False)
+
+
+class _StandardBson:
+    """What mongomock checks documents with: its own check knows no UUIDs, and every id is one."""
+
+    @staticmethod
+    def encode(document: Document, check_keys: bool = False) -> bytes:
+        return bson.encode(document, check_keys, CODEC)
 
 
 @contextmanager
