@@ -1,4 +1,5 @@
-"""All that can be configured, in one frozen value: environment over ``.env`` over ``config/<profile>.toml`` over defaults.
+"""All that can be configured, in one frozen value: environment, ``.env``, ``config/<profile>.toml``, defaults, in this
+order.
 
 Invariant: read once, at the composition root; unknown keys and out-of-bound values stop the start with one line that
 names the key. Secrets never show in ``repr``.
@@ -28,12 +29,12 @@ PROFILES = ("local", "test", "production")
 SECRET_MIN_LENGTH = 32
 
 
-def _setting(default: Any, help: str, *, low: Any = None, high: Any = None, choices: tuple[Any, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+def _setting(default: Any, text: str, *, low: Any = None, high: Any = None, choices: tuple[Any, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": text, "low": low, "high": high, "choices": choices})
 
 
-def _secret(help: str) -> Any:
-    return field(default=None, repr=False, metadata={"help": help, "secret": True})
+def _secret(text: str) -> Any:
+    return field(default=None, repr=False, metadata={"help": text, "secret": True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class HttpSettings:
     header_timeout_s: float = _setting(10.0, "a request's header must arrive within", low=0.1)
     body_timeout_s: float = _setting(60.0, "a request's body must arrive within", low=0.1)
     idle_timeout_s: float = _setting(120.0, "a kept-alive connection is closed after", low=0.1)
+    stuck_s: float = _setting(15.0, "a client that takes nothing of its answer for this long is closed", low=0.1)
     shutdown_s: float = _setting(8.0, "requests in flight may finish within, on SIGTERM", low=0.0)
     cors_origins: tuple[str, ...] = _setting((), "exact origins of other sites that may call, comma separated")
     trusted_proxies: tuple[str, ...] = _setting((), "addresses whose X-Forwarded-For is believed")

@@ -5,7 +5,7 @@ derived from it, so the three cannot disagree. A handler method without a declar
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from marshmallow import Schema
@@ -28,7 +28,10 @@ class Operation:
     summary: str
     roles: Roles
     returns: Mapping[int, Schema | str | None]
-    """Status to the schema of the answer; a string is a media type without a schema, None an empty answer."""
+    """Status to the schema of the answer; a string is a media type without a schema, None an empty answer.
+
+    With ``listing`` the schema is that of one item: the envelope around the items is added.
+    """
     body: Schema | None = None
     query: Schema | None = None
     listing: ListingSpec | None = None
@@ -39,7 +42,11 @@ class Operation:
     bulk: bool = False
     """The body may be as large as ``http.max_bulk_bytes``."""
     tag: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads_body(self) -> bool:
+        """Say whether a body is expected, parsed by its schema or left to the handler."""
+        return self.body is not None or self.media != (JSON,)
 
 
 def operation(

@@ -17,15 +17,13 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, TypeVar
-
-from bson.decimal128 import Decimal128
 
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.times import NS_PER_MS, ns_to_datetime
 from qsuite.repos.cursors import cursor_after, read_cursor
 from qsuite.repos.database import Collection, Document, translated
+from qsuite.repos.decimals import encode_optional
 
 T = TypeVar("T")
 Sort = list[tuple[str, int]]
@@ -52,16 +50,12 @@ def plain(path: str, *, nullable: bool = False) -> FieldMap:
 
 def decimal(path: str, *, nullable: bool = False) -> FieldMap:
     """Map a Decimal stored as Decimal128."""
-    return FieldMap(path, encode=_decimal128, nullable=nullable)
+    return FieldMap(path, encode=encode_optional, nullable=nullable)
 
 
 def instant(path: str, *, nullable: bool = False) -> FieldMap:
     """Map nanoseconds stored as a date. Dates hold milliseconds; comparing stays exact to the nanosecond."""
     return FieldMap(path, encode=ns_to_datetime, nullable=nullable, instant=True)
-
-
-def _decimal128(value: Decimal | None) -> Decimal128 | None:
-    return None if value is None else Decimal128(value)
 
 
 @dataclass(frozen=True, slots=True)

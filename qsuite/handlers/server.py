@@ -1,0 +1,193 @@
+"""The HTTP server: bounds on what clients send and how long they take, and an orderly end.
+
+Invariant: memory and time that one client can hold are bounded by the settings, whatever it sends or leaves unsent. The
+length of a body is bounded by its route, and a longer one is refused before it is read.
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import IOStream
+from tornado.web import Application
+
+from qsuite.handlers.connection import ApiConnection, ApiServerConnection, ClientContext
+from qsuite.handlers.wire import DefaultHeaders
+from qsuite.settings import HttpSettings
+
+LOOK_EVERY_S = 0.5
+READ_CHUNK_BYTES = 65_536
+READ_BUFFER_BYTES = 1_048_576
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class ApiServer(HTTPServer):
+    """Serve an application. ``listen`` to begin, ``drain`` to end."""
+
+    application: Application
+    limits: HttpSettings
+
+    def initialize(self, application: Application, limits: HttpSettings) -> None:  # type: ignore[override]
+        """Take the place of a constructor, as Tornado's configurable classes want it."""
+        super().initialize(
+            application,
+            chunk_size=READ_CHUNK_BYTES,
+            max_header_size=limits.max_header_bytes,
+            max_body_size=limits.max_body_bytes,
+            max_buffer_size=READ_BUFFER_BYTES,
+        )
+        self.application = application
+        self.limits = limits
+        self._defaults: DefaultHeaders = application.settings["default_headers"]
+        self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in limits.trusted_proxies]
+        self._look: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """Return the port that is listened on, also where any free one was asked for."""
+        return int(next(iter(self._sockets.values())).getsockname()[1])
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Serve a new connection."""
+        stream.set_nodelay(True)
+        context = ClientContext(stream, address, self._defaults)
+        connection = ApiServerConnection(stream, self.conn_params, context)
+        self._connections.add(connection)
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look_around)
+        connection.start_serving(self)
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Begin a request on a connection."""
+        assert isinstance(request_conn, ApiConnection)
+        return RequestDelegate(self, server_conn, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        """Forget a connection."""
+        super().on_close(server_conn)
+        if not self._connections:
+            self._empty.set()
+
+    def _look_around(self) -> None:
+        """Close every connection whose time is up. One timer for all costs a request nothing."""
+        self._look = None
+        limits, now = self.limits, time.monotonic()
+        for connection in list(self._connections):
+            assert isinstance(connection, ApiServerConnection)
+            connection.look(
+                now,
+                header_s=limits.header_timeout_s,
+                body_s=limits.body_timeout_s,
+                idle_s=limits.idle_timeout_s,
+                stuck_s=limits.stuck_s,
+            )
+        if self._connections:
+            self._look = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look_around)
+
+    async def drain(self, timeout_s: float | None = None) -> None:
+        """Take no new connections, let requests in flight finish, close.
+
+        ``timeout_s`` is ``http.shutdown_s`` unless given. WebSockets are their hub's to close.
+        """
+        self.stop()
+        for connection in list(self._connections):
+            assert isinstance(connection, ApiServerConnection)
+            connection.finish_soon()
+        self._empty.clear()
+        if self._connections:
+            try:
+                await asyncio.wait_for(self._empty.wait(), self.limits.shutdown_s if timeout_s is None else timeout_s)
+            except TimeoutError:
+                await self.close_all_connections()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    # -- who asks -----------------------------------------------------------------------------------------------------
+
+    def identify(self, context: ClientContext, headers: HTTPHeaders) -> None:
+        """Note the client's address: the peer's own, or what trusted proxies say it is, read from the right."""
+        context.remote_ip, context.protocol = context.peer_ip, "http"
+        if not self._proxies or not self._is_proxy(context.peer_ip):
+            return
+        forwarded = [part.strip() for part in headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+        for address in reversed(forwarded):
+            if _parse_ip(address) is None:
+                break
+            context.remote_ip = address
+            if not self._is_proxy(address):
+                break
+        if headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip() == "https":
+            context.protocol = "https"
+
+    def _is_proxy(self, address: str) -> bool:
+        parsed = _parse_ip(address)
+        return parsed is not None and any(parsed in network for network in self._proxies)
+
+
+def _parse_ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(address)
+    except ValueError:
+        return None
+
+
+class RequestDelegate(HTTPMessageDelegate):
+    """Find a request's route when its header is there, bound its body by the route, and hand it on."""
+
+    __slots__ = ("_connection", "_inner", "_server", "_server_connection")
+
+    def __init__(self, server: ApiServer, server_connection: object, connection: ApiConnection) -> None:
+        self._server = server
+        self._server_connection = server_connection
+        self._connection = connection
+        self._inner: HTTPMessageDelegate | None = None
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """Route the request."""
+        assert isinstance(start_line, RequestStartLine)
+        server = self._server
+        server.identify(self._connection.context, headers)
+        request = HTTPServerRequest(
+            connection=self._connection,
+            server_connection=self._server_connection,
+            start_line=start_line,
+            headers=headers,
+        )
+        found = server.application.find_handler(request)
+        self._inner = found
+        operations = getattr(found.handler_class, "operations", {})
+        declared = operations.get(start_line.method)
+        if declared is not None and declared.bulk:
+            self._connection.set_max_body_size(server.limits.max_bulk_bytes)
+        return found.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Pass a part of the body on."""
+        assert self._inner is not None
+        return self._inner.data_received(chunk)
+
+    def finish(self) -> None:
+        """Say that the body is complete."""
+        assert self._inner is not None
+        self._inner.finish()
+
+    def on_connection_close(self) -> None:
+        """Say that the client left before the body was complete."""
+        if self._inner is not None:
+            self._inner.on_connection_close()
