@@ -3,6 +3,7 @@
     QSuiteError
     ├── Invalid                what was sent cannot be accepted; ``errors`` names the fields
     │   └── Malformed          it could not even be read
+    ├── OrderRefused           a control refused the order, which is stored as REJECTED; ``order`` shows it
     ├── Unauthenticated        nobody, or no longer who they say
     ├── Forbidden              known, but not allowed
     ├── NotFound               no such thing, or not theirs to see
@@ -15,7 +16,8 @@
     │   └── OutcomeUnknown     storage went away while committing: ask again with the id
     └── SetupError             a command cannot start or go on: one plain line for a person
 
-A refusal of an order by a control is not an error: it is a value (``domain.risk.Refusal``), stored and streamed.
+A control's refusal is a value in the domain (``domain.trading.risk.Refusal``), stored and streamed; ``OrderRefused``
+only carries it to whoever placed the order, so that no careless client takes it for placed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,6 +61,13 @@ class Malformed(Invalid):
 
     code = "malformed"
     title = "Unreadable input"
+
+
+class OrderRefused(QSuiteError):
+    """Tell whoever placed an order that a control refused it; the code is the control's."""
+
+    code = "order_refused"
+    title = "Order refused"
 
 
 class Unauthenticated(QSuiteError):

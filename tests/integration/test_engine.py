@@ -106,7 +106,7 @@ async def test_a_market_buy_takes_the_ask_and_is_booked_to_the_cent(world: World
     execution = world.database.sync.executions.find_one({"order": outcome.order.id})
     assert execution is not None
     assert execution["basis"]["ask"].to_decimal() == Decimal("181.51")
-    assert [said.kind for said in world.heard] == ["order", "execution", "order", "account", "position"]
+    assert [said.kind for said in world.heard] == ["order", "execution", "order", "position", "account"]
 
 
 async def test_many_orders_at_once_share_transactions_and_add_up(world: World) -> None:

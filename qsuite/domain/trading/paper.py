@@ -2,8 +2,8 @@
 
 A market order, or a limit order that can trade at once, takes the other side of the quote. Where only a last price is
 known it pays slippage, drawn from the order's id, so that replaying the order gives the same fill. A resting limit
-order fills at its own price when the market touches it (or trades through it, by configuration): it was there first, so it
-gets what it asked for and no better.
+order fills at its own price when the market touches it (or trades through it, by configuration): it was there first,
+so it gets what it asked for and no better.
 
 Every fill carries its ``basis``, from which ``price_of`` computes the price again.
 """

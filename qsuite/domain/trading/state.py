@@ -28,7 +28,10 @@ REMEMBERED_ORDERS = 20_000
 
 
 class Announcement(NamedTuple):
-    """Something subscribers of an account hear once the batch is durable."""
+    """Something subscribers of an account hear once the batch is durable.
+
+    ``kind`` says what ``what`` is: ``order``, ``execution``, ``position``, or ``account`` with its positions beside it.
+    """
 
     kind: str
     account: UUID
@@ -132,7 +135,7 @@ class TradingState:
         self.day_end = day_end
         self.chain = chain or Chain()
         self.accounts: dict[UUID, Account] = {}
-        self.positions: dict[tuple[UUID, str], Position] = {}
+        self.positions: dict[UUID, dict[str, Position]] = {}
         self.orders: dict[UUID, Order] = {}
         self.by_account: dict[UUID, dict[UUID, Order]] = {}
         self.resting: dict[str, RestingOrders] = {}
@@ -169,14 +172,15 @@ class TradingState:
 
     def position(self, account: UUID, symbol: str) -> Position:
         """Return an account's position in a symbol; a new flat one is remembered."""
-        position = self.positions.get((account, symbol))
+        held = self.positions.setdefault(account, {})
+        position = held.get(symbol)
         if position is None:
-            position = self.positions[account, symbol] = Position(account=account, symbol=symbol)
+            position = held[symbol] = Position(account=account, symbol=symbol)
         return position
 
     def position_or_flat(self, account: UUID, symbol: str) -> Position:
         """Return an account's position in a symbol to look at; nothing is remembered for a symbol never traded."""
-        return self.positions.get((account, symbol)) or Position(account=account, symbol=symbol)
+        return self.positions.get(account, {}).get(symbol) or Position(account=account, symbol=symbol)
 
     def halt_for(self, account: UUID, symbol: str) -> TradingHalt | None:
         """Return the widest halt that covers an order, or None."""
@@ -198,7 +202,7 @@ class TradingState:
         for account in accounts:
             self.accounts[account.id] = account
         for position in positions:
-            self.positions[position.account, position.symbol] = position
+            self.positions.setdefault(position.account, {})[position.symbol] = position
         for order in orders:
             if order.status in OPEN:
                 self._remember_open(order)
@@ -264,10 +268,11 @@ class TradingState:
     def take_changes(self) -> Changes:
         """Hand over the batch and begin an empty one."""
         changes, self.changes = self.changes, Changes()
-        for account in changes.accounts.values():
-            changes.announcements.append(Announcement("account", account.id, copy(account)))
         for position in changes.positions.values():
             changes.announcements.append(Announcement("position", position.account, copy(position)))
+        for account in changes.accounts.values():
+            held = [copy(position) for position in self.positions.get(account.id, {}).values()]
+            changes.announcements.append(Announcement("account", account.id, (copy(account), held)))
         return changes
 
     # -- memory -------------------------------------------------------------------------------------------------

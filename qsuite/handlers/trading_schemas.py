@@ -1,0 +1,162 @@
+"""What trading routes take and show, as marshmallow schemas: validation and OpenAPI both come from here."""
+
+from marshmallow import Schema, fields, validate
+
+from qsuite.domain.trading.commands import Scope
+from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
+from qsuite.handlers.fields import DecimalField, InstantField
+
+SYMBOL = validate.Regexp(r"[A-Za-z0-9.^=_-]{1,32}\Z", error="1 to 32 letters, digits or . ^ = _ -")
+CLIENT_ORDER_ID = validate.Regexp(r"[\x21-\x7e]{1,64}\Z", error="1 to 64 printable ASCII characters, no spaces")
+
+
+class PlaceOrderSchema(Schema):
+    """What may be asked of a new order; anything else is refused."""
+
+    symbol = fields.String(required=True, validate=SYMBOL)
+    side = fields.Enum(Side, required=True, by_value=fields.String)
+    order_type = fields.Enum(OrderType, required=True, by_value=fields.String)
+    quantity = DecimalField(required=True, above=0)
+    price = DecimalField(allow_none=True)
+    time_in_force = fields.Enum(TimeInForce, by_value=fields.String, load_default=TimeInForce.DAY)
+    client_order_id = fields.String(allow_none=True, validate=CLIENT_ORDER_ID)
+    strategy = fields.UUID(allow_none=True)
+    account = fields.UUID()
+    hold = fields.Boolean(truthy={True}, falsy={False}, load_default=False)
+
+
+class RejectSchema(Schema):
+    """Why a control refused."""
+
+    code = fields.String(required=True)
+    detail = fields.String(required=True)
+    limit = DecimalField()
+    value = DecimalField()
+
+
+class OrderSchema(Schema):
+    """An order as it is shown."""
+
+    id = fields.UUID(required=True)
+    account = fields.UUID(required=True)
+    symbol = fields.String(required=True)
+    side = fields.Enum(Side, required=True, by_value=fields.String)
+    order_type = fields.Enum(OrderType, required=True, by_value=fields.String)
+    quantity = DecimalField(required=True)
+    price = DecimalField(required=True, allow_none=True)
+    time_in_force = fields.Enum(TimeInForce, required=True, by_value=fields.String)
+    client_order_id = fields.String(required=True, allow_none=True)
+    strategy = fields.UUID(required=True, allow_none=True)
+    status = fields.Enum(Status, required=True, by_value=fields.String)
+    filled_quantity = DecimalField(required=True)
+    avg_fill_price = DecimalField(required=True, allow_none=True)
+    commission = DecimalField(required=True)
+    reject = fields.Nested(RejectSchema, required=True, allow_none=True)
+    expires_at = InstantField(required=True, allow_none=True)
+    created_by = fields.UUID(required=True)
+    created_at = InstantField(required=True)
+    updated_at = InstantField(required=True)
+    version = fields.Integer(required=True)
+
+
+class ExecutionSchema(Schema):
+    """An execution as it is shown."""
+
+    id = fields.UUID(required=True)
+    order = fields.UUID(required=True)
+    account = fields.UUID(required=True)
+    symbol = fields.String(required=True)
+    side = fields.Enum(Side, required=True, by_value=fields.String)
+    quantity = DecimalField(required=True)
+    price = DecimalField(required=True)
+    commission = DecimalField(required=True)
+    execution_time = InstantField(required=True)
+    external_execution_id = fields.String(required=True)
+
+
+class PositionSchema(Schema):
+    """A position as it is shown."""
+
+    account = fields.UUID(required=True)
+    symbol = fields.String(required=True)
+    quantity = DecimalField(required=True)
+    avg_cost = DecimalField(required=True, allow_none=True)
+    cost = DecimalField(required=True)
+    market_price = DecimalField(required=True, allow_none=True)
+    market_value = DecimalField(required=True, allow_none=True)
+    realized_pnl = DecimalField(required=True)
+    unrealized_pnl = DecimalField(required=True, allow_none=True)
+    updated_at = InstantField(required=True)
+
+
+class AccountSchema(Schema):
+    """An account as it is shown."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    currency = fields.String(required=True)
+    cash = DecimalField(required=True)
+    reserved = DecimalField(required=True)
+    equity = DecimalField(required=True)
+    buying_power = DecimalField(required=True)
+    long_value = DecimalField(required=True)
+    short_value = DecimalField(required=True)
+    realized_pnl = DecimalField(required=True)
+    unrealized_pnl = DecimalField(required=True)
+    commission = DecimalField(required=True)
+    is_active = fields.Boolean(required=True)
+    created_at = InstantField(required=True)
+    updated_at = InstantField(required=True)
+
+
+class AccountQuerySchema(Schema):
+    """Which account."""
+
+    account = fields.UUID()
+
+
+class CancelAllSchema(Schema):
+    """Which orders to cancel."""
+
+    account = fields.UUID()
+    symbol = fields.String(validate=SYMBOL)
+
+
+class CancelledSchema(Schema):
+    """The orders that were cancelled."""
+
+    count = fields.Integer(required=True)
+    results = fields.List(fields.Nested(OrderSchema), required=True)
+
+
+class KillSwitchSchema(Schema):
+    """What to stop, and why."""
+
+    scope = fields.Enum(Scope, required=True, by_value=fields.String)
+    id = fields.String(allow_none=True, validate=validate.Length(1, 64))
+    reason = fields.String(required=True, validate=validate.Length(1, 500))
+
+
+class KillSwitchQuerySchema(Schema):
+    """Which kill switch to lift."""
+
+    scope = fields.Enum(Scope, required=True, by_value=fields.String)
+    id = fields.String(validate=validate.Length(1, 64))
+
+
+class HaltSchema(Schema):
+    """A thrown kill switch."""
+
+    scope = fields.String(required=True)
+    id = fields.String(required=True, allow_none=True)
+    state = fields.String(required=True)
+    reason = fields.String(required=True)
+    user = fields.UUID(required=True)
+    since = InstantField(required=True)
+
+
+class HaltedSchema(Schema):
+    """What is halted now, and how many orders this call cancelled."""
+
+    halts = fields.List(fields.Nested(HaltSchema), required=True)
+    cancelled = fields.Integer()

@@ -1,0 +1,313 @@
+"""Trading as its users speak of it: place, release, cancel, close, look at orders, positions and the account.
+
+Turns requests into the engine's commands and its outcomes into answers or errors; tells the stream what became durable.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from qsuite.domain.errors import Conflict, Forbidden, NotFound, OrderRefused
+from qsuite.domain.listing import Condition, Listing, Page
+from qsuite.domain.money import ZERO
+from qsuite.domain.roles import Caller
+from qsuite.domain.trading.account import Account, Position
+from qsuite.domain.trading.commands import (
+    CancelAll,
+    CancelOrder,
+    Halt,
+    Outcome,
+    PlaceOrder,
+    ReleaseOrder,
+    Resume,
+    Scope,
+    TradingHalt,
+)
+from qsuite.domain.trading.order import Execution, Order, OrderType, Side, Status, TimeInForce
+from qsuite.domain.trading.paper import FillRules
+from qsuite.domain.trading.risk import Limits
+from qsuite.domain.trading.state import Announcement
+from qsuite.repos.accounts import AccountsRepo
+from qsuite.repos.executions import ExecutionsRepo
+from qsuite.repos.orders import OrdersRepo
+from qsuite.repos.positions import PositionsRepo
+from qsuite.services.engine import TradingEngine
+from qsuite.services.market_data import MarketDataService
+from qsuite.services.stream import StreamHub
+from qsuite.services.views import Shown, show_account, show_execution, show_order, show_position
+from qsuite.settings import RiskSettings, TradingSettings
+
+
+def limits_from(settings: RiskSettings) -> Limits:
+    """Read the configured limits."""
+    return Limits(
+        max_quantity=settings.max_quantity,
+        max_value=settings.max_value,
+        min_value=settings.min_value,
+        position_limit=settings.position_limit,
+        collar=settings.collar,
+    )
+
+
+def rules_from(settings: TradingSettings) -> FillRules:
+    """Read the configured fill rules."""
+    return FillRules(
+        commission_per_share=settings.commission_per_share,
+        slippage_min_bps=settings.slippage_min_bps,
+        slippage_max_bps=settings.slippage_max_bps,
+        limit_needs_through=settings.limit_fill == "through",
+        quote_max_age_ns=int(settings.quote_max_age_s * 1_000_000_000),
+    )
+
+
+class TradingService:
+    """The use cases of trading. ``new_id`` makes time-ordered ids."""
+
+    def __init__(
+        self,
+        *,
+        engine: TradingEngine,
+        orders: OrdersRepo,
+        executions: ExecutionsRepo,
+        accounts: AccountsRepo,
+        positions: PositionsRepo,
+        market: MarketDataService,
+        stream: StreamHub,
+        settings: TradingSettings,
+        new_id: Callable[[], UUID],
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._engine = engine
+        self._orders = orders
+        self._executions = executions
+        self._accounts = accounts
+        self._positions = positions
+        self._market = market
+        self._stream = stream
+        self._settings = settings
+        self._new_id = new_id
+        self._clock = clock
+        engine.listen(self._announce)
+        market.on_ticks(engine.on_ticks)
+        stream.snapshot_source("orders", self._orders_snapshot)
+        stream.snapshot_source("executions", self._executions_snapshot)
+        stream.snapshot_source("positions", self._positions_snapshot)
+        stream.snapshot_source("account", self._account_snapshot)
+
+    # -- accounts -----------------------------------------------------------------------------------------------
+
+    async def open_account(self, user: UUID, name: str, cash: Decimal | None = None) -> UUID:
+        """Open an account with some cash (by default the configured one) and return its id."""
+        now = self._clock()
+        deposit = self._settings.initial_cash if cash is None else cash
+        account = Account(
+            id=self._new_id(),
+            user=user,
+            name=name,
+            currency=self._settings.currency,
+            cash=deposit,
+            deposited=deposit,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._accounts.add(account)
+        return account.id
+
+    async def accounts_of(self, user: UUID) -> tuple[UUID, ...]:
+        """Return the ids of a user's accounts, the default one first."""
+        return tuple(account.id for account in await self._accounts.of_user(user))
+
+    async def show_account(self, caller: Caller, account: UUID | None = None) -> Shown:
+        """Show an account of the caller's, by default the first, valued at the market."""
+        account_id = self._own(caller, account)
+        found = await self._accounts.get(account_id)
+        held = await self._positions.of([account_id])
+        return show_account(found, [(position, self.market_price(position)) for position in held])
+
+    # -- orders -------------------------------------------------------------------------------------------------
+
+    async def place(self, caller: Caller, asked: Mapping[str, Any]) -> Order:
+        """Place an order and return it, durable. OrderRefused when a control said no, Conflict for a used id."""
+        return self._settled(await self._engine.submit(self._place_command(caller, asked)))
+
+    async def release(self, caller: Caller, order: UUID) -> Order:
+        """Send a held order to the market."""
+        command = ReleaseOrder(order=order, user=caller.user, accounts=caller.accounts)
+        return self._settled(await self._engine.submit(command))
+
+    async def cancel(self, caller: Caller, order: UUID) -> Order:
+        """Cancel an open order; cancelling twice gives the same answer twice."""
+        command = CancelOrder(order=order, user=caller.user, accounts=caller.accounts)
+        return self._settled(await self._engine.submit(command))
+
+    async def cancel_all(self, caller: Caller, account: UUID | None, symbol: str | None) -> Sequence[Order]:
+        """Cancel every open order of an account, or of one of its symbols."""
+        command = CancelAll(account=self._own(caller, account), user=caller.user, symbol=symbol)
+        return (await self._engine.submit(command)).orders
+
+    async def get(self, caller: Caller, order: UUID) -> Order:
+        """Return an order the caller may see."""
+        return await self._orders.get(order, self._visible(caller))
+
+    async def get_by_client_id(self, caller: Caller, client_order_id: str) -> Order:
+        """Return the order placed under a client id."""
+        return await self._orders.get_by_client_id(client_order_id, self._visible(caller))
+
+    async def orders(self, caller: Caller, listing: Listing) -> Page[Order]:
+        """Return a page of the orders the caller may see."""
+        return await self._orders.page(listing, self._visible(caller))
+
+    # -- executions and positions -------------------------------------------------------------------------------
+
+    async def executions(self, caller: Caller, listing: Listing) -> Page[Execution]:
+        """Return a page of the executions the caller may see."""
+        return await self._executions.page(listing, self._visible(caller))
+
+    async def execution(self, caller: Caller, execution: UUID) -> Execution:
+        """Return an execution the caller may see."""
+        return await self._executions.get(execution, self._visible(caller))
+
+    async def executions_of(self, caller: Caller, order: UUID) -> Page[Execution]:
+        """Return the executions of an order the caller may see."""
+        await self._orders.get(order, self._visible(caller))
+        listing = Listing(conditions=(Condition("order", "eq", order),), page_size=1000)
+        return await self._executions.page(listing, None)
+
+    async def positions(self, caller: Caller) -> list[Shown]:
+        """Show the caller's open positions, valued at the market."""
+        held = await self._positions.of(self._visible(caller))
+        return [show_position(position, self.market_price(position)) for position in held if position.quantity]
+
+    async def position(self, caller: Caller, symbol: str) -> Shown:
+        """Show a position in one symbol, flat too if it was ever traded. NotFound otherwise."""
+        position = await self._position(caller, symbol)
+        return show_position(position, self.market_price(position))
+
+    async def close_position(self, caller: Caller, symbol: str) -> Order:
+        """Sell all that is held of a symbol, by a market order through the same controls."""
+        position = await self._position(caller, symbol)
+        if position.quantity == ZERO:
+            raise Conflict(f"the position in {symbol} is flat", code="position.flat")
+        asked = {"symbol": symbol, "side": Side.SELL, "order_type": OrderType.MARKET, "quantity": position.quantity}
+        return await self.place(caller, asked | {"account": position.account})
+
+    def market_price(self, position: Position) -> Decimal | None:
+        """Return what a unit of a holding would bring: the bid, else the last trade."""
+        snapshot = self._market.snapshot(position.symbol)
+        if snapshot.quote is not None and snapshot.quote.bid is not None:
+            return snapshot.quote.bid
+        return None if snapshot.trade is None else snapshot.trade.price
+
+    # -- kill switches ------------------------------------------------------------------------------------------
+
+    async def halt(self, caller: Caller, scope: Scope, target: str | None, reason: str) -> Sequence[Order]:
+        """Throw a kill switch; return the orders it cancelled."""
+        outcome = await self._engine.submit(Halt(scope=scope, target=target, user=caller.user, reason=reason))
+        return outcome.orders
+
+    async def resume(self, caller: Caller, scope: Scope, target: str | None) -> None:
+        """Lift a kill switch. Forbidden to the user who threw it."""
+        self._settled(await self._engine.submit(Resume(scope=scope, target=target, user=caller.user)))
+
+    def halts(self) -> list[TradingHalt]:
+        """Return the thrown kill switches."""
+        return list(self._engine.memory.halts.values())
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _place_command(self, caller: Caller, asked: Mapping[str, Any]) -> PlaceOrder:
+        client_order_id = asked.get("client_order_id")
+        return PlaceOrder(
+            id=self._new_id(),
+            account=self._own(caller, asked.get("account")),
+            user=caller.user,
+            symbol=asked["symbol"],
+            side=asked["side"],
+            order_type=asked["order_type"],
+            quantity=asked["quantity"],
+            price=asked.get("price"),
+            time_in_force=asked.get("time_in_force", TimeInForce.DAY),
+            client_order_id=client_order_id,
+            strategy=asked.get("strategy"),
+            hold=asked.get("hold", False),
+            request_hash="" if client_order_id is None else fingerprint(asked),
+        )
+
+    def _settled(self, outcome: Outcome) -> Any:
+        """Return the order of an outcome, or raise what it amounts to."""
+        order = outcome.order
+        facts = {} if order is None else {"order": show_order(order)}
+        if outcome.error == "not_found":
+            raise NotFound(outcome.detail)
+        if outcome.error == "forbidden":
+            raise Forbidden(outcome.detail)
+        if outcome.error is not None:
+            raise Conflict(outcome.detail, code=outcome.error, **facts)
+        if order is not None and order.status is Status.REJECTED:
+            assert order.reject is not None
+            raise OrderRefused(order.reject["detail"], code=order.reject["code"], **facts)
+        return order
+
+    def _own(self, caller: Caller, account: UUID | None) -> UUID:
+        if account is None and caller.accounts:
+            return caller.accounts[0]
+        if account is None or account not in caller.accounts:
+            raise NotFound("no such account")
+        return account
+
+    def _visible(self, caller: Caller) -> Iterable[UUID] | None:
+        return None if caller.reads_all else caller.accounts
+
+    async def _position(self, caller: Caller, symbol: str) -> Position:
+        for position in await self._positions.of(self._visible(caller)):
+            if position.symbol == symbol:
+                return position
+        raise NotFound(f"no position in {symbol}")
+
+    # -- the stream ---------------------------------------------------------------------------------------------
+
+    def _announce(self, announcements: Sequence[Announcement]) -> None:
+        """Tell the stream what became durable, in order."""
+        publish = self._stream.publish_private
+        for kind, account, what in announcements:
+            if kind == "order":
+                publish(account, "orders", {"type": "order", **show_order(what)})
+            elif kind == "execution":
+                publish(account, "executions", {"type": "execution", **show_execution(what)})
+            elif kind == "position":
+                shown = show_position(what, self.market_price(what))
+                publish(account, "positions", {"type": "position", **shown})
+            else:
+                changed, held = what
+                valued = [(position, self.market_price(position)) for position in held]
+                publish(account, "account", {"type": "account", **show_account(changed, valued)})
+
+    async def _orders_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
+        open_only = Condition("status", "in", ("HELD", "PENDING", "PARTIAL"))
+        listing = Listing(conditions=(open_only,), page_size=1000, cursor="")
+        return [show_order(order) for order in (await self._orders.page(listing, caller.accounts)).items]
+
+    async def _executions_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
+        listing = Listing(order=(("execution_time", True),), page_size=100, cursor="")
+        page = await self._executions.page(listing, caller.accounts)
+        return [show_execution(execution) for execution in page.items]
+
+    async def _positions_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
+        return await self.positions(caller)
+
+    async def _account_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
+        return [await self.show_account(caller, account) for account in caller.accounts]
+
+
+def fingerprint(asked: Mapping[str, Any]) -> str:
+    """Return a digest of what an order asks for; ``10`` and ``10.0`` ask for the same."""
+    parts = []
+    for name in sorted(asked):
+        value = asked[name]
+        if value is None:
+            continue
+        parts.append(f"{name}={value.normalize()}" if isinstance(value, Decimal) else f"{name}={value}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
