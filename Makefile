@@ -50,7 +50,7 @@ bench: $(VENV)/.installed-test ## measure against peers in the same run; writes 
 
 # The same tests at ten times the size, without the time limit of a single one.
 soak: $(VENV)/.installed-test ## the crash and load tests at ten times their size
-	QSUITE_TEST_SCALE=10 $(BIN)/python -m pytest --timeout=0 tests/crash tests/property $(ARGS)
+	TEST_SCALE=10 $(BIN)/python -m pytest --timeout=0 tests/crash tests/property $(ARGS)
 
 docs: $(VENV)/.installed-run ## derive docs/reference/ from the code
 	$(BIN)/python -m docs.derive $(ARGS)

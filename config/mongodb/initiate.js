@@ -1,0 +1,65 @@
+// Makes the replica set of one and QSuite's own user; run by mongosh before QSuite starts, and harmless when repeated.
+// Secrets come from the environment, so that no argument list shows them.
+//
+// QSuite may do with its database what it needs, but the audit log it can only read and add to: a role, not a habit,
+// keeps the past as it was written.
+
+const HOST = process.env.MONGODB_HOST;
+const SET = "qsuite";
+const DATABASE = "qsuite";
+const APPEND_ONLY = "audit_log";
+const COLLECTIONS = [
+  "users", "api_keys", "refresh_tokens", "accounts", "data_sources", "tickers", "market_data", "ticks", "tick_blocks",
+  "engine_state", "orders", "executions", "positions", "strategies", "signals", "backtests", "jobs", "news",
+  "risk_limits", "risk_events", "models", "imports",
+];
+
+const mongo = new Mongo(`mongodb://${HOST}/?directConnection=true`);
+const admin = mongo.getDB("admin");
+if (admin.auth("root", process.env.MONGODB_ROOT_PASSWORD).ok !== 1) {
+  throw new Error("MONGODB_ROOT_PASSWORD is not the one the database was made with");
+}
+
+makeReplicaSet();
+makeRole();
+makeUser();
+print(`replica set ${SET} is ready, and so is its user qsuite`);
+
+function makeReplicaSet() {
+  try {
+    admin.runCommand({ replSetInitiate: { _id: SET, members: [{ _id: 0, host: HOST }] } });
+  } catch (error) {
+    if (error.codeName !== "AlreadyInitialized") throw error;
+  }
+  for (let waited = 0; !admin.hello().isWritablePrimary; waited += 100) {
+    if (waited >= 60000) throw new Error("the replica set has no primary after a minute");
+    sleep(100);
+  }
+}
+
+function makeRole() {
+  const everywhere = [
+    "find", "insert", "createCollection", "createIndex", "dropIndex", "collMod", "listCollections", "listIndexes",
+    "collStats", "dbStats", "changeStream", "validate",
+  ];
+  const privileges = [
+    { resource: { db: DATABASE, collection: "" }, actions: everywhere },
+    ...COLLECTIONS.map((collection) => ({ resource: { db: DATABASE, collection }, actions: ["update", "remove"] })),
+  ];
+  upsert("rolesInfo", "roles", "createRole", "updateRole", "qsuite", {
+    privileges,
+    roles: [{ role: "clusterMonitor", db: "admin" }],
+  });
+}
+
+function makeUser() {
+  upsert("usersInfo", "users", "createUser", "updateUser", "qsuite", {
+    pwd: process.env.MONGODB_PASSWORD,
+    roles: [{ role: "qsuite", db: "admin" }],
+  });
+}
+
+function upsert(info, found, create, update, name, definition) {
+  const exists = admin.runCommand({ [info]: name })[found].length > 0;
+  admin.runCommand({ [exists ? update : create]: name, ...definition });
+}
