@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from qsuite.services.metrics import Metrics
     from qsuite.services.reference import ReferenceService
     from qsuite.services.stream import StreamHub
+    from qsuite.services.system_metrics import SystemMetrics
     from qsuite.services.trading import TradingService
     from qsuite.services.users import UserService
 
@@ -29,3 +30,4 @@ class Services:
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"
+    system: "SystemMetrics"

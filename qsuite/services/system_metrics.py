@@ -1,0 +1,100 @@
+"""The figures of ``GET /api/v1/system-metrics/``: what an operator looks at first, all measured, none made up.
+
+Counting collections asks the database, so it is done by a loop, now and then; everything else is read from memory when
+it is asked for. A rate or latency that nothing was measured for yet is null.
+"""
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from qsuite.domain.times import format_rfc3339
+
+WINDOW_S = 60.0
+SAMPLE_S = 1.0
+COUNT_EVERY_S = 15.0
+
+Count = Callable[[], Awaitable[int]]
+
+
+class EngineFigures(Protocol):
+    """What is read of the engine's counters; latencies in seconds, the newest last."""
+
+    batches: int
+    orders: int
+    last_batch_size: int
+    latencies_s: deque[float]
+
+
+class SystemMetrics:
+    """Gather the figures. A supervised loop."""
+
+    name = "system-metrics"
+    interval_s = SAMPLE_S
+
+    def __init__(
+        self,
+        *,
+        counts: Mapping[str, Count],
+        engine: EngineFigures,
+        queued: Callable[[], int],
+        stream: Callable[[], tuple[int, float]],
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take ``counts`` by their name in the answer, and ``stream`` as (clients, messages per second)."""
+        self._counts = counts
+        self._engine = engine
+        self._queued = queued
+        self._stream = stream
+        self._clock = clock
+        self._monotonic = monotonic
+        self._counted: dict[str, int | None] = dict.fromkeys(counts)
+        self._counted_s: float | None = None
+        self._samples: deque[tuple[float, int]] = deque([(monotonic(), engine.orders)])
+
+    async def run_once(self, now: int) -> None:
+        """Note the number of orders, and count the collections when it is time."""
+        now_s = self._monotonic()
+        self._samples.append((now_s, self._engine.orders))
+        while self._samples[0][0] < now_s - WINDOW_S:
+            self._samples.popleft()
+        if self._counted_s is None or now_s - self._counted_s >= COUNT_EVERY_S:
+            self._counted_s = now_s
+            for name, count in self._counts.items():
+                self._counted[name] = await count()
+
+    def now(self) -> dict[str, Any]:
+        """Return the figures as they are shown."""
+        clients, messages_per_second = self._stream()
+        return {
+            "database": dict(self._counted),
+            "performance": {"orders_per_minute": self._orders_per_minute(), **latencies(self._engine.latencies_s)},
+            "engine": {
+                "batches": self._engine.batches,
+                "batch_size": self._engine.last_batch_size,
+                "queue": self._queued(),
+            },
+            "streams": {"clients": clients, "messages_per_second": round(messages_per_second, 1)},
+            "timestamp": format_rfc3339(self._clock()),
+        }
+
+    def _orders_per_minute(self) -> float:
+        """Return the orders answered in the last minute, or since the start where that is less, as a rate."""
+        since_s, before = self._samples[0]
+        elapsed_s = min(WINDOW_S, max(SAMPLE_S, self._monotonic() - since_s))
+        return round((self._engine.orders - before) * 60.0 / max(elapsed_s, 1.0), 1)
+
+
+def latencies(values_s: Sequence[float] | deque[float]) -> dict[str, float | None]:
+    """Return mean, median and 99th percentile in milliseconds, by nearest rank."""
+    ranked = sorted(values_s)
+    if not ranked:
+        return {"avg_execution_latency_ms": None, "p50_ms": None, "p99_ms": None}
+
+    def rank(percent: int) -> float:
+        return ranked[-(-percent * len(ranked) // 100) - 1]
+
+    figures = {"avg_execution_latency_ms": sum(ranked) / len(ranked), "p50_ms": rank(50), "p99_ms": rank(99)}
+    return {name: round(value * 1000, 3) for name, value in figures.items()}

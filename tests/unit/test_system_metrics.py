@@ -1,0 +1,88 @@
+"""The figures operators look at."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import pytest
+
+from qsuite.services.system_metrics import SystemMetrics, latencies
+
+
+@dataclass
+class Engine:
+    batches: int = 3
+    orders: int = 0
+    last_batch_size: int = 2
+    latencies_s: deque[float] = field(default_factory=deque)
+
+
+class Watch:
+    """A monotonic clock that is told the time."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def figures(engine: Engine, watch: Watch, counted: list[int] | None = None) -> SystemMetrics:
+    async def count() -> int:
+        (counted if counted is not None else []).append(1)
+        return 42
+
+    return SystemMetrics(
+        counts={"ticks": count},
+        engine=engine,
+        queued=lambda: 7,
+        stream=lambda: (5, 12.34),
+        clock=lambda: 0,
+        monotonic=watch,
+    )
+
+
+async def test_all_figures_are_shown_under_their_names() -> None:
+    system = figures(Engine(), Watch())
+    await system.run_once(0)
+    assert system.now() == {
+        "database": {"ticks": 42},
+        "performance": {
+            "orders_per_minute": 0.0,
+            "avg_execution_latency_ms": None,
+            "p50_ms": None,
+            "p99_ms": None,
+        },
+        "engine": {"batches": 3, "batch_size": 2, "queue": 7},
+        "streams": {"clients": 5, "messages_per_second": 12.3},
+        "timestamp": "1970-01-01T00:00:00.000Z",
+    }
+
+
+async def test_the_rate_is_that_of_the_last_minute() -> None:
+    engine, watch = Engine(), Watch()
+    system = figures(engine, watch)
+    for _ in range(300):  # ten a second for five minutes
+        watch.now += 1
+        engine.orders += 10
+        await system.run_once(0)
+    assert system.now()["performance"]["orders_per_minute"] == pytest.approx(600, rel=0.02)
+    for _ in range(70):
+        watch.now += 1
+        await system.run_once(0)
+    assert system.now()["performance"]["orders_per_minute"] == 0
+
+
+async def test_collections_are_counted_now_and_then_and_unknown_before() -> None:
+    watch, counted = Watch(), list[int]()
+    system = figures(Engine(), watch, counted)
+    assert system.now()["database"] == {"ticks": None}
+    for _ in range(31):
+        await system.run_once(0)
+        watch.now += 1
+    assert len(counted) == 3  # at 0, 15 and 30 seconds
+
+
+def test_latencies_are_by_nearest_rank() -> None:
+    # 1 to 200 ms: mean 100.5, the 100th and the 198th of 200.
+    found = latencies([number / 1000 for number in range(200, 0, -1)])
+    assert found == {"avg_execution_latency_ms": 100.5, "p50_ms": 100.0, "p99_ms": 198.0}
+    assert latencies([0.004]) == {"avg_execution_latency_ms": 4.0, "p50_ms": 4.0, "p99_ms": 4.0}
