@@ -1,0 +1,127 @@
+"""API keys, as SHA-256 only: 256 random bits need no slow hash. A deleted key stays, revoked, for those who look back.
+
+{
+  _id: UUID("01937d2e-…"), user: UUID("01937d2e-…"), username: "maria.lopez",
+  name: "research notebook", role: "viewer", prefix: "qsk_Zx81", key_hash: "9f86d0…",
+  created_at: ISODate("2026-03-02T14:30:00.000Z"), expires_at: null, revoked_at: null
+}
+"""
+
+from uuid import UUID
+
+from pymongo import IndexModel, ReturnDocument
+
+from qsuite.domain.access import AccessChange, ApiKey
+from qsuite.domain.listing import Condition, Listing, Page
+from qsuite.domain.roles import Role
+from qsuite.domain.times import datetime_to_ns, ns_to_datetime
+from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.listing import find_page, instant, plain
+from qsuite.repos.schema import CollectionSpec, schema
+
+SPEC = CollectionSpec(
+    "api_keys",
+    schema(
+        "user username name role prefix key_hash created_at",
+        {
+            "user": {"bsonType": "binData"},
+            "username": {"bsonType": "string"},
+            "name": {"bsonType": "string"},
+            "role": {"enum": [role.value for role in Role]},
+            "prefix": {"bsonType": "string"},
+            "key_hash": {"bsonType": "string", "minLength": 64, "maxLength": 64},
+            "created_at": {"bsonType": "date"},
+            "expires_at": {"bsonType": ["date", "null"]},
+            "revoked_at": {"bsonType": ["date", "null"]},
+        },
+    ),
+    (
+        IndexModel([("key_hash", 1)], name="key_hash", unique=True),
+        IndexModel([("user", 1), ("created_at", -1), ("_id", -1)], name="user_created"),
+        IndexModel([("revoked_at", 1)], name="revoked_at"),
+    ),
+)
+
+FIELDS = {"user": plain("user"), "revoked_at": instant("revoked_at"), "created_at": instant("created_at")}
+
+
+class ApiKeysRepo:
+    """Keep API keys."""
+
+    def __init__(self, database: Database) -> None:
+        self._keys = database.collection(SPEC.name)
+
+    async def add(self, key: ApiKey) -> None:
+        """Keep a new key."""
+        with translated("the key"):
+            await self._keys.insert_one(_to_document(key))
+
+    async def find_by_hash(self, key_hash: str) -> ApiKey | None:
+        """Return the key with that hash, revoked or not, or None."""
+        with translated():
+            document = await self._keys.find_one({"key_hash": key_hash})
+        return None if document is None else _to_key(document)
+
+    async def count(self, user: UUID) -> int:
+        """Count a user's keys that are not revoked."""
+        with translated():
+            return int(await self._keys.count_documents({"user": user, "revoked_at": None}))
+
+    async def page(self, user: UUID, listing: Listing) -> Page[ApiKey]:
+        """Answer a listing of a user's keys that are not revoked."""
+        mine = listing.where(Condition("user", "eq", user), Condition("revoked_at", "eq", None))
+        return await find_page(self._keys, mine, to_domain=_to_key, fields=FIELDS)
+
+    async def revoke(self, key: UUID, user: UUID, *, now: int) -> AccessChange | None:
+        """Revoke a user's key in one step. None when they have no such key or it was revoked before."""
+        with translated():
+            document = await self._keys.find_one_and_update(
+                {"_id": key, "user": user, "revoked_at": None},
+                {"$set": {"revoked_at": ns_to_datetime(now)}},
+                return_document=ReturnDocument.AFTER,
+            )
+        return None if document is None else _change(document)
+
+    async def changes_since(self, since: int) -> list[AccessChange]:
+        """Return the keys revoked since an instant."""
+        query = {"revoked_at": {"$gte": ns_to_datetime(since)}}
+        with translated():
+            documents = await self._keys.find(query, {"user": 1, "revoked_at": 1}).to_list(None)
+        return [_change(document) for document in documents]
+
+
+def _change(document: Document) -> AccessChange:
+    return AccessChange(
+        user=document["user"], subject=document["_id"], mark=datetime_to_ns(document["revoked_at"]), revokes=True
+    )
+
+
+def _to_document(key: ApiKey) -> Document:
+    return {
+        "_id": key.id,
+        "user": key.user,
+        "username": key.username,
+        "name": key.name,
+        "role": key.role.value,
+        "prefix": key.prefix,
+        "key_hash": key.key_hash,
+        "created_at": ns_to_datetime(key.created_at),
+        "expires_at": None if key.expires_at is None else ns_to_datetime(key.expires_at),
+        "revoked_at": None if key.revoked_at is None else ns_to_datetime(key.revoked_at),
+    }
+
+
+def _to_key(document: Document) -> ApiKey:
+    expires_at, revoked_at = document["expires_at"], document["revoked_at"]
+    return ApiKey(
+        id=document["_id"],
+        user=document["user"],
+        username=document["username"],
+        name=document["name"],
+        role=Role(document["role"]),
+        prefix=document["prefix"],
+        key_hash=document["key_hash"],
+        created_at=datetime_to_ns(document["created_at"]),
+        expires_at=None if expires_at is None else datetime_to_ns(expires_at),
+        revoked_at=None if revoked_at is None else datetime_to_ns(revoked_at),
+    )
