@@ -63,9 +63,11 @@ def test_one_length_has_one_name(text: str, name: str) -> None:
     assert parse_interval(text).name == name
 
 
-@pytest.mark.parametrize("text", ["", "m", "0m", "7m", "1M", "2d", "2w", "3mo", "25h", "1.5h", "-1m", "１m", "1m\n", "1 m"])
+@pytest.mark.parametrize(
+    "text", ["", "m", "0m", "7m", "1M", "2d", "2w", "3mo", "25h", "1.5h", "-1m", "１m", "1m\n", "1 m"]
+)
 def test_lengths_without_a_fixed_start_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="interval|divide|only one"):
+    with pytest.raises(ValueError, match=r"interval|divide|only one"):
         parse_interval(text)
 
 
