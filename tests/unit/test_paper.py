@@ -1,0 +1,127 @@
+"""At what price the paper venue deals; each price worked out by hand from the market shown."""
+
+from decimal import Decimal
+
+from qsuite.domain.times import DAY_NS, NS_PER_S
+from qsuite.domain.trading.commands import ExpireOrders, MarketMoved
+from qsuite.domain.trading.order import Order, Status, TimeInForce
+from qsuite.domain.trading.paper import FillRules, price_of, slippage_bps
+from tests.support.trading import Desk
+
+
+def price(order: Order) -> Decimal | None:
+    return order.avg_fill_price
+
+
+def test_a_market_order_takes_the_other_side_of_the_quote() -> None:
+    desk = Desk()
+    desk.quote("99.98", "100.02")
+    assert price(desk.place("BUY", 5)) == Decimal("100.02")
+    assert price(desk.place("SELL", 5)) == Decimal("99.98")
+
+
+def test_without_a_quote_a_market_order_pays_one_to_five_basis_points_rounded_against_it() -> None:
+    desk = Desk()
+    for _ in range(50):
+        bought = price(desk.place("BUY", 1))
+        # 100.00 plus 1..5 bps is 100.01..100.05 on a grid of 0.01, rounded up
+        assert bought is not None
+        assert Decimal("100.01") <= bought <= Decimal("100.05")
+        sold = price(desk.place("SELL", 1))
+        assert sold is not None
+        assert Decimal("99.95") <= sold <= Decimal("99.99")
+
+
+def test_the_same_order_always_slips_the_same_and_the_basis_gives_the_price_again() -> None:
+    desk = Desk()
+    order = desk.place("BUY", 1)
+    execution = desk.state.changes.executions[-1]
+    assert execution.basis["slippage_bps"] == slippage_bps(order.id, FillRules())
+    assert price_of(execution.basis, buy=True) == execution.price
+
+
+def test_a_quote_without_the_side_needed_gives_way_to_the_last_trade() -> None:
+    desk = Desk()
+    desk.quote("99.98", None)
+    bought = price(desk.place("BUY", 1))
+    assert bought is not None
+    assert Decimal("100.01") <= bought <= Decimal("100.05")
+    assert price(desk.place("SELL", 1)) == Decimal("99.98")
+
+
+def test_a_crossed_quote_is_not_dealt_on() -> None:
+    desk = Desk()
+    desk.quote("100.50", "99.50")
+    bought = price(desk.place("BUY", 1))
+    assert bought is not None
+    assert bought >= Decimal("100.01")
+
+
+def test_a_quote_much_older_than_the_last_trade_is_not_dealt_on() -> None:
+    desk = Desk()
+    desk.quote("49.00", "50.00", ts_ns=1)
+    desk.trade("100.00", ts_ns=61 * NS_PER_S)
+    bought = price(desk.place("BUY", 1))
+    assert bought is not None
+    assert bought >= Decimal("100.01")
+
+
+def test_a_buy_limit_of_one_is_not_filled_at_a_hundred() -> None:
+    desk = Desk()
+    assert desk.place("BUY", 1, "1.00").status is Status.PENDING
+
+
+def test_a_marketable_limit_gets_the_quote_not_its_limit() -> None:
+    desk = Desk()
+    desk.quote("99.98", "100.02")
+    assert price(desk.place("BUY", 1, "101.00")) == Decimal("100.02")
+
+
+def test_an_ioc_limit_that_cannot_trade_is_cancelled_at_once() -> None:
+    desk = Desk()
+    order = desk.place("BUY", 1, "99.00", time_in_force=TimeInForce.IOC)
+    assert order.status is Status.CANCELLED
+    assert desk.account.reserved == 0
+
+
+def test_resting_orders_fill_at_their_price_best_first_then_oldest() -> None:
+    desk = Desk()
+    ids = [desk.place("BUY", 1, limit).id for limit in ("98.00", "99.00", "98.00", "97.00")]
+    outcome = desk.send(MarketMoved(ticks=[desk.trade("98.00")]))
+    assert [order.id for order in outcome.orders] == [ids[1], ids[0], ids[2]]
+    assert [price(order) for order in outcome.orders] == [Decimal("99.00"), Decimal("98.00"), Decimal("98.00")]
+
+
+def test_a_quote_reaches_resting_orders_but_a_crossed_one_does_not() -> None:
+    desk = Desk()
+    desk.place("BUY", 1, "98.00")
+    assert desk.send(MarketMoved(ticks=[desk.quote("98.10", "97.90")])).orders == ()
+    filled = desk.send(MarketMoved(ticks=[desk.quote("97.90", "98.00")])).orders
+    assert [price(order) for order in filled] == [Decimal("98.00")]
+
+
+def test_through_needs_more_than_a_touch() -> None:
+    desk = Desk(rules=FillRules(limit_needs_through=True))
+    desk.place("BUY", 1, "98.00")
+    assert desk.send(MarketMoved(ticks=[desk.trade("98.00")])).orders == ()
+    assert len(desk.send(MarketMoved(ticks=[desk.trade("97.99")])).orders) == 1
+
+
+def test_commission_is_half_a_cent_a_share_and_never_rounded() -> None:
+    desk = Desk()
+    assert desk.place("BUY", 1).commission == Decimal("0.005")
+    assert desk.place("BUY", 333).commission == Decimal("1.665")
+
+
+def test_day_orders_expire_at_the_end_of_the_utc_day_and_gtc_orders_do_not() -> None:
+    desk = Desk()
+    day = desk.place("BUY", 1, "90.00")
+    good_till_cancelled = desk.place("BUY", 1, "90.00", time_in_force=TimeInForce.GTC)
+    assert day.expires_at is not None
+    assert day.expires_at % DAY_NS == 0
+    desk.now = day.expires_at - 1
+    assert desk.send(ExpireOrders()).orders == ()
+    desk.now = day.expires_at
+    expired = desk.send(ExpireOrders()).orders
+    assert [(order.id, order.status) for order in expired] == [(day.id, Status.EXPIRED)]
+    assert list(desk.state.orders) == [good_till_cancelled.id]
