@@ -32,17 +32,17 @@ def parse_decimal(raw: object) -> Decimal:
     magnitude outside 10^-18 .. 10^24.
     """
     if isinstance(raw, bool):
-        raise ValueError("a boolean is not a number")
+        raise ValueError("a boolean is not a number")  # noqa: TRY004  a bad value to the caller, whatever its type
     if isinstance(raw, str):
         if len(raw) > 80 or _NUMBER.fullmatch(raw) is None:
-            raise ValueError("not a decimal number")
+            raise ValueError("not a decimal number")  # noqa: TRY004
         value = Decimal(raw)
     elif isinstance(raw, (int, Decimal)):
         if isinstance(raw, int) and abs(raw) >= 10 ** (MAX_EXPONENT + 1):
             raise ValueError("number too large")
         value = Decimal(raw)
     else:
-        raise ValueError("not a decimal number")
+        raise ValueError("not a decimal number")  # noqa: TRY004
     return check_decimal(value)
 
 
