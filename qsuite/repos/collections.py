@@ -2,6 +2,7 @@
 
 from qsuite.repos import (
     accounts,
+    api_keys,
     audit,
     data_sources,
     engine_store,
@@ -11,13 +12,16 @@ from qsuite.repos import (
     market_data,
     orders,
     positions,
+    refresh_tokens,
     tickers,
     ticks,
+    users,
 )
 from qsuite.repos.schema import CollectionSpec
 
 COLLECTIONS: tuple[CollectionSpec, ...] = (
     accounts.SPEC,
+    api_keys.SPEC,
     audit.SPEC,
     data_sources.SPEC,
     engine_store.SPEC,
@@ -27,6 +31,8 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     market_data.SPEC,
     orders.SPEC,
     positions.SPEC,
+    refresh_tokens.SPEC,
     tickers.SPEC,
     ticks.SPEC,
+    users.SPEC,
 )
