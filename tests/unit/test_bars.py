@@ -88,6 +88,11 @@ def test_within_the_open_bar_arrival_order_does_not_matter() -> None:
     assert list(build_bars(shuffled, "IBM", "1m")) == list(build_bars(in_order, "IBM", "1m"))
 
 
+def test_ticks_of_one_instant_without_numbers_go_by_arrival() -> None:
+    (built,) = build_bars([trade(1, "5"), trade(1, "7"), trade(1, "6")], "IBM", "1m")
+    assert (built.open, built.close) == (D(5), D(6))
+
+
 def test_bars_of_quotes_take_the_chosen_side_and_pass_over_what_lacks_it() -> None:
     quotes = [quote(1, "9.98", "10.02"), quote(2, None, "10.10"), quote(3, "9.97", "10.01")]
     (bids,) = build_bars(quotes, "IBM", "1m", side="bid")

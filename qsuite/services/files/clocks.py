@@ -49,13 +49,6 @@ class ClockSpec:
     zone: str = "UTC"
     zone_known: bool = False
 
-    def describe(self) -> str:
-        """Say it in words."""
-        if self.unit_ns is not None:
-            unit = next(name for name, width in UNITS_NS.items() if width == self.unit_ns)
-            return f"{unit} since 1970 UTC"
-        return f"wall clock in {self.zone}"
-
 
 def spec_from_name(column: str) -> ClockSpec | None:
     """Read a time column's name; None where it is not one. A bare ``date`` or ``ts`` leaves the zone open."""
