@@ -145,6 +145,15 @@ def _parse_ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | N
         return None
 
 
+class ApiRequest(HTTPServerRequest):
+    """A request whose body is left as it is."""
+
+    qsuite_id: str | None = None
+
+    def _parse_body(self) -> None:
+        """Read no forms: no route takes them, and reading one would come before the caller is known."""
+
+
 class RequestDelegate(HTTPMessageDelegate):
     """Find a request's route when its header is there, bound its body by the route, and hand it on."""
 
@@ -163,7 +172,7 @@ class RequestDelegate(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)
         server = self._server
         server.identify(self._connection.context, headers)
-        request = HTTPServerRequest(
+        request = ApiRequest(
             connection=self._connection,
             server_connection=self._server_connection,
             start_line=start_line,

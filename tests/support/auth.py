@@ -1,0 +1,97 @@
+"""The services behind a login on a database, as the composition root builds them, and one process beside another."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qsuite.repos import accounts, api_keys, refresh_tokens, users
+from qsuite.repos.accounts import AccountsRepo
+from qsuite.repos.api_keys import ApiKeysRepo
+from qsuite.repos.database import Database
+from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.schema import migrate
+from qsuite.repos.users import UsersRepo
+from qsuite.services.account_opening import account_opener
+from qsuite.services.auth import AuthService
+from qsuite.services.login_delays import LoginDelays
+from qsuite.services.passwords import Passwords
+from qsuite.services.tokens import TokenSigner
+from qsuite.services.users import UserService
+from qsuite.settings import Settings
+
+SECRET = "a-secret-of-more-than-32-characters-0123456789"
+PASSWORD = "correct horse battery staple"
+SPECS = (accounts.SPEC, api_keys.SPEC, refresh_tokens.SPEC, users.SPEC)
+
+
+class Clock:
+    """Real time, until it is moved forward."""
+
+    def __init__(self) -> None:
+        self.ahead_ns = 0
+
+    def __call__(self) -> int:
+        return time.time_ns() + self.ahead_ns
+
+    def move(self, seconds: float) -> None:
+        """Let time pass."""
+        self.ahead_ns += int(seconds * 1_000_000_000)
+
+
+@dataclass
+class Login:
+    """One process's services."""
+
+    settings: Settings
+    auth: AuthService
+    users: UserService
+    passwords: Passwords
+    users_repo: UsersRepo
+    sessions: RefreshTokensRepo
+    accounts: AccountsRepo
+    clock: Clock
+
+    async def round(self) -> None:
+        """Let the watch look once."""
+        await self.auth.watch.run_once(self.clock())
+
+    def close(self) -> None:
+        """End the threads."""
+        self.passwords.close()
+
+
+async def prepare(database: Database) -> None:
+    """Make the collections' validators and indexes."""
+    await migrate(database, SPECS)
+
+
+def login_services(
+    database: Database, settings: Settings, data_dir: Path, *, clock: Callable[[], int] | None = None
+) -> Login:
+    """Build what a process needs to log people in."""
+    settings = replace(settings, data_dir=data_dir)
+    clock = clock or Clock()
+    users_repo, sessions = UsersRepo(database), RefreshTokensRepo(database)
+    accounts_repo = AccountsRepo(database)
+    passwords = Passwords(settings.auth, workers=2)
+    auth = AuthService(
+        settings=settings.auth,
+        users=users_repo,
+        sessions=sessions,
+        api_keys=ApiKeysRepo(database),
+        passwords=passwords,
+        signer=TokenSigner(SECRET, settings.auth, clock=clock),
+        delays=LoginDelays(clock=clock),
+        clock=clock,
+    )
+    service = UserService(
+        settings=settings,
+        users=users_repo,
+        sessions=sessions,
+        passwords=passwords,
+        open_account=account_opener(accounts_repo, settings.trading.currency, clock=clock),
+        auth=auth,
+        clock=clock,
+    )
+    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock)
