@@ -10,8 +10,9 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Con
 ZERO = Decimal(0)
 DECIMAL128_DIGITS = 34
 # Wider than any price, volume or balance; far inside Decimal128's 10^6144 so that sums and products stay inside too.
+# Exchanges publish sizes with 19 decimals (0.0038217599999999996): as many places as there are digits.
 MAX_EXPONENT = 24
-MIN_EXPONENT = -18
+MIN_EXPONENT = -34
 CENT = Decimal("0.01")
 
 # 34 digits, half-even: the arithmetic of IEEE 754 decimal128. Products of bounded inputs are exact well before that.
@@ -29,7 +30,7 @@ def parse_decimal(raw: object) -> Decimal:
     """Read a decimal exactly from a string, an int or a Decimal.
 
     ValueError for booleans, floats, NaN, infinities, underscores, non-ASCII digits, more than 34 digits, or a
-    magnitude outside 10^-18 .. 10^24.
+    magnitude outside 10^-34 .. 10^24.
     """
     if isinstance(raw, bool):
         raise ValueError("a boolean is not a number")  # noqa: TRY004  a bad value to the caller, whatever its type

@@ -36,7 +36,7 @@ SPEC = CollectionSpec(
             "is_active": {"bsonType": "bool"},
         },
     ),
-    (IndexModel([("user", ASCENDING), ("_id", ASCENDING)], name="of_a_user"),),
+    (IndexModel([("user", ASCENDING)], name="of_a_user"),),
 )
 
 
@@ -102,9 +102,3 @@ class AccountsRepo:
         if document is None:
             raise NotFound("no such account")
         return account_from(document)
-
-    async def of_user(self, user: UUID) -> list[Account]:
-        """Return a user's accounts, the first opened first."""
-        with translated("accounts"):
-            cursor = self._accounts.find({"user": user}).sort("_id", ASCENDING)
-            return [account_from(document) async for document in cursor]

@@ -4,7 +4,6 @@ Turns requests into the engine's commands and its outcomes into answers or error
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -14,7 +13,7 @@ from qsuite.domain.errors import Conflict, Forbidden, NotFound, OrderRefused
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.money import ZERO
 from qsuite.domain.roles import Caller
-from qsuite.domain.trading.account import Account, Position
+from qsuite.domain.trading.account import Position
 from qsuite.domain.trading.commands import (
     CancelAll,
     CancelOrder,
@@ -76,9 +75,7 @@ class TradingService:
         positions: PositionsRepo,
         market: MarketDataService,
         stream: StreamHub,
-        settings: TradingSettings,
         new_id: Callable[[], UUID],
-        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._engine = engine
         self._orders = orders
@@ -87,9 +84,7 @@ class TradingService:
         self._positions = positions
         self._market = market
         self._stream = stream
-        self._settings = settings
         self._new_id = new_id
-        self._clock = clock
         engine.listen(self._announce)
         market.on_ticks(engine.on_ticks)
         stream.snapshot_source("orders", self._orders_snapshot)
@@ -98,27 +93,6 @@ class TradingService:
         stream.snapshot_source("account", self._account_snapshot)
 
     # -- accounts -----------------------------------------------------------------------------------------------
-
-    async def open_account(self, user: UUID, name: str, cash: Decimal | None = None) -> UUID:
-        """Open an account with some cash (by default the configured one) and return its id."""
-        now = self._clock()
-        deposit = self._settings.initial_cash if cash is None else cash
-        account = Account(
-            id=self._new_id(),
-            user=user,
-            name=name,
-            currency=self._settings.currency,
-            cash=deposit,
-            deposited=deposit,
-            created_at=now,
-            updated_at=now,
-        )
-        await self._accounts.add(account)
-        return account.id
-
-    async def accounts_of(self, user: UUID) -> tuple[UUID, ...]:
-        """Return the ids of a user's accounts, the default one first."""
-        return tuple(account.id for account in await self._accounts.of_user(user))
 
     async def show_account(self, caller: Caller, account: UUID | None = None) -> Shown:
         """Show an account of the caller's, by default the first, valued at the market."""
