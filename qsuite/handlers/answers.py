@@ -20,7 +20,7 @@ from qsuite.handlers.wire import DefaultHeaders, date_line, request_id_from, sta
 log = structlog.get_logger(__name__)
 
 JSON_TYPE = "application/json; charset=utf-8"
-NO_BODY = (204, 304)
+NO_BODY = (101, 204, 304)
 
 
 class Answering(RequestHandler):

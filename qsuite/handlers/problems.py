@@ -46,6 +46,7 @@ HTTP_CODES: dict[int, tuple[str, str]] = {
     408: ("timeout", "the request did not arrive in time"),
     413: ("too_large", "the body is larger than this address takes"),
     415: ("unsupported_media_type", "this address does not read that type"),
+    426: ("upgrade_required", "this address speaks WebSocket, version 13"),
     429: ("too_many_requests", "too many requests"),
     431: ("header_too_large", "the header is larger than this server takes"),
     500: ("internal", "something went wrong on our side; the request id helps us find it"),

@@ -1,0 +1,212 @@
+"""What is said over one WebSocket: reads what the client asks, calls the hub and trading, answers with the same ``id``.
+
+    text ──> objects ──┬──> auth, subscribe, unsubscribe, ping    one after the other
+                       └──> order, cancel                         side by side, so that the engine commits them together
+
+Invariant: nothing but ``auth`` and ``ping`` is done before a token was verified; every message is answered; a client
+that does not read its answers is not read from.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, ClassVar
+
+import structlog
+
+from qsuite.domain.errors import Forbidden, Invalid, Malformed, QSuiteError, Unauthenticated
+from qsuite.domain.roles import TRADERS, Caller
+from qsuite.handlers.orders import as_id
+from qsuite.handlers.payloads import load, read_json, refuse_unstorable
+from qsuite.handlers.trading_schemas import PlaceOrderSchema
+from qsuite.services.container import Services
+from qsuite.services.stream import Subscriber
+from qsuite.services.stream.subscriber import POLICY, TOO_BIG
+from qsuite.services.views import show_order
+
+log = structlog.get_logger(__name__)
+
+Fields = Mapping[str, Any]
+
+# As many as the engine commits at once; the next message is read when one of them is answered.
+ORDERS_AT_ONCE = 256
+MAX_ID = 128
+MAX_NUMBER = 2**53
+
+_PLACE = PlaceOrderSchema()
+
+
+class StreamSession:
+    """The conversation with one subscriber."""
+
+    def __init__(self, services: Services, subscriber: Subscriber) -> None:
+        self._services = services
+        self._subscriber = subscriber
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def hear(self, message: str | bytes) -> None:
+        """Do what one message asks: an object, or an array of them, done in their order."""
+        await self._subscriber.room()
+        try:
+            asked = self._parse(message)
+        except QSuiteError as error:
+            self._refuse(error, {})
+            return
+        for one in asked if isinstance(asked, list) else [asked]:
+            if self._subscriber.closed:
+                return
+            await self._act(one)
+
+    def _parse(self, message: str | bytes) -> Any:
+        if isinstance(message, bytes):
+            raise Malformed("messages are text frames")
+        body = message.encode()
+        if len(body) > self._services.settings.stream.max_message_bytes:
+            self._services.stream.close(self._subscriber, TOO_BIG, "too_large", last_words=True)
+            return []
+        return read_json(body)
+
+    async def _act(self, asked: Any) -> None:
+        reply: dict[str, Any] = {}
+        try:
+            if not isinstance(asked, dict):
+                raise Malformed("a message is an object")
+            refuse_unstorable(asked)
+            if "id" in asked:
+                reply["id"] = _read_id(asked["id"])
+            action = asked.get("action")
+            do = self._actions.get(action) if isinstance(action, str) else None
+            if do is None:
+                raise Invalid("there is no such action", code="action.unknown")
+            await do(self, asked, reply)
+        except QSuiteError as error:
+            self._refuse(error, reply)
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    def _refuse(self, error: QSuiteError, reply: Fields) -> None:
+        """Answer a bad message, and close when there were too many."""
+        self._tell(error, reply)
+        self._subscriber.bad_messages += 1
+        hub = self._services.stream
+        hub.counters.bad_messages += 1
+        if self._subscriber.bad_messages >= self._services.settings.stream.max_bad_messages:
+            hub.close(self._subscriber, POLICY, "bad_messages", last_words=True)
+
+    def _tell(self, error: QSuiteError, reply: Fields) -> None:
+        facts = dict(error.facts)
+        if isinstance(error, Invalid) and error.errors:
+            facts["errors"] = error.errors
+        self._subscriber.send({**facts, "type": "error", "code": error.code, "detail": error.detail, **reply})
+
+    # -- who, and what they listen to -------------------------------------------------------------------------------
+
+    async def _auth(self, asked: Fields, reply: Fields) -> None:
+        token = asked.get("token")
+        if not isinstance(token, str):
+            raise Invalid("a token is required", errors={"token": ["a string"]})
+        header = f"Bearer {token}"
+        caller = await self._services.auth.authenticate(header)
+        if not self._subscriber.closed:
+            self._services.stream.identify(self._subscriber, caller, header, **reply)
+
+    async def _subscribe(self, asked: Fields, reply: Fields) -> None:
+        names, since = _read_channels(asked), _read_since(asked)
+        for name, error in await self._services.stream.subscriptions.start(self._subscriber, names, since, **reply):
+            self._refuse(error, {"channel": name, **reply})
+
+    async def _unsubscribe(self, asked: Fields, reply: Fields) -> None:
+        self._caller()
+        self._services.stream.subscriptions.end(self._subscriber, _read_channels(asked), **reply)
+
+    async def _ping(self, asked: Fields, reply: Fields) -> None:
+        self._subscriber.send({"type": "pong", **reply})
+
+    def _caller(self) -> Caller:
+        if self._subscriber.caller is None:
+            raise Unauthenticated("authenticate first")
+        return self._subscriber.caller
+
+    # -- trading ----------------------------------------------------------------------------------------------------
+
+    async def _order(self, asked: Fields, reply: Fields) -> None:
+        caller = self._trader(reply)
+        try:
+            order = load(_PLACE, asked.get("order"))
+        except Invalid as error:  # a mistake in an order is answered, not counted against the socket
+            self._tell(error, reply)
+            return
+        await self._begin(self._place(caller, order, reply), reply)
+
+    async def _place(self, caller: Caller, order: Fields, reply: Fields) -> None:
+        placed = await self._services.trading.place(caller, order)
+        self._subscriber.send({"type": "result", "action": "order", "order": show_order(placed), **reply})
+
+    async def _cancel(self, asked: Fields, reply: Fields) -> None:
+        caller = self._trader(reply)
+        order_id = asked.get("order_id")
+        if not isinstance(order_id, str):
+            raise Invalid("an order_id is required", errors={"order_id": ["a string"]})
+        await self._begin(self._cancel_one(caller, order_id, reply), reply)
+
+    async def _cancel_one(self, caller: Caller, order_id: str, reply: Fields) -> None:
+        cancelled = await self._services.trading.cancel(caller, as_id(order_id))
+        self._subscriber.send({"type": "result", "action": "cancel", "order": show_order(cancelled), **reply})
+
+    def _trader(self, reply: Fields) -> Caller:
+        caller = self._caller()
+        if caller.role not in TRADERS:
+            raise Forbidden(f"the role {caller.role.value} may not do this")
+        if "id" not in reply:
+            raise Invalid("an id is required, for the answer", errors={"id": ["a string or a number"]})
+        return caller
+
+    async def _begin(self, work: Coroutine[Any, Any, None], reply: Fields) -> None:
+        """Begin an order or cancel; return at once unless too many are under way."""
+        if len(self._under_way) >= ORDERS_AT_ONCE:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.get_running_loop().create_task(self._finish(work, reply))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _finish(self, work: Coroutine[Any, Any, None], reply: Fields) -> None:
+        try:
+            await work
+        except QSuiteError as error:
+            self._tell(error, reply)
+        except Exception:
+            log.exception("stream.order_failed")
+            detail = "something went wrong on our side"
+            self._subscriber.send({"type": "error", "code": "internal", "detail": detail, **reply})
+
+    _actions: ClassVar[Mapping[str, Callable[["StreamSession", Fields, Fields], Awaitable[None]]]] = {
+        "auth": _auth,
+        "subscribe": _subscribe,
+        "unsubscribe": _unsubscribe,
+        "ping": _ping,
+        "order": _order,
+        "cancel": _cancel,
+    }
+
+
+def _read_id(raw: object) -> str | int:
+    if isinstance(raw, str) and len(raw) <= MAX_ID:
+        return raw
+    if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) <= MAX_NUMBER:
+        return raw
+    raise Invalid("an id is a short string or a number", errors={"id": ["a short string or a number"]})
+
+
+def _read_channels(asked: Fields) -> list[str]:
+    channels = asked.get("channels")
+    if not isinstance(channels, list) or not channels or not all(isinstance(name, str) for name in channels):
+        raise Invalid("channels are required", errors={"channels": ["a list of names"]})
+    return channels
+
+
+def _read_since(asked: Fields) -> dict[str, int]:
+    since = asked.get("since")
+    if since is None:
+        return {}
+    if not isinstance(since, dict) or not all(type(seq) is int and 0 <= seq <= MAX_NUMBER for seq in since.values()):
+        raise Invalid("since names numbers", errors={"since": ["an object of channel: seq"]})
+    return since

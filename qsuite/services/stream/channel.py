@@ -1,0 +1,83 @@
+"""One stream of numbered messages, and the last of them kept for readers that come back.
+
+Invariant: ``seq`` rises by one for each message, and starts above every number that an earlier life of the channel
+gave out, so that a number a reader brings back either is of this life or is answered with a gap.
+
+A channel exists only while somebody listens or lately did: publishing to any other costs one look into a dictionary.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from qsuite.domain.times import NS_PER_MS
+from qsuite.services.stream.messages import Entry, encode
+
+if TYPE_CHECKING:
+    from qsuite.services.stream.groups import Group
+    from qsuite.services.stream.subscriber import Subscriber
+
+# Numbers of a life start at its first millisecond times this. No channel sends more in a millisecond, so a later life
+# starts higher; and until the year 2109 they stay below 2^53, exact in every JSON reader.
+SEQ_PER_MS = 2_048
+
+
+def first_seq(now_ns: int) -> int:
+    """Return the number before the first one of a life that starts now."""
+    return now_ns // NS_PER_MS * SEQ_PER_MS
+
+
+class Channel:
+    """Number, encode and keep the messages of one channel."""
+
+    __slots__ = (
+        "_kept", "_tail", "idle_since", "kept_bytes", "members", "name", "route", "route_version", "seq", "wild",
+    )  # fmt: skip
+
+    def __init__(self, name: str, *, wild: str, seq: int, kept_messages: int) -> None:
+        self.name = name
+        self.wild = wild
+        self.seq = seq
+        self.kept_bytes = 0
+        self.idle_since: float | None = None
+        self.members: dict[Subscriber, None] = {}
+        """Who listens to a private channel; a public one is routed to groups."""
+        self.route: tuple[Group, ...] = ()
+        self.route_version = -1
+        self._kept: deque[Entry] = deque(maxlen=kept_messages)
+        self._tail = b',"channel":%b,"seq":' % orjson.dumps(name)
+
+    def append(self, message: Mapping[str, Any]) -> Entry:
+        """Give a message its channel and number, encode and keep it. It must have a ``type``."""
+        assert "type" in message, "a message without a type"
+        if "seq" in message or "channel" in message:  # a tick brings the number it has in storage
+            message = {key: value for key, value in message.items() if key not in ("seq", "channel")}
+        body = encode(message)  # first, since a message that cannot be encoded must not leave a gap
+        self.seq += 1
+        entry = Entry(self, self.seq, b"%b%b%d}" % (body[:-1], self._tail, self.seq))
+        self._keep(entry)
+        return entry
+
+    def _keep(self, entry: Entry) -> None:
+        kept = self._kept
+        if len(kept) == kept.maxlen:
+            if not kept.maxlen:
+                return
+            self.kept_bytes -= len(kept[0].data)
+        kept.append(entry)
+        self.kept_bytes += len(entry.data)
+
+    def after(self, seq: int) -> list[Entry] | None:
+        """Return the messages after a number, or None when they are not all kept or the number is not of this life."""
+        missed = self.seq - seq
+        if not 0 <= missed <= len(self._kept):
+            return None
+        return list(islice(self._kept, len(self._kept) - missed, None))
+
+    def forget_half(self) -> None:
+        """Give up the older half of what is kept."""
+        for _ in range((len(self._kept) + 1) // 2):
+            self.kept_bytes -= len(self._kept.popleft().data)

@@ -1,0 +1,192 @@
+"""The hub: what services publish reaches whoever listens.
+
+    engine ──publish_private──┐                                        ┌── socket
+    market ──publish──────────┴── Channel ── Groups ── Delivery ───────┼── socket
+                                 (number,    (who)     (when)          └── socket (slow: its Outbox conflates)
+                                  encode once)
+
+On an order's way it comes last, after the commit: what is published is true. Invariants: publishing never waits and
+never fails for a reader's sake; a slow reader never slows another; prices may be conflated, one's own orders never.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+
+from qsuite.domain.errors import Forbidden, Unavailable
+from qsuite.domain.roles import Caller
+from qsuite.domain.times import format_rfc3339
+from qsuite.services.stream.counters import Counters
+from qsuite.services.stream.delivery import Delivery
+from qsuite.services.stream.registry import Registry
+from qsuite.services.stream.subscribe import SnapshotSource, Subscriptions
+from qsuite.services.stream.subscriber import GOING_AWAY, POLICY, Subscriber, Wire
+from qsuite.services.stream.upkeep import Upkeep
+from qsuite.settings import StreamSettings
+
+log = structlog.get_logger(__name__)
+
+
+class Verifier(Protocol):
+    """What the hub needs of the authentication service."""
+
+    def remembered(self, header: str) -> Caller | None:
+        """Return a caller verified before, from memory."""
+
+    async def authenticate(self, header: str) -> Caller:
+        """Verify an Authorization header. Unauthenticated, or Forbidden."""
+
+    def on_revoked(self, callback: Callable[[UUID], None]) -> None:
+        """Call back with a user whose access ended or changed."""
+
+
+class StreamHub:
+    """Publish to subscribers. ``upkeep`` is its loop, for the supervisor to run."""
+
+    def __init__(
+        self,
+        *,
+        settings: StreamSettings,
+        auth: Verifier,
+        known_symbol: Callable[[str], bool] | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.auth = auth
+        self.monotonic = monotonic
+        self.counters = Counters()
+        self.sockets: dict[Subscriber, None] = {}
+        self.registry = Registry(kept_messages=settings.kept_messages, clock=clock)
+        self.subscriptions = Subscriptions(
+            self.registry, max_subscriptions=settings.max_subscriptions, known_symbol=known_symbol
+        )
+        self.upkeep = Upkeep(self)
+        self._clock = clock
+        self._delivery = Delivery(self.registry.groups, self.close)
+        self._open = False
+        auth.on_revoked(self.revoke)
+
+    async def start(self) -> None:
+        """Accept sockets and deliver, on the running loop."""
+        self._delivery.start()
+        self._open = True
+
+    async def stop(self) -> None:
+        """Tell every socket, hand over what still waits, and close them with 1001."""
+        self._open = False
+        for subscriber in list(self.sockets):
+            subscriber.send({"type": "closing"})
+            self.close(subscriber, GOING_AWAY, "shutdown", last_words=True)
+        self.upkeep.stop()
+        self._delivery.stop()
+
+    # -- publishing ---------------------------------------------------------------------------------------------
+
+    def publish(self, channel: str, message: Mapping[str, Any]) -> None:
+        """Send a message with a ``type`` to all who listen to a public channel; cheap when nobody does.
+
+        The hub adds ``channel`` and ``seq``, and ``ts`` (now) where it is missing. Decimals become strings.
+        """
+        stream = self.registry.public(channel)
+        if stream is None:
+            return
+        self.counters.published += 1
+        if self.registry.groups.add(stream.append(self._stamped(message))):
+            self._delivery.wake()
+
+    def publish_private(self, account: UUID, channel: str, message: Mapping[str, Any]) -> None:
+        """Send a message to the owner of an account (``jobs``: to the user). Never conflated, never dropped."""
+        stream = self.registry.private(account, channel)
+        if stream is None:
+            return
+        self.counters.published += 1
+        entry = stream.append(self._stamped(message))
+        for member in stream.members:
+            member.add_private(stream, entry.data)
+
+    def wanted(self, channel: str) -> bool:
+        """Say whether a message to a public channel would go anywhere, for publishers whose messages cost."""
+        return self.registry.public(channel) is not None
+
+    def snapshot_source(self, prefix: str, source: SnapshotSource) -> None:
+        """Register how the snapshots of a kind (``trades``, ``bars``, ``orders``) are read.
+
+        The source gets the caller and the channel as subscribed, ``trades:*`` included, and must return at least all
+        that was published before it was called.
+        """
+        self.subscriptions.sources[prefix.rstrip(":")] = source
+
+    def _stamped(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        return message if "ts" in message else {**message, "ts": format_rfc3339(self._clock())}
+
+    # -- sockets ------------------------------------------------------------------------------------------------
+
+    @property
+    def clients(self) -> int:
+        """Return the number of open sockets."""
+        return len(self.sockets)
+
+    def admit(self) -> None:
+        """Raise Unavailable when no further socket may be opened."""
+        if not self._open:
+            raise Unavailable("the stream is closed", code="stream.closed")
+        if len(self.sockets) >= self.settings.max_sockets:
+            raise Unavailable(f"at most {self.settings.max_sockets} sockets", code="stream.full", retry_after_s=5.0)
+
+    def attach(self, wire: Wire) -> Subscriber:
+        """Take a socket in and welcome it."""
+        subscriber = Subscriber(
+            wire,
+            limit=self.settings.queue_bytes,
+            counters=self.counters,
+            now=self.monotonic(),
+            on_ready=self._delivery.ready,
+        )
+        self.sockets[subscriber] = None
+        self.counters.opened += 1
+        limits = {"heartbeat_s": self.settings.heartbeat_s, "max_message_bytes": self.settings.max_message_bytes}
+        subscriber.send({"type": "welcome", "ts": format_rfc3339(self._clock()), **limits})
+        return subscriber
+
+    def identify(self, subscriber: Subscriber, caller: Caller, header: str, **reply: Any) -> None:
+        """Let a verified caller use a socket. Another token of the same user and role takes the older one's place."""
+        known = subscriber.caller
+        if known is not None and (known.user, known.role) != (caller.user, caller.role):
+            raise Forbidden("this socket belongs to another user or role")
+        subscriber.caller = caller
+        subscriber.header = header
+        who = {"user": caller.user, "username": caller.username, "role": caller.role, "accounts": caller.accounts}
+        subscriber.send({"type": "authenticated", **who, **reply})
+
+    def close(self, subscriber: Subscriber, code: int, reason: str, *, last_words: bool = False) -> None:
+        """Close a socket; ``reason`` is a word for its owner and for the metrics.
+
+        With ``last_words`` what still waits for it goes first, as far as the connection will take it.
+        """
+        if subscriber not in self.sockets:
+            return
+        if last_words:
+            subscriber.drain()
+        self._forget(subscriber, reason)
+        log.debug("stream.closed", code=code, reason=reason)
+        subscriber.wire.close(code, reason)
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Forget a socket whose other side went away."""
+        if subscriber in self.sockets:
+            self._forget(subscriber, "client")
+
+    def revoke(self, user: UUID) -> None:
+        """Close every socket of a user whose access ended or changed; who still may, connects again."""
+        for subscriber in [one for one in self.sockets if one.caller is not None and one.caller.user == user]:
+            self.close(subscriber, POLICY, "revoked")
+
+    def _forget(self, subscriber: Subscriber, reason: str) -> None:
+        del self.sockets[subscriber]
+        self.registry.listen(subscriber, frozenset())
+        subscriber.end()
+        self.counters.count_closed(reason)

@@ -1,0 +1,163 @@
+"""How a subscription starts: what was missed or a snapshot, then live, without a gap and without a repetition.
+
+    cut ──> "subscribed" ──> for each channel: what was missed since, or a snapshot ──> what was held back ──> live
+
+The cut is one instant: each channel's number is noted, and from there on its messages are held back for this socket.
+A snapshot is read after the cut and says its number, so it holds all up to it; every later message follows.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from qsuite.domain.channels import ChannelName, may_subscribe, parse_channel
+from qsuite.domain.errors import Forbidden, NotFound, QSuiteError, TooMany, Unauthenticated
+from qsuite.domain.roles import Caller
+from qsuite.services.stream.channel import Channel
+from qsuite.services.stream.messages import encode
+from qsuite.services.stream.registry import Registry, covers
+from qsuite.services.stream.subscriber import Subscriber
+
+log = structlog.get_logger(__name__)
+
+SnapshotSource = Callable[[Caller, str], Awaitable[Sequence[Mapping[str, Any]]]]
+Refusals = list[tuple[str, QSuiteError]]
+"""Names that were not subscribed to, and why."""
+
+
+class Subscriptions:
+    """Start and end subscriptions."""
+
+    def __init__(
+        self, registry: Registry, *, max_subscriptions: int, known_symbol: Callable[[str], bool] | None
+    ) -> None:
+        self._registry = registry
+        self._max_subscriptions = max_subscriptions
+        self._known_symbol = known_symbol
+        self.sources: dict[str, SnapshotSource] = {}
+
+    async def start(
+        self, subscriber: Subscriber, names: Iterable[str], since: Mapping[str, int], **reply: Any
+    ) -> Refusals:
+        """Subscribe to channels, send what they begin with, and return the names refused.
+
+        ``reply`` is added to the answer. Unauthenticated before a login. One at a time for each socket.
+        """
+        caller = subscriber.caller
+        if caller is None:
+            raise Unauthenticated("authenticate first")
+        accepted, refusals = self._review(subscriber, caller, dict.fromkeys(names))
+        if not accepted:
+            return refusals
+        new = [name for name in accepted if name.name not in subscriber.names]
+        cuts = self._cut(subscriber, caller, new, since)
+        subscriber.send({"type": "subscribed", "channels": [name.name for name in accepted], **reply})
+        failed: list[str] = []
+        try:
+            for cut in cuts:
+                await subscriber.room()
+                if not subscriber.closed and not await cut.resume(subscriber):
+                    failed += await self._send_snapshot(subscriber, caller, cut)
+        finally:
+            subscriber.release()
+        if failed:
+            self.end(subscriber, failed)
+        return refusals
+
+    def end(self, subscriber: Subscriber, names: Iterable[str], **reply: Any) -> None:
+        """Stop sending channels; names that were not subscribed to are ignored."""
+        leaving = [name for name in dict.fromkeys(names) if name in subscriber.names]
+        self._registry.listen(subscriber, subscriber.names.difference(leaving))
+        subscriber.forget(covers(subscriber.names))
+        subscriber.send({"type": "unsubscribed", "channels": leaving, **reply})
+
+    # -- may they? ----------------------------------------------------------------------------------------------
+
+    def _review(
+        self, subscriber: Subscriber, caller: Caller, names: Iterable[str]
+    ) -> tuple[list[ChannelName], Refusals]:
+        accepted: list[ChannelName] = []
+        refusals: Refusals = []
+        room = self._max_subscriptions - len(subscriber.names)
+        for name in names:
+            try:
+                channel = self._permitted(caller, name)
+                room -= name not in subscriber.names
+                if room < 0:
+                    raise TooMany(f"at most {self._max_subscriptions} channels", code="channel.too_many")
+            except QSuiteError as error:
+                refusals.append((name, error))
+            else:
+                accepted.append(channel)
+        return accepted, refusals
+
+    def _permitted(self, caller: Caller, name: str) -> ChannelName:
+        try:
+            channel = parse_channel(name)
+        except ValueError:
+            raise NotFound("there is no such channel", code="channel.unknown") from None
+        one_symbol = not channel.private and not channel.is_wildcard
+        if one_symbol and self._known_symbol is not None and not self._known_symbol(channel.symbol):
+            raise NotFound("there is no such symbol", code="channel.unknown")
+        if not may_subscribe(caller, channel):
+            raise Forbidden("this channel is for those who trade on an account", code="channel.forbidden")
+        return channel
+
+    # -- from a cut to live -------------------------------------------------------------------------------------
+
+    def _cut(
+        self, subscriber: Subscriber, caller: Caller, new: Sequence[ChannelName], since: Mapping[str, int]
+    ) -> "list[Cut]":
+        """Join the channels, note their numbers, and hold back what comes from now on."""
+        names = frozenset(name.name for name in new)
+        self._registry.groups.settle()
+        subscriber.hold(covers(names))
+        self._registry.listen(subscriber, subscriber.names | names)
+        return [Cut(name, self._registry.behind(name, caller, since), since) for name in new]
+
+    async def _send_snapshot(self, subscriber: Subscriber, caller: Caller, cut: "Cut") -> list[str]:
+        """Send the snapshot of one channel; return its name if there is none to be had."""
+        source = self.sources.get(cut.name.kind.partition(":")[0])
+        try:
+            data = [] if source is None else await source(caller, cut.name.name)
+        except QSuiteError as error:
+            code, detail = error.code, error.detail
+        except Exception:
+            log.exception("stream.snapshot_failed", channel=cut.name.name)
+            code, detail = "internal", "the snapshot could not be read"
+        else:
+            subscriber.add_asked(encode(cut.snapshot(data)))
+            return []
+        subscriber.send({"type": "error", "code": code, "detail": detail, "channel": cut.name.name})
+        return [cut.name.name]
+
+
+class Cut:
+    """One name at the instant it was subscribed to: its channels, their numbers, and what was missed on them."""
+
+    def __init__(self, name: ChannelName, channels: Sequence[Channel], since: Mapping[str, int]) -> None:
+        self.name = name
+        self._since = since
+        self._seqs = {channel: channel.seq for channel in channels}
+        self._missed = {channel: channel.after(since[channel.name]) for channel in channels if channel.name in since}
+
+    async def resume(self, subscriber: Subscriber) -> bool:
+        """Send what was missed, or say where that is not kept; False when a snapshot must follow."""
+        for channel, missed in self._missed.items():
+            await subscriber.room()
+            if missed is None:
+                gap = {"type": "gap", "channel": channel.name, "since": self._since[channel.name]}
+                subscriber.send({**gap, "seq": self._seqs[channel]})
+            elif missed:
+                subscriber.add_asked(b",".join([entry.data for entry in missed]))
+        return bool(self._missed) and len(self._missed) == len(self._seqs) and None not in self._missed.values()
+
+    def snapshot(self, data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the snapshot's message. What stands for several channels gives the number of each in ``seqs``."""
+        message: dict[str, Any] = {"type": "snapshot", "channel": self.name.name, "seq": None, "data": data}
+        if not self.name.is_wildcard:
+            message["seq"] = next(iter(self._seqs.values()))
+        if self.name.is_wildcard or len(self._seqs) > 1:
+            message["seqs"] = {channel.name: seq for channel, seq in self._seqs.items()}
+        return message
