@@ -57,7 +57,7 @@ class ApiKeys:
         role = role or caller.role
         if role not in GRANTS[caller.role]:
             raise Forbidden(f"the role {caller.role.value} cannot give {role.value} to a key")
-        if expires_at is not None and expires_at <= now:
+        if expires_at is not None and floor_ms(expires_at) <= now:
             raise Invalid("some fields are wrong", errors={"expires_at": ["in the past"]})
         if await self._keys.count(caller.user) >= MAX_KEYS:
             raise Conflict(f"at most {MAX_KEYS} keys: delete one first")
