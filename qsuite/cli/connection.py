@@ -23,6 +23,7 @@ from qsuite.settings import Settings
 
 if TYPE_CHECKING:
     from qsuite.repos.database import Database
+    from qsuite.services.embedded_mongod import EmbeddedMongod
 
 STARTING_S = 10.0
 """A server that holds the directory tells its database within this, else it does not come up."""
@@ -39,7 +40,8 @@ async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIt
         async with prepare_database(settings, found, migrated=migrated) as database:
             yield database
         return
-    with own_database(settings) as uri:
+    with own_database(settings) as mongod:
+        uri = None if mongod is None else mongod.uri
         async with prepare_database(settings, uri, migrated=migrated) as database:
             yield database
 
@@ -67,8 +69,8 @@ async def prepare_database(settings: Settings, uri: str | None, *, migrated: boo
 
 
 @contextmanager
-def own_database(settings: Settings) -> Iterator[str | None]:
-    """Own the data directory and run a mongod on it; yield its URI, or None where no mongod can be had.
+def own_database(settings: Settings) -> Iterator["EmbeddedMongod | None"]:
+    """Own the data directory and run a mongod on it; yield it, or None where no mongod can be had.
 
     Call it on the main thread, which the kernel ties mongod's life to. SetupError when the directory is taken.
     """
@@ -83,11 +85,25 @@ def own_database(settings: Settings) -> Iterator[str | None]:
             return
         mongod = EmbeddedMongod(binary, settings.data_dir, cache_gib=settings.mongo.cache_gib)
         try:
-            uri = mongod.start()
-            write_runtime(settings.data_dir, Runtime(os.getpid(), uri))
-            yield uri
+            mongod.start()
+        except SetupError as error:
+            if error.code != "setup.mongod_unusable" or settings.mongod is not None or _has_data(mongod):
+                raise
+            click.echo(error.detail, err=True)
+            warn_of_memory()
+            write_runtime(settings.data_dir, Runtime(os.getpid(), ""))
+            yield None
+            return
+        try:
+            write_runtime(settings.data_dir, Runtime(os.getpid(), mongod.uri))
+            yield mongod
         finally:
             mongod.stop()
+
+
+def _has_data(mongod: "EmbeddedMongod") -> bool:
+    """Say whether something was kept before, which must not seem to be lost."""
+    return any(mongod.db_path.glob("WiredTiger*"))
 
 
 def warn_of_memory() -> None:

@@ -5,8 +5,7 @@ proxy that publishes QSuite keeps it inside.
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import structlog
 from tornado.web import RequestHandler
@@ -14,6 +13,7 @@ from tornado.web import RequestHandler
 from qsuite.domain.roles import ANYONE
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.operations import operation
+from qsuite.handlers.routes import LogFunction, Route
 from qsuite.services.metrics import CONTENT_TYPE, Metrics
 
 log = structlog.get_logger("qsuite.access")
@@ -32,24 +32,22 @@ class MetricsHandler(ApiHandler):
         self.finish(self.services.metrics.render())
 
 
-def access_log(
-    metrics: Metrics, routes: Iterable[tuple[Any, ...]], template: Callable[[str], str], *, lowest: int
-) -> Callable[[RequestHandler], None]:
+def access_log(metrics: Metrics, routes: Iterable[Route], *, lowest: int) -> LogFunction:
     """Make the server's ``log_function``: count each request under its route, and write the lines worth reading.
 
     A request that went well and quickly is a line at ``debug`` only: it is in the metrics already, and its line would
     cost a twentieth of the request. ``lowest`` is the least level shown, so that a line nobody sees is never built.
     """
-    templates: dict[type[Any], str] = {}
-    for pattern, handler, *_ in routes:
-        templates.setdefault(handler, template(pattern))
+    templates: dict[type[RequestHandler], str] = {}
+    for route in routes:
+        templates.setdefault(route.handler, route.template)
 
     def note(handler: RequestHandler) -> None:
         request, status = handler.request, handler.get_status()
         seconds = request.request_time()
         lasting = status == SWITCHING or getattr(handler, "lasting", False)
-        route, method = templates.get(type(handler), UNKNOWN), request.method or ""
-        metrics.request(route, method, status, None if lasting else seconds)
+        method = request.method or ""
+        metrics.request(templates.get(type(handler), UNKNOWN), method, status, None if lasting else seconds)
         level = _level(status, slow=seconds >= SLOW_S and not lasting)
         if level < lowest:
             return

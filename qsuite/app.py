@@ -1,0 +1,307 @@
+"""The composition root: the one place where everything is made and put together, top to bottom.
+
+    database ─> repos ─> services ─> handlers ─> application ─> server
+
+    start:  reference data, market, stream, engine (recovered), loops; then listen
+    stop:   not ready; sockets told and closed while requests in flight finish; loops, engine, market; all in reverse
+
+Invariant: ``stop`` leaves nothing running that ``start`` began, also when ``start`` failed half way.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from qsuite.domain.errors import SetupError
+from qsuite.domain.times import NS_PER_S
+from qsuite.domain.trading.state import TradingState
+from qsuite.handlers.metrics import access_log
+from qsuite.handlers.routes import ApiApplication, all_routes, make_application
+from qsuite.handlers.server import ApiServer
+from qsuite.repos.accounts import AccountsRepo
+from qsuite.repos.api_keys import ApiKeysRepo
+from qsuite.repos.collections import COLLECTIONS
+from qsuite.repos.data_sources import DataSourcesRepo
+from qsuite.repos.database import Database
+from qsuite.repos.engine_store import EngineStore
+from qsuite.repos.executions import ExecutionsRepo
+from qsuite.repos.market_data import MarketDataRepo
+from qsuite.repos.orders import OrdersRepo
+from qsuite.repos.positions import PositionsRepo
+from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.schema import migrate
+from qsuite.repos.tickers import TickersRepo
+from qsuite.repos.ticks import TicksRepo
+from qsuite.repos.users import UsersRepo
+from qsuite.services.account_opening import account_opener
+from qsuite.services.auth import AuthService
+from qsuite.services.container import Services
+from qsuite.services.demo_market import DemoMarket, Progress, load_demo
+from qsuite.services.embedded_mongod import EmbeddedMongod
+from qsuite.services.engine import EngineState, TradingEngine
+from qsuite.services.figures import show_engine, show_market, show_process, show_stream
+from qsuite.services.health import HealthService, State
+from qsuite.services.market_data import MarketDataService
+from qsuite.services.metrics import Metrics
+from qsuite.services.mongod_keeper import MongodKeeper
+from qsuite.services.passwords import Passwords
+from qsuite.services.reference import ReferenceService
+from qsuite.services.stream import StreamHub
+from qsuite.services.supervisor import Supervisor
+from qsuite.services.system_metrics import SystemMetrics
+from qsuite.services.tokens import TokenSigner, secret_of
+from qsuite.services.trading import TradingService, limits_from, rules_from
+from qsuite.services.users import UserService
+from qsuite.services.watchdog import LoopWatchdog
+from qsuite.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+Clock = Callable[[], int]
+
+STALE_NS = 30 * NS_PER_S
+ENGINE_STATES = {
+    EngineState.ACTIVE: State.UP,
+    EngineState.STANDBY: State.STANDBY,
+    EngineState.RECOVERING: State.STARTING,
+    EngineState.STOPPED: State.DOWN,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What tests put in the place of the real thing."""
+
+    clock: Clock = time.time_ns
+    new_id: Callable[[], UUID] = uuid7
+    engine_store: EngineStore | None = None
+    watched: bool = True
+    """Watch the event loop for blocks."""
+
+
+class App:
+    """A built QSuite, not yet started. ``build`` makes one."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        services: Services,
+        engine: TradingEngine,
+        supervisor: Supervisor,
+        watchdog: LoopWatchdog | None,
+        application: ApiApplication,
+        passwords: Passwords,
+        bars: MarketDataRepo,
+    ) -> None:
+        self.database = database
+        self.services = services
+        self.engine = engine
+        self.supervisor = supervisor
+        self.application = application
+        self.server: ApiServer | None = None
+        self._watchdog = watchdog
+        self._passwords = passwords
+        self._bars = bars
+        self._ends = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Start everything but the server; the engine has recovered, or stands by, when this returns."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    def listen(self, port: int | None = None) -> int:
+        """Open the door; return the port. SetupError when it cannot be had."""
+        settings = self.services.settings
+        port = settings.port if port is None else port
+        server = ApiServer(self.application, settings.http)
+        try:
+            server.listen(port, settings.host)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise SetupError(f"cannot listen on {settings.host}:{port}: {reason}; set QSUITE_PORT") from None
+        self.server = server
+        self._ends.push_async_callback(self._close_door, server)
+        self.services.health.serving(now=True)
+        return server.port
+
+    async def stop(self) -> None:
+        """Stop everything that was started, in reverse order; twice is harmless."""
+        self.services.health.serving(now=False)
+        await self._ends.aclose()
+
+    def keep_alive(self, mongod: EmbeddedMongod) -> None:
+        """Start our own mongod again whenever it ends by itself."""
+        self.supervisor.add(MongodKeeper(mongod))
+
+    async def start_demo(self, progress: Progress) -> tuple[str, str]:
+        """Load the demo's prices, play its market, and return the demo trader's name and password.
+
+        The password is empty when it was changed since. SetupError where the demo's prices are not installed.
+        """
+        services = self.services
+        await load_demo(services.reference, self._bars, new_id=uuid7, progress=progress)
+        demo = DemoMarket(settings=services.settings.market, market=services.market, reference=services.reference)
+        await demo.run_once(time.time_ns())  # there are prices when this returns
+        self.supervisor.add(demo)
+        return await services.users.ensure_demo()
+
+    async def _start(self) -> None:
+        services, ends = self.services, self._ends
+        ends.callback(self._passwords.close)
+        await migrate(self.database, COLLECTIONS)
+        if self._watchdog is not None:
+            self._watchdog.start()
+            ends.callback(self._watchdog.stop)
+        await services.reference.start()
+        await services.market.start()
+        ends.push_async_callback(services.market.stop)
+        await services.stream.start()
+        ends.push_async_callback(services.stream.stop)
+        await self.engine.start()
+        ends.push_async_callback(self.engine.stop)
+        await services.health.run_once(time.time_ns())
+        ends.push_async_callback(services.health.stop)
+        self.supervisor.start()
+        ends.push_async_callback(self.supervisor.stop)
+
+    async def _close_door(self, server: ApiServer) -> None:
+        """Tell the sockets and close them, while requests in flight finish."""
+        await asyncio.gather(self.services.stream.stop(), server.drain())
+
+
+async def build(settings: Settings, database: Database, parts: Parts | None = None) -> App:
+    """Make everything; nothing runs yet."""
+    parts = parts or Parts()
+    clock, new_id = parts.clock, parts.new_id
+    supervisor, metrics = Supervisor(clock=clock), Metrics()
+
+    # -- who is calling
+    accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
+    passwords = Passwords(settings.auth)
+    auth = AuthService(
+        settings=settings.auth,
+        users=users,
+        sessions=sessions,
+        api_keys=ApiKeysRepo(database),
+        passwords=passwords,
+        signer=TokenSigner(secret_of(settings), settings.auth, clock=clock),
+        clock=clock,
+    )
+    user_service = UserService(
+        settings=settings,
+        users=users,
+        sessions=sessions,
+        passwords=passwords,
+        open_account=account_opener(accounts, settings.trading.currency, clock=clock),
+        auth=auth,
+        clock=clock,
+    )
+
+    # -- the market
+    tickers, ticks, bars = TickersRepo(database), TicksRepo(database), MarketDataRepo(database)
+    reference = ReferenceService(tickers=tickers, data_sources=DataSourcesRepo(database), new_id=new_id, clock=clock)
+    stream = StreamHub(
+        settings=settings.stream,
+        auth=auth,
+        known_symbol=lambda symbol: reference.ticker(symbol) is not None,
+        clock=clock,
+    )
+    market = MarketDataService(
+        settings=settings.market, ticks=ticks, market_data=bars, reference=reference, stream=stream, clock=clock
+    )
+
+    # -- trading
+    store = parts.engine_store or EngineStore(
+        database, lease_s=settings.engine.lease_s, commit_timeout_s=settings.engine.commit_timeout_s
+    )
+    limits, rules = limits_from(settings.risk), rules_from(settings.trading)
+    engine = TradingEngine(
+        store=store,
+        new_state=lambda: TradingState(
+            limits=limits, rules=rules, ticker=reference.ticker, market=market.snapshot, new_id=new_id
+        ),
+        settings=settings.engine,
+        clock=clock,
+    )
+    orders = OrdersRepo(database)
+    trading = TradingService(
+        engine=engine,
+        orders=orders,
+        executions=ExecutionsRepo(database),
+        accounts=accounts,
+        positions=PositionsRepo(database),
+        market=market,
+        stream=stream,
+        new_id=new_id,
+    )
+
+    # -- operations
+    health = HealthService(
+        ping=database.ping,
+        supervisor=supervisor,
+        probes={
+            "engine": lambda: ENGINE_STATES[engine.state],
+            "feed": lambda: _feed_state(market, clock),
+        },
+    )
+    system = SystemMetrics(
+        counts={"market_data_records": bars.count, "total_orders": orders.count, "ticks": ticks.count},
+        engine=engine.stats,
+        queued=lambda: engine.queued,
+        stream=lambda: (stream.clients, stream.upkeep.messages_per_second),
+        clock=clock,
+    )
+    watchdog = LoopWatchdog() if parts.watched else None
+    show_engine(metrics, engine)
+    show_market(metrics, market)
+    show_stream(metrics, stream)
+    show_process(metrics, health, supervisor, watchdog)
+    for loop in (auth.watch, reference, market.writer, market, stream.upkeep, health, system):
+        supervisor.add(loop)
+
+    services = Services(
+        settings=settings,
+        auth=auth,
+        users=user_service,
+        reference=reference,
+        market=market,
+        trading=trading,
+        stream=stream,
+        health=health,
+        metrics=metrics,
+        system=system,
+    )
+    routes = all_routes()
+    application = make_application(
+        services,
+        routes=routes,
+        log_function=access_log(metrics, routes, lowest=logging.getLevelName(settings.log.level.upper())),
+    )
+    return App(
+        database=database,
+        services=services,
+        engine=engine,
+        supervisor=supervisor,
+        watchdog=watchdog,
+        application=application,
+        passwords=passwords,
+        bars=bars,
+    )
+
+
+def _feed_state(market: MarketDataService, clock: Clock) -> State:
+    """Say whether prices come in: idle before the first, stale once none came for a while."""
+    if not market.newest_arrival_ns:
+        return State.IDLE
+    return State.UP if clock() - market.newest_arrival_ns < STALE_NS else State.STALE

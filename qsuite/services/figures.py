@@ -1,0 +1,77 @@
+"""What ``/metrics`` shows besides requests: the engine, the stream, the market, the loops, the event loop.
+
+Names follow Prometheus' conventions: a unit at the end, ``_total`` for what only grows. Read at the scrape.
+"""
+
+from qsuite.services.engine import TradingEngine
+from qsuite.services.health import HealthService, State
+from qsuite.services.market_data import MarketDataService
+from qsuite.services.metrics import Metrics
+from qsuite.services.stream import StreamHub
+from qsuite.services.supervisor import Supervisor
+from qsuite.services.system_metrics import latencies
+from qsuite.services.watchdog import LoopWatchdog
+
+MS_PER_S = 1000.0
+
+
+def show_engine(metrics: Metrics, engine: TradingEngine) -> None:
+    """Show the engine's counters and the latencies of its last thousand orders."""
+    stats = engine.stats
+    metrics.counter("qsuite_engine_batches", "Batches committed", lambda: stats.batches)
+    metrics.counter("qsuite_engine_commands", "Commands answered", lambda: stats.commands)
+    metrics.counter("qsuite_engine_orders", "Orders answered", lambda: stats.orders)
+    metrics.counter("qsuite_engine_recoveries", "Times the memory was rebuilt from storage", lambda: stats.recoveries)
+    metrics.gauge("qsuite_engine_batch_size", "Commands in the last batch", lambda: stats.last_batch_size)
+    metrics.gauge("qsuite_engine_queue", "Commands waiting or being committed", lambda: engine.queued)
+
+    def quantiles() -> dict[str, float]:
+        found = latencies(stats.latencies_s)
+        named = {"0.5": found["p50_ms"], "0.99": found["p99_ms"]}
+        return {quantile: value / MS_PER_S for quantile, value in named.items() if value is not None}
+
+    text = "From an order's arrival at the engine to its durable answer, last thousand"
+    metrics.gauges("qsuite_engine_order_seconds", text, "quantile", quantiles)
+
+
+def show_market(metrics: Metrics, market: MarketDataService) -> None:
+    """Show the live market."""
+    writer = market.writer
+    metrics.counter("qsuite_ticks_published", "Live ticks taken in", lambda: market.published)
+    metrics.counter("qsuite_ticks_written", "Live ticks stored", lambda: writer.written)
+    metrics.counter("qsuite_tick_write_failures", "Writes of live ticks that failed", lambda: writer.failures)
+    metrics.gauge("qsuite_ticks_waiting", "Live ticks not known to be stored", lambda: writer.waiting)
+
+
+def show_stream(metrics: Metrics, stream: StreamHub) -> None:
+    """Show the sockets and what became of their messages."""
+    counters = stream.counters
+    metrics.gauge("qsuite_stream_clients", "Open sockets", lambda: stream.clients)
+    metrics.counter(
+        "qsuite_stream_published", "Messages published to a channel somebody has", lambda: counters.published
+    )
+    metrics.counter("qsuite_stream_delivered", "Messages handed to sockets", lambda: counters.delivered)
+    metrics.counter("qsuite_stream_conflated", "Price messages replaced by newer ones", lambda: counters.conflated)
+    metrics.gauges("qsuite_stream_closed", "Sockets closed, by reason", "reason", lambda: dict(counters.closed))
+
+
+def show_process(
+    metrics: Metrics, health: HealthService, supervisor: Supervisor, watchdog: LoopWatchdog | None
+) -> None:
+    """Show health, the supervised loops and the event loop."""
+    metrics.gauges("qsuite_up", "1 while a service is up, idle or not configured", "service", lambda: _ups(health))
+    metrics.gauge("qsuite_ready", "1 while this process takes orders", lambda: float(health.ready))
+    states = supervisor.states
+    text = "Rounds of a loop that failed since the start"
+    metrics.gauges("qsuite_loop_failures", text, "loop", lambda: {name: one.restarts for name, one in states.items()})
+    if watchdog is not None:
+        text = "Greatest lateness of the event loop since the last scrape"
+        metrics.gauge("qsuite_event_loop_lag_seconds", text, watchdog.take_lag_max_s)
+        metrics.counter(
+            "qsuite_event_loop_blocks", "Times the event loop was held over 100 ms", lambda: watchdog.blocks
+        )
+
+
+def _ups(health: HealthService) -> dict[str, float]:
+    fine = (State.UP, State.IDLE, State.DISABLED)
+    return {name: float(state in fine) for name, state in health.now.services.items()}
