@@ -16,6 +16,8 @@ _RFC3339 = re.compile(
     r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_NS = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).days * DAY_NS
+LAST_NS = ((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).days + 1) * DAY_NS - 1
 
 
 def parse_rfc3339(text: str) -> int:
@@ -34,7 +36,10 @@ def parse_rfc3339(text: str) -> int:
     # RFC 3339 knows leap seconds, datetime does not: 23:59:60 is the first instant of the next minute.
     leap = second == 60
     instant = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=zone)
-    return datetime_to_ns(instant) + (NS_PER_S if leap else 0) + int((fraction or "").ljust(9, "0") or 0)
+    ts_ns = datetime_to_ns(instant) + (NS_PER_S if leap else 0) + int((fraction or "").ljust(9, "0") or 0)
+    if not FIRST_NS <= ts_ns <= LAST_NS:  # an offset or a leap second can lead out of the years that can be written
+        raise ValueError("a time is within the years 1 to 9999, UTC")
+    return ts_ns
 
 
 def format_rfc3339(ts_ns: int) -> str:

@@ -115,6 +115,8 @@ class ApiHandler(Answering):
         assert declared.body is not None
         if len(self.request.body) >= OFF_LOOP_BYTES:
             return self._read_long_body(declared)
+        if not self.request.body and declared.body_optional:
+            self.request.body = b"{}"
         self.body = load(declared.body, read_json(self.request.body))
         return None
 

@@ -75,7 +75,8 @@ class ListingSpec:
             values["search"] = raw or None
         elif name == "ordering" and self.orderings:
             order = tuple(_split_order(part) for part in raw.split(","))
-            if any(field_name not in self.orderings for field_name, _ in order):
+            names = [field_name for field_name, _ in order]
+            if len(set(names)) < len(names) or not set(names) <= set(self.orderings):
                 raise ValidationError(f"order by {', '.join(self.orderings)}, with - in front for descending")
             values["order"] = order
         else:
@@ -94,7 +95,7 @@ class ListingSpec:
             if len(parts) > MAX_IN:
                 raise ValidationError(f"at most {MAX_IN} values")
             return Condition(field_name, "in", tuple(reader.deserialize(part) for part in parts))
-        return Condition(field_name, operator, reader.deserialize(raw))  # type: ignore[arg-type]
+        return Condition(field_name, operator, reader.deserialize(raw))
 
 
 def _split_order(name: str) -> tuple[str, bool]:

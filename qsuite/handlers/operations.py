@@ -48,6 +48,13 @@ class Operation:
         """Say whether a body is expected, parsed by its schema or left to the handler."""
         return self.body is not None or self.media != (JSON,)
 
+    @property
+    def body_optional(self) -> bool:
+        """Say whether no body at all stands for an empty object, as where none of its fields is required."""
+        if self.body is None or self.body.many or self.media != (JSON,):
+            return False
+        return bool(self.body.partial) or not any(field.required for field in self.body.fields.values())
+
 
 def operation(
     summary: str,
