@@ -5,6 +5,7 @@ from difflib import SequenceMatcher
 
 MAX_LENGTH = 1_000
 ALIKE = 0.7  # as Django's validator: "alice2024" beside "alice_2024" is a guess, not a secret
+REST_MIN_LENGTH = 8
 
 
 def normalized(password: str) -> str:
@@ -28,12 +29,12 @@ def objections(password: str, about: tuple[str, ...], *, min_length: int) -> lis
 
 
 def _alike(password: str, fact: str) -> bool:
-    """Compare letters and digits only, forwards and backwards, and see a short name repeated or padded."""
+    """Compare letters and digits only, forwards and backwards; what is put around a name must be a secret itself."""
     left, right = _core(password), _core(fact)
-    if len(left) < 1 or len(right) < 3:
+    if not left or len(right) < 3:
         return False
     rest = left.replace(right, "").replace(right[::-1], "")
-    if 2 * len(rest) < len(left):
+    if rest != left and (len(rest) < REST_MIN_LENGTH or rest.isnumeric()):
         return True
     return any(SequenceMatcher(None, left, other).ratio() >= ALIKE for other in (right, right[::-1]))
 

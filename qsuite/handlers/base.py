@@ -106,7 +106,8 @@ class ApiHandler(Answering):
             own = frozenset(declared.query.fields) if declared.query is not None else frozenset()
             self._listing = declared.listing.read(self._given, also=own)
         if declared.reads_body:
-            self.media = self._media_type(declared)
+            # Of nothing the type does not matter: some clients call every empty body a form.
+            self.media = JSON if not self.request.body and declared.body_optional else self._media_type(declared)
             if declared.body is not None and self.media == JSON:
                 return self._read_body(declared)
         return None

@@ -69,7 +69,7 @@ class UsersHandler(ApiHandler):
             orderings=("username", "created_at", "updated_at"),
             default_order=("username",),
         ),
-        returns={200: UserSchema(many=True)},
+        returns={200: UserSchema()},
         tag=TAG,
     )
     async def get(self) -> None:

@@ -31,6 +31,8 @@ def passwords():
         ("Maria-Lopez-26", ("maria.lopez",)),
         ("zepol.airam99", ("maria.lopez",)),
         ("bobbobbobbob", ("bob",)),
+        ("maria.1234567", ("maria",)),
+        ("19031987-maria", ("maria",)),
         ("maria@example.com", ("ml", "maria@example.com")),
     ],
 )
