@@ -6,6 +6,9 @@
     database       an empty ``Database`` on it under a fresh name, dropped afterwards; no indexes or validators yet
     memory_database  the mongomock fallback, empty
     settings       ``Settings`` of the test profile, without environment or .env
+    api            (module) the whole application, started over a database of its own, with a logged-in client for each
+                   role (``api.trader``, ``api.admin``, ``api.anonymous``, …) and ``await api.new_client(role)``; every
+                   answer a client gets is checked against the OpenAPI document
     shared_data    the folder of real market data beside the checkout; the test is skipped where it is absent
 
 Helpers to import: ``tests.support.waiting.eventually`` (await a condition), ``wait_until`` (without a loop).
@@ -24,6 +27,7 @@ from tornado.ioloop import IOLoop
 from qsuite.repos.database import Database, connect, in_memory
 from qsuite.settings import Settings, load_settings
 from tests.support.mongod import running_mongod
+from tests.support.running_app import Api, running_api
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -75,6 +79,16 @@ def memory_database(io_loop: IOLoop) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     return load_settings({"QSUITE_PROFILE": "test"}, dotenv=None)
+
+
+@pytest.fixture(scope="module")
+def api(mongod: str, io_loop: IOLoop, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    database = connect(mongod, f"test_api_{uuid.uuid4().hex[:12]}", pool_size=16)
+    context = running_api(settings, database, tmp_path_factory.mktemp("data"))
+    yield io_loop.run_sync(context.__aenter__)
+    io_loop.run_sync(lambda: context.__aexit__(None, None, None))
+    database.sync_client.drop_database(database.name)
+    database.close()
 
 
 @pytest.fixture(scope="session")
