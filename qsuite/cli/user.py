@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -140,10 +141,13 @@ async def _users() -> AsyncIterator["UserService"]:
     from qsuite.repos.refresh_tokens import RefreshTokensRepo
     from qsuite.repos.users import UsersRepo
     from qsuite.services.account_opening import account_opener
+    from qsuite.services.logging import configure_logging
     from qsuite.services.passwords import Passwords
     from qsuite.services.users import UserService
 
     settings = load_settings()
+    # The command's own answer says what was done; the log is for what went wrong.
+    configure_logging(replace(settings, log=replace(settings.log, level="warning")))
     passwords = Passwords(settings.auth)
     try:
         async with open_database(settings) as database:
