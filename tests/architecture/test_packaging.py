@@ -1,10 +1,12 @@
 """Does what is installed hold what the checkout holds, pinned by hash and from nowhere in particular?"""
 
+import ast
 import configparser
 import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -97,9 +99,32 @@ def test_what_setup_cfg_requires_is_locked(name: str, extras: list[str]) -> None
     wanted = setup["options"]["install_requires"].split("\n")
     for extra in extras:
         wanted += setup["options.extras_require"][extra].split("\n")
-    names = {_normal(re.split(r"[\[<>=!~;]", line)[0]) for line in wanted if line and not line.startswith("#")}
     locked = {_normal(entry.split("==")[0]) for entry in _entries(name)}
-    assert names - locked == set(), "run `make lock`"
+    assert _names(wanted) - locked == set(), "run `make lock`"
+
+
+def test_every_package_that_qsuite_imports_is_declared_not_just_there_by_chance() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    declared = _names(setup["options"]["install_requires"].split("\n"))
+    providers = metadata.packages_distributions()
+    for module in sorted(_imported(ROOT / "qsuite") - sys.stdlib_module_names - {"qsuite"}):
+        assert {_normal(name) for name in providers[module]} & declared, f"{module} is not in install_requires"
+
+
+def _imported(folder: Path) -> set[str]:
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                found.add(node.module.split(".")[0])
+    return found
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {_normal(re.split(r"[\[<>=!~;]", line)[0]) for line in requirements if line and not line.startswith("#")}
 
 
 def _entries(name: str) -> list[str]:
