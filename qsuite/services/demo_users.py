@@ -31,7 +31,7 @@ async def ensure_demo(users: "UserService", passwords: Passwords, data_dir: Path
 
     A password set since is never touched: what is returned is then empty instead of the one in the file.
     """
-    known = _credentials(data_dir / FILE_NAME)
+    known = await asyncio.to_thread(_credentials, data_dir / FILE_NAME)
     await asyncio.gather(
         _ensure(users, TRADER, known[TRADER], Role.TRADER), _ensure(users, ADMIN, known[ADMIN], Role.ADMIN)
     )

@@ -294,7 +294,7 @@ async def test_a_role_change_acts_on_the_next_request_here_and_after_one_look_th
 
 
 async def test_disabling_acts_at_once_here_and_after_one_look_there_and_is_not_undone_by_enabling(here, there, maria):
-    pair = await login(here)
+    pair, untouched = await login(here), await login(here)
     assert await caller_of(here, pair)
     assert await caller_of(there, pair)
     await here.users.update(maria.id, {"is_active": False})
@@ -305,6 +305,7 @@ async def test_disabling_acts_at_once_here_and_after_one_look_there_and_is_not_u
         await there.auth.refresh(pair.refresh)
     await here.users.update(maria.id, {"is_active": True})
     assert await is_out(here, pair)
+    assert await is_out(here, untouched)
     assert await login(here)
 
 
