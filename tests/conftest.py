@@ -84,11 +84,13 @@ def settings() -> Settings:
 @pytest.fixture(scope="module")
 def api(mongod: str, io_loop: IOLoop, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     database = connect(mongod, f"test_api_{uuid.uuid4().hex[:12]}", pool_size=16)
-    context = running_api(settings, database, tmp_path_factory.mktemp("data"))
-    yield io_loop.run_sync(context.__aenter__)
-    io_loop.run_sync(lambda: context.__aexit__(None, None, None))
-    database.sync_client.drop_database(database.name)
-    database.close()
+    try:
+        context = running_api(settings, database, tmp_path_factory.mktemp("data"))
+        yield io_loop.run_sync(context.__aenter__)
+        io_loop.run_sync(lambda: context.__aexit__(None, None, None))
+        database.sync_client.drop_database(database.name)
+    finally:
+        database.close()
 
 
 @pytest.fixture(scope="session")

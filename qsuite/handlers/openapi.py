@@ -72,7 +72,7 @@ class Describer:
 
     def _name(self, schema: Any) -> str:
         kind = resolve_schema_cls(schema)
-        name = str(getattr(kind, "__name__", kind)).removesuffix("Schema")
+        name = str(getattr(kind, "__name__", kind)).removesuffix("Schema").removesuffix("Input")
         partial = isinstance(schema, Schema) and bool(schema.partial)
         return f"{name}{'Change' if partial else ''}{self._suffix}"
 
