@@ -368,7 +368,14 @@ def bad_rows(row: dict[str, str]) -> Iterator[tuple[str, str, bytes]]:
             yield f"{name}: {why}", JSON, b"[%b]" % written
             yield f"{name}: {why}", NDJSON, written + b"\n"
         for why, text in values.items():
-            if name not in WORDS and text.startswith('"') and "\\" not in text and "\n" not in text:
+            # Spaces around a cell are not part of it.
+            if (
+                name not in WORDS
+                and why != "a space"
+                and text.startswith('"')
+                and "\\" not in text
+                and "\n" not in text
+            ):
                 cell = '"' + text.strip('"') + '"'
                 cells = [cell if key == name else value for key, value in row.items()]
                 yield f"{name}: {why}", CSV, f"{','.join(row)}\n{','.join(cells)}\n".encode()
