@@ -20,6 +20,7 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from qsuite.domain.errors import SetupError
+from qsuite.domain.listing import Condition, Listing
 from qsuite.domain.times import NS_PER_S
 from qsuite.domain.trading.state import TradingState
 from qsuite.handlers.metrics import access_log
@@ -49,13 +50,16 @@ from qsuite.services.engine import EngineState, TradingEngine
 from qsuite.services.figures import show_engine, show_market, show_process, show_stream
 from qsuite.services.health import HealthService, State
 from qsuite.services.market_data import MarketDataService
+from qsuite.services.market_records import MarketRecords
 from qsuite.services.metrics import Metrics
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.passwords import Passwords
+from qsuite.services.price_history import PriceHistory
 from qsuite.services.reference import ReferenceService
 from qsuite.services.stream import StreamHub
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import SystemMetrics
+from qsuite.services.tick_ingest import TickIngest
 from qsuite.services.tokens import TokenSigner, secret_of
 from qsuite.services.trading import TradingService, limits_from, rules_from
 from qsuite.services.users import UserService
@@ -246,6 +250,12 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         new_id=new_id,
     )
 
+    async def has_orders(symbol: str) -> bool:
+        found = await orders.page(Listing((Condition("symbol", "eq", symbol),), page_size=1, cursor=""), None)
+        return bool(found.items)
+
+    reference.protect("orders", has_orders)
+
     # -- operations
     health = HealthService(
         ping=database.ping,
@@ -276,6 +286,9 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         users=user_service,
         reference=reference,
         market=market,
+        records=MarketRecords(repo=bars, reference=reference, new_id=new_id, clock=clock),
+        history=PriceHistory(database=database, ticks=ticks, market_data=bars, clock=clock),
+        ingest=TickIngest(market=market, reference=reference),
         trading=trading,
         stream=stream,
         health=health,

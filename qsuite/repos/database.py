@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
 import bson
@@ -112,9 +113,9 @@ def connect(uri: str, name: str, *, pool_size: int = 32, timeout_s: float = 5.0)
 def in_memory(name: str = "qsuite") -> Database:
     """Open the last resort: mongomock-motor, without transactions, and nothing is kept."""
     # Only needed where no mongod can be had.
-    from mongomock import collection as mock
     from mongomock_motor import AsyncMongoMockClient
 
+    mock: Any = import_module("mongomock.collection")
     mock.BSON = _StandardBson
     return Database(AsyncMongoMockClient(tz_aware=True), name, transactions=False)
 

@@ -10,7 +10,8 @@ Invariant: one bar for each symbol, interval and timestamp; a second one that sa
 silently.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -144,6 +145,15 @@ class MarketDataRepo(DocumentRepo[MarketRecord]):
         return _to_statistics(found[0]) if found else BarStatistics()
 
     # -- for threads ------------------------------------------------------------------------------------------------
+
+    def iterate(self, query: BarQuery) -> Generator[Bar, None, None]:
+        """Yield bars by time, in a thread only; memory holds one batch."""
+        with (
+            translated(self.what),
+            closing(self.database.sync[NAME].find(_condition(query)).sort("timestamp", 1)) as found,
+        ):
+            for document in found:
+                yield to_bar(document)
 
     def _add_new(self, records: Sequence[MarketRecord]) -> AddedBars:
         known = self._known(records)

@@ -9,10 +9,13 @@ if TYPE_CHECKING:
     from qsuite.services.auth import AuthService
     from qsuite.services.health import HealthService
     from qsuite.services.market_data import MarketDataService
+    from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
+    from qsuite.services.price_history import PriceHistory
     from qsuite.services.reference import ReferenceService
     from qsuite.services.stream import StreamHub
     from qsuite.services.system_metrics import SystemMetrics
+    from qsuite.services.tick_ingest import TickIngest
     from qsuite.services.trading import TradingService
     from qsuite.services.users import UserService
 
@@ -26,6 +29,9 @@ class Services:
     users: "UserService"
     reference: "ReferenceService"
     market: "MarketDataService"
+    records: "MarketRecords"
+    history: "PriceHistory"
+    ingest: "TickIngest"
     trading: "TradingService"
     stream: "StreamHub"
     health: "HealthService"

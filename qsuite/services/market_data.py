@@ -93,6 +93,8 @@ class MarketDataService:
         self._seqs: dict[str, int] = {}
         self._callbacks: list[TickCallback] = []
         self._bars = LiveBars(self._announce_bar)
+        reference.protect("bars", market_data.any_of)
+        reference.protect("ticks", ticks.any_of)
         # Microseconds since 1970: above every number a symbol got before the restart, as long as it has fewer than
         # a million ticks a second, and exact in JavaScript until 2255.
         self._first_seq = clock() // 1_000
@@ -163,6 +165,10 @@ class MarketDataService:
     def on_ticks(self, callback: TickCallback) -> None:
         """Call back with every batch of ticks, after the snapshots show it and before it is stored."""
         self._callbacks.append(callback)
+
+    def now(self) -> int:
+        """Return the time, by the clock that arrivals are stamped with."""
+        return self._clock()
 
     def recent_bars(self) -> list[Arrived]:
         """Return the one-minute bars that arrived in the last five minutes."""

@@ -173,6 +173,15 @@ async def test_ticks_read_in_the_shell_as_contract_and_picture_say(real: Databas
     assert document["ts"].isoformat() == "2013-10-07T13:30:00.123000+00:00"
 
 
+async def test_ticks_are_counted_also_those_that_another_process_adds(any_database: Database) -> None:
+    repo, other = TicksRepo(any_database), TicksRepo(any_database)
+    assert await repo.count() == 0
+    await repo.add([trade(T0 + index) for index in range(3)])
+    assert await repo.count() == 3
+    await other.add([trade(T0 + index, symbol="SPY") for index in range(4)])
+    assert await repo.count() == await other.count() == 7
+
+
 async def test_old_ticks_are_dropped_by_the_database_only_when_asked_for(real: Database) -> None:
     repo = TicksRepo(real)
 

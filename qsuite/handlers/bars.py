@@ -1,0 +1,52 @@
+"""Bars of any interval over HTTP, made from stored bars and ticks."""
+
+from dataclasses import replace
+
+from marshmallow import Schema, fields, validate
+
+from qsuite.domain.errors import Invalid
+from qsuite.domain.roles import EVERY_ROLE
+from qsuite.handlers.base import ApiHandler
+from qsuite.handlers.fields import InstantField
+from qsuite.handlers.listing import ListingSpec
+from qsuite.handlers.market_schemas import IntervalField, MadeBarSchema, shown_bar
+from qsuite.handlers.operations import operation
+from qsuite.services.price_history import BarsAsked
+
+
+class BarsQuerySchema(Schema):
+    """Which bars: those that start at ``start`` or later and before ``end``, from trades or one side of the quotes."""
+
+    symbol = fields.String(required=True)
+    interval = IntervalField(load_default="1d")
+    start = InstantField()
+    end = InstantField()
+    side = fields.String(load_default="trade", validate=validate.OneOf(("trade", "bid", "ask", "mid")))
+
+
+class BarsHandler(ApiHandler):
+    """Bars of one symbol."""
+
+    @operation(
+        "List a symbol's bars by time; pages by cursor only",
+        roles=EVERY_ROLE,
+        query=BarsQuerySchema(),
+        listing=ListingSpec(cursor=True),
+        returns={200: MadeBarSchema()},
+    )
+    async def get(self) -> None:
+        """List them."""
+        asked, listing = self.query, self.listing()
+        if listing.page > 1:
+            raise Invalid("the query string has errors", errors={"page": ["bars page by cursor"]})
+        symbol = self.services.reference.require(asked["symbol"]).symbol
+        page = await self.services.history.bars(
+            BarsAsked(symbol, asked["interval"], asked.get("start"), asked.get("end"), asked["side"]),
+            page_size=listing.page_size,
+            cursor=listing.cursor or "",
+        )
+        self._listing = replace(listing, cursor=listing.cursor or "")
+        self.answer_page(page, [{**shown_bar(bar), "final": bar.final} for bar in page.items])
+
+
+routes = [(r"/api/v1/bars/?", BarsHandler)]
