@@ -5,11 +5,11 @@ Only opening happens here. From then on the engine alone changes the account's m
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
+from qsuite.domain.errors import AlreadyExists
 from qsuite.domain.times import floor_ms
 from qsuite.domain.trading.account import Account
 from qsuite.repos.accounts import AccountsRepo
@@ -19,19 +19,20 @@ from qsuite.services.users import OpenAccount
 def account_opener(accounts: AccountsRepo, currency: str, *, clock: Callable[[], int] = time.time_ns) -> OpenAccount:
     """Return the function that opens an account in ``currency``."""
 
-    async def open_account(user: UUID, name: str, cash: Decimal) -> UUID:
+    async def open_account(account: UUID, user: UUID, name: str, cash: Decimal) -> None:
         now = floor_ms(clock())
-        account = Account(
-            id=uuid7(),
-            user=user,
-            name=name,
-            currency=currency,
-            cash=cash,
-            deposited=cash,
-            created_at=now,
-            updated_at=now,
-        )
-        await accounts.add(account)
-        return account.id
+        with suppress(AlreadyExists):  # opened before, and perhaps traded with since
+            await accounts.add(
+                Account(
+                    id=account,
+                    user=user,
+                    name=name,
+                    currency=currency,
+                    cash=cash,
+                    deposited=cash,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
 
     return open_account

@@ -43,7 +43,7 @@ async def ensure_demo(users: "UserService", passwords: Passwords, data_dir: Path
 async def _ensure(users: "UserService", username: str, password: str, role: Role) -> None:
     user = await users.find_by_username(username)
     if user is not None:
-        await users.update(user.id, {})  # opens the account that a start killed half-way did not come to
+        await users.open_account(user)  # that a start killed half-way did not come to
         return
     with suppress(AlreadyExists):  # another process starts at the same moment
         await users.create(username, password, role)

@@ -29,8 +29,8 @@ from qsuite.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-OpenAccount = Callable[[UUID, str, Decimal], Awaitable[UUID]]
-"""Open an account for a user id, a name and cash; return its id."""
+OpenAccount = Callable[[UUID, UUID, str, Decimal], Awaitable[None]]
+"""Open the account of that id for a user's id, a name and cash; one that is open already is left as it is."""
 
 RIGHTS = frozenset({"role", "is_active", "password"})
 """What ends everything granted before when it changes."""
@@ -93,12 +93,13 @@ class UserService:
             role=role,
             password_hash=password_hash,
             email=email,
+            accounts=(uuid7(),) if role is Role.TRADER else (),
             created_at=now,
             updated_at=now,
         )
         await self._users.add(user)
         try:
-            user = await self._with_account(user, cash)
+            await self.open_account(user, cash)
         except BaseException:  # nobody may take a trader without an account for whole
             await self._users.remove(user.id)
             raise
@@ -118,15 +119,18 @@ class UserService:
         wanted = {name: value for name, value in changes.items() if name == "password" or value != getattr(user, name)}
         check_email(wanted.get("email"))
         changed = replace(user, **{name: value for name, value in wanted.items() if name != "password"})
+        if changed.role is Role.TRADER and not user.accounts:
+            changed = replace(changed, accounts=(uuid7(),))
         await self._keep_an_admin(user, changed)
         if "password" in wanted:
             changed = await self._with_password(changed, wanted["password"], "password")
-        if wanted:
+        if changed != user:  # a new password's hash always differs, by its salt
             user = await self._save(changed, ends=bool(wanted.keys() & RIGHTS))
             if "password" in wanted or not user.is_active:
                 await self._end_sessions(user, "password" if user.is_active else "disabled")
             log.info("user.changed", user=str(user.id), fields=sorted(wanted))
-        return await self._with_account(user, None)
+        await self.open_account(user)
+        return user
 
     async def change_password(self, caller: Caller, old: str, new: str, address: str) -> None:
         """Change one's own password; the session that asks stays, all others end. Invalid, TooMany as at a login."""
@@ -138,6 +142,12 @@ class UserService:
         user = await self._save(await self._with_password(user, new, "new_password"), ends=True)
         await self._end_sessions(user, "password", keep=keep)
         log.info("user.changed", user=str(user.id), fields=["password"])
+
+    async def open_account(self, user: User, cash: Decimal | None = None) -> None:
+        """Open the first account of a trader, also where whoever was to do it was killed before they came to it."""
+        if user.role is Role.TRADER:
+            cash = self._settings.trading.initial_cash if cash is None else cash
+            await self._open_account(user.accounts[0], user.id, user.username, cash)
 
     async def attach_account(self, user_id: UUID, account: UUID) -> User:
         """Note a further account as the user's; noting it twice is the same as once."""
@@ -153,13 +163,6 @@ class UserService:
         any more: changed since, or the file is gone.
         """
         return await ensure_demo(self, self._passwords, self._settings.data_dir)
-
-    async def _with_account(self, user: User, cash: Decimal | None) -> User:
-        if user.role is not Role.TRADER or user.accounts:
-            return user
-        cash = self._settings.trading.initial_cash if cash is None else cash
-        account = await self._open_account(user.id, user.username, cash)
-        return await self._save(replace(user, accounts=(account,)), ends=False)
 
     async def _with_password(self, user: User, password: str, field: str) -> User:
         await self._passwords.refuse_weak(password, _about(user.username, user.email), field=field)

@@ -380,6 +380,7 @@ async def test_sockets_are_told_once_of_what_ends_and_not_of_what_does_not(here,
 
 
 async def test_a_user_who_comes_back_right_after_logging_out_is_not_put_out_by_the_next_look(here, maria):
+    await here.round()
     heard = []
     here.auth.on_revoked(heard.append)
     caller = await caller_of(here, await login(here))
@@ -492,6 +493,16 @@ async def test_a_user_whose_account_cannot_be_opened_does_not_come_to_be(here, m
         await here.users.create("jonas", PASSWORD, Role.TRADER)
     monkeypatch.undo()
     assert await here.users.create("jonas", PASSWORD, Role.TRADER)
+
+
+async def test_an_account_that_a_killed_process_left_unopened_is_opened_once_by_the_next_change(here, maria, database):
+    accounts = database.collection("accounts")
+    await accounts.delete_many({})
+    await asyncio.gather(*(here.users.update(maria.id, {}) for _ in range(5)))
+    assert [document["_id"] async for document in accounts.find()] == list(maria.accounts)
+    await accounts.update_one({}, {"$set": {"is_active": False}})
+    await here.users.update(maria.id, {"email": "maria@example.com"})
+    assert (await accounts.find_one())["is_active"] is False
 
 
 async def test_a_name_is_given_once(here, maria, database):
