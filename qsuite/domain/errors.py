@@ -12,6 +12,7 @@
     │   └── PreconditionFailed somebody changed it first (If-Match)
     ├── TooMany                a rate or a bound is exhausted; ``retry_after_s``
     ├── TooLarge               more bytes than allowed
+    ├── UnsupportedMedia       a body of a type that is not read here
     ├── Unavailable            storage or engine away; nothing was done; ``retry_after_s``
     │   └── OutcomeUnknown     storage went away while committing: ask again with the id
     └── SetupError             a command cannot start or go on: one plain line for a person
