@@ -8,8 +8,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
-from qsuite.domain.errors import OrderRefused, Unauthenticated
+from qsuite.domain.errors import NotFound, OrderRefused, Unauthenticated
 from qsuite.domain.roles import Caller, Role
+from qsuite.domain.trading.order import Order
 from qsuite.handlers.routes import Route, make_application
 from qsuite.handlers.server import ApiServer
 from qsuite.handlers.stream import routes
@@ -51,22 +52,37 @@ class FakeAuth:
 
 @dataclass
 class FakeTrading:
-    """Note what is asked; answer when ``go`` is set. Orders for more than 100 are refused."""
+    """Answer orders once ``go`` is set: those for more than 100 with a refusal."""
 
     go: asyncio.Event = field(default_factory=asyncio.Event)
-    placed: list[Mapping[str, Any]] = field(default_factory=list)
-    waiting: int = 0
+    asked: list[Mapping[str, Any]] = field(default_factory=list)
+    orders: dict[UUID, Order] = field(default_factory=dict)
 
-    async def place(self, caller: Caller, asked: Mapping[str, Any]) -> Any:
-        self.placed.append(asked)
-        self.waiting += 1
+    async def place(self, caller: Caller, asked: Mapping[str, Any]) -> Order:
+        self.asked.append(asked)
+        number = len(self.asked)
         await self.go.wait()
-        self.waiting -= 1
         if asked["quantity"] > 100:
             raise OrderRefused("too many", code="risk.max_quantity", order={"status": "REJECTED"})
         if asked["symbol"] == "BUG":
             raise RuntimeError("the secret is swordfish")
-        return asked
+        wanted = {name: asked[name] for name in ("symbol", "side", "order_type", "quantity", "time_in_force")}
+        order = Order(
+            id=UUID(int=number),
+            account=caller.accounts[0],
+            created_by=caller.user,
+            created_at=0,
+            updated_at=0,
+            **wanted,
+        )
+        self.orders[order.id] = order
+        return order
+
+    async def cancel(self, caller: Caller, order: UUID) -> Order:
+        await self.go.wait()
+        if order not in self.orders:
+            raise NotFound("no such order")
+        return self.orders[order]
 
 
 class Clock:

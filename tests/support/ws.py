@@ -199,10 +199,13 @@ class WsClient:
             return closed
 
     async def synchronise(self) -> list[dict[str, Any]]:
-        """Return all that the server sent before it answers a ping."""
-        token = base64.b64encode(os.urandom(6)).decode()
-        await self.send({"action": "ping", "id": token})
-        return (await self.receive_until(lambda answer: answer.get("id") == token))[:-1]
+        """Return all that was sent to this client so far: prices published leave with the next answer at the latest."""
+        found: list[dict[str, Any]] = []
+        for _ in range(2):
+            token = base64.b64encode(os.urandom(6)).decode()
+            await self.send({"action": "ping", "id": token})
+            found += (await self.receive_until(lambda answer, token=token: answer.get("id") == token))[:-1]
+        return found
 
     async def abort(self) -> None:
         """Cut the line."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from qsuite.services.stream.groups import Group
     from qsuite.services.stream.subscriber import Subscriber
 
+# What a kept message costs beside its text.
+KEPT_OVERHEAD = 150
 # Numbers of a life start at its first millisecond times this. No channel sends more in a millisecond, so a later life
 # starts higher; and until the year 2109 they stay below 2^53, exact in every JSON reader.
 SEQ_PER_MS = 2_048
@@ -34,7 +36,8 @@ class Channel:
     """Number, encode and keep the messages of one channel."""
 
     __slots__ = (
-        "_kept", "_tail", "idle_since", "kept_bytes", "members", "name", "route", "route_version", "seq", "wild",
+        "_kept", "_tail", "idle_since", "kept_bytes", "members", "name", "route", "route_version", "seq", "settled",
+        "wild",
     )  # fmt: skip
 
     def __init__(self, name: str, *, wild: str, seq: int, kept_messages: int) -> None:
@@ -47,6 +50,8 @@ class Channel:
         """Who listens to a private channel; a public one is routed to groups."""
         self.route: tuple[Group, ...] = ()
         self.route_version = -1
+        self.settled: Entry | None = None
+        """The newest message handed to the sockets: what a reader that fell behind gets."""
         self._kept: deque[Entry] = deque(maxlen=kept_messages)
         self._tail = b',"channel":%b,"seq":' % orjson.dumps(name)
 
@@ -66,9 +71,9 @@ class Channel:
         if len(kept) == kept.maxlen:
             if not kept.maxlen:
                 return
-            self.kept_bytes -= len(kept[0].data)
+            self.kept_bytes -= len(kept[0].data) + KEPT_OVERHEAD
         kept.append(entry)
-        self.kept_bytes += len(entry.data)
+        self.kept_bytes += len(entry.data) + KEPT_OVERHEAD
 
     def after(self, seq: int) -> list[Entry] | None:
         """Return the messages after a number, or None when they are not all kept or the number is not of this life."""
@@ -80,4 +85,4 @@ class Channel:
     def forget_half(self) -> None:
         """Give up the older half of what is kept."""
         for _ in range((len(self._kept) + 1) // 2):
-            self.kept_bytes -= len(self._kept.popleft().data)
+            self.kept_bytes -= len(self._kept.popleft().data) + KEPT_OVERHEAD

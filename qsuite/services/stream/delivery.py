@@ -68,7 +68,7 @@ class Delivery:
         for _ in range(min(len(self._ready), SOCKETS_PER_SLICE)):
             subscriber = self._ready.popleft()
             subscriber.flagged = False
-            self._flush_one(subscriber, started)
+            self._flush_one(subscriber)
         now = self._loop.time()
         spent += now - started
         if self._ready:
@@ -77,9 +77,9 @@ class Delivery:
             self._handle = None
             self._not_before = now + max(PAUSE_S, spent)
 
-    def _flush_one(self, subscriber: Subscriber, now: float) -> None:
+    def _flush_one(self, subscriber: Subscriber) -> None:
         try:
-            subscriber.flush(now)
+            subscriber.flush()
         except Exception:
             log.exception("stream.flush_failed")
             self._close(subscriber, INTERNAL, "internal")

@@ -35,6 +35,7 @@ class Group:
         batches: list[Batch] = []
         start = size = 0
         for at, entry in enumerate(pending):
+            entry.channel.settled = entry
             size += len(entry.data) + 1
             if size > FRAME_BYTES and at > start:
                 batches.append(Batch(pending[start:at]))

@@ -143,7 +143,7 @@ class StreamHub:
             wire,
             limit=self.settings.queue_bytes,
             counters=self.counters,
-            now=self.monotonic(),
+            monotonic=self.monotonic,
             on_ready=self._delivery.ready,
         )
         self.sockets[subscriber] = None

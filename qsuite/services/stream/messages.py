@@ -30,23 +30,16 @@ class Entry(NamedTuple):
     data: bytes
 
 
-class Span(NamedTuple):
-    """What a batch holds of one channel: the first number and the newest message."""
-
-    first: int
-    newest: Entry
-
-
 class Batch:
     """Messages of one flush for sockets with the same subscriptions, at most about ``FRAME_BYTES`` of them."""
 
-    __slots__ = ("_frame", "_spans", "entries", "payload")
+    __slots__ = ("_firsts", "_frame", "entries", "payload")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = entries
         self.payload = b",".join([entry.data for entry in entries])
         self._frame: bytes | None = None
-        self._spans: dict[Channel, Span] | None = None
+        self._firsts: dict[Channel, int] | None = None
 
     @property
     def frame(self) -> bytes:
@@ -56,14 +49,11 @@ class Batch:
         return self._frame
 
     @property
-    def spans(self) -> "dict[Channel, Span]":
-        """Return what it holds of each channel; asked for only when a reader falls behind."""
-        if self._spans is None:
-            self._spans = {}
-            for entry in self.entries:
-                known = self._spans.get(entry.channel)
-                self._spans[entry.channel] = Span(known.first if known else entry.seq, entry)
-        return self._spans
+    def firsts(self) -> "dict[Channel, int]":
+        """Return the first number it holds of each channel; asked for only when a reader falls behind."""
+        if self._firsts is None:
+            self._firsts = {entry.channel: entry.seq for entry in reversed(self.entries)}
+        return self._firsts
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -2,13 +2,14 @@
 
     must      the socket's own orders, executions and answers: kept in order, whatever happens
     prices    batches of market messages: kept in order while there is room
-    behind    channels whose prices had no room: the newest message of each, and how many it stands for
+    behind    channels whose prices had no room, and the first number that had none: the newest will stand for all
 
     add_batch ──room──> queue ──┐
         └──no room──> behind ───┴──take──> one frame at a time
 
 Invariant: within a channel nothing is taken twice or out of order; once a channel is behind, its next message is the
-newest one and says how many it replaced. ``must`` beyond the limit is for the owner to act upon (``overflowing``).
+newest one and says how many it replaced. Being behind costs a socket some 50 bytes a channel: the message itself is
+the channel's (``settled``). ``must`` beyond the limit is for the owner to act upon.
 """
 
 from collections import deque
@@ -17,7 +18,7 @@ from itertools import islice
 
 from qsuite.services.stream.channel import Channel
 from qsuite.services.stream.counters import Counters
-from qsuite.services.stream.messages import FRAME_BYTES, Batch, Span, conflated, fragments, text_frame
+from qsuite.services.stream.messages import FRAME_BYTES, Batch, conflated, fragments, text_frame
 
 # Channels looked at for one frame: about as many ordinary price messages as fill it.
 BEHIND_PER_FRAME = 256
@@ -41,13 +42,13 @@ class Outbox:
         self._limit = limit
         self._counters = counters
         self._queue: deque[Item] = deque()
-        self._behind: dict[Channel, Span] = {}
+        self._behind: dict[Channel, int] = {}
         self._fragments: deque[bytes] = deque()
         self._must_bytes = self._price_bytes = self._exempt_bytes = 0
 
     @property
     def unsent(self) -> int:
-        """Return the bytes waiting. What is behind counts nothing: it is the newest, which others hold as well."""
+        """Return the bytes waiting; what is behind has none of its own."""
         return self._must_bytes + self._price_bytes + self._exempt_bytes
 
     @property
@@ -56,9 +57,13 @@ class Outbox:
         return not (self._queue or self._fragments or self._behind)
 
     @property
-    def overflowing(self) -> bool:
-        """Say whether what must not be lost alone is more than the limit."""
-        return self._must_bytes > self._limit
+    def behind(self) -> bool:
+        """Say whether prices are to be conflated."""
+        return bool(self._behind)
+
+    def exceeds(self, factor: int) -> bool:
+        """Say whether what must not be lost alone is more than so many times the limit."""
+        return self._must_bytes > factor * self._limit
 
     def add(self, data: bytes) -> None:
         """Queue a message that must arrive; prices make room for it."""
@@ -68,14 +73,15 @@ class Outbox:
             self._fall_behind()
 
     def add_batch(self, batch: Batch) -> None:
-        """Queue prices, or note them as behind when there is no room."""
+        """Queue prices, or note them as behind when there is no room. One batch finds room in an empty queue."""
         if not self._behind:
-            if self._must_bytes + self._price_bytes + len(batch.payload) <= self._limit:
+            waiting = self._must_bytes + self._price_bytes
+            if not waiting or waiting + len(batch.payload) <= self._limit:
                 self._queue.append(batch)
                 self._price_bytes += len(batch.payload)
                 return
             self._fall_behind()
-        self._note(batch.spans)
+        self._note(batch.firsts)
 
     def absorb(self, later: "Outbox") -> None:
         """Take over what was held back for the same socket; it is later than all that is here."""
@@ -90,7 +96,7 @@ class Outbox:
 
     def forget(self, wanted: Callable[[Channel], bool]) -> None:
         """Drop the prices of channels that are no longer wanted."""
-        self._behind = {channel: span for channel, span in self._behind.items() if wanted(channel)}
+        self._behind = {channel: first for channel, first in self._behind.items() if wanted(channel)}
         kept = self._queue
         self._queue = deque()
         self._price_bytes = 0
@@ -111,13 +117,16 @@ class Outbox:
 
     # -- taking -------------------------------------------------------------------------------------------------
 
-    def take(self) -> bytes | None:
-        """Return the next frame to write, or None when nothing waits."""
+    def take(self, *, newest: bool = True) -> bytes | None:
+        """Return the next frame to write, or None when nothing waits.
+
+        With ``newest`` channels that are behind are caught up with; all prices settled must have been added before.
+        """
         if self._fragments:
             return self._take_fragment()
         if self._queue:
             return self._take_queued()
-        if self._behind:
+        if self._behind and newest:
             return self._take_newest()
         return None
 
@@ -149,7 +158,8 @@ class Outbox:
         parts: list[bytes] = []
         size = 0
         for channel in list(islice(self._behind, BEHIND_PER_FRAME)):
-            first, newest = self._behind.pop(channel)
+            first, newest = self._behind.pop(channel), channel.settled
+            assert newest is not None, "what is behind was settled"
             parts.append(conflated(newest.data, newest.seq - first))
             self._counters.conflated += newest.seq - first
             self._counters.delivered += 1
@@ -180,18 +190,17 @@ class Outbox:
             self._must_bytes += sign * len(data)
 
     def _fall_behind(self) -> None:
-        """Turn every queued batch into the newest message of each of its channels."""
+        """Give up every queued batch: its channels are behind."""
         kept: deque[Item] = deque()
         for item in self._queue:
             if isinstance(item, Batch):
-                self._note(item.spans)
+                self._note(item.firsts)
             else:
                 kept.append(item)
         self._queue = kept
         self._price_bytes = 0
 
-    def _note(self, spans: dict[Channel, Span]) -> None:
+    def _note(self, firsts: dict[Channel, int]) -> None:
         behind = self._behind
-        for channel, span in spans.items():
-            known = behind.get(channel)
-            behind[channel] = span if known is None else Span(known.first, span.newest)
+        for channel, first in firsts.items():
+            behind.setdefault(channel, first)

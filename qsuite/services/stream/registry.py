@@ -17,7 +17,7 @@ from qsuite.services.stream.subscriber import Subscriber
 # A channel is kept this long after its last reader left: a reconnect takes seconds, a restarted client minutes.
 LINGER_S = 300.0
 # All channels together; beyond it each gives up its older half, and who comes back for that gets a snapshot.
-KEPT_BYTES_MAX = 64 * 1_048_576
+KEPT_BYTES_MAX = 32 * 1_048_576
 
 
 class Registry:

@@ -17,7 +17,9 @@ from qsuite.services.stream.groups import Group
 from qsuite.services.stream.messages import FRAME_BYTES, Batch, encode
 from qsuite.services.stream.outbox import Asked, Outbox
 
-NORMAL, GOING_AWAY, POLICY, TOO_BIG, INTERNAL, TRY_AGAIN = 1000, 1001, 1008, 1009, 1011, 1013
+GOING_AWAY, POLICY, TOO_BIG, INTERNAL, TRY_AGAIN = 1001, 1008, 1009, 1011, 1013
+STALL_S = 1.0
+BURST_FACTOR = 16
 
 
 class Wire(Protocol):
@@ -34,13 +36,19 @@ class Subscriber:
     """A socket that is open. Its owner, the hub, tells it what to send and when to flush."""
 
     __slots__ = (
-        "_due", "_held", "_hold", "_limit", "_on_ready", "_room", "_writing", "bad_messages", "caller", "closed",
-        "counters", "flagged", "group", "header", "names", "opened_at", "outbox", "private", "rechecking", "wire",
-        "writing_since",
+        "_due", "_held", "_hold", "_limit", "_monotonic", "_on_ready", "_room", "_writing", "bad_messages", "caller",
+        "closed", "counters", "flagged", "group", "header", "names", "opened_at", "outbox", "private", "rechecking",
+        "wire", "writing_since",
     )  # fmt: skip
 
     def __init__(
-        self, wire: Wire, *, limit: int, counters: Counters, now: float, on_ready: Callable[["Subscriber"], None]
+        self,
+        wire: Wire,
+        *,
+        limit: int,
+        counters: Counters,
+        monotonic: Callable[[], float],
+        on_ready: Callable[["Subscriber"], None],
     ) -> None:
         self.wire = wire
         self.outbox = Outbox(limit, counters)
@@ -51,7 +59,7 @@ class Subscriber:
         """Every channel subscribed to, by the name the client used."""
         self.group: Group | None = None
         self.private: dict[Channel, None] = {}
-        self.opened_at = now
+        self.opened_at = monotonic()
         self.writing_since: float | None = None
         self.bad_messages = 0
         self.closed = False
@@ -59,6 +67,7 @@ class Subscriber:
         self.flagged = False
         """Already in the delivery's list of sockets to flush."""
         self._limit = limit
+        self._monotonic = monotonic
         self._on_ready = on_ready
         self._writing: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -96,10 +105,13 @@ class Subscriber:
         """Queue the prices noted."""
         batches, self._due = self._due, ()
         for batch in batches:
-            if self._hold is None:
-                self.outbox.add_batch(batch)
-            else:
-                self._divide(batch, self._hold)
+            self._queue(batch)
+
+    def _queue(self, batch: Batch) -> None:
+        if self._hold is None:
+            self.outbox.add_batch(batch)
+        else:
+            self._divide(batch, self._hold)
 
     def _divide(self, batch: Batch, hold: Outbox) -> None:
         held = [entry for entry in batch.entries if self._held(entry.channel)]
@@ -152,30 +164,45 @@ class Subscriber:
 
     @property
     def overflowing(self) -> bool:
-        """Say whether it cannot take even what must not be lost."""
-        return self.outbox.overflowing or (self._hold is not None and self._hold.overflowing)
+        """Say whether it cannot take even what must not be lost: too much at once, or more than it has begun to take.
+
+        A burst above the limit, such as a thousand orders placed at once, is not yet a reader's fault.
+        """
+        if self.outbox.exceeds(BURST_FACTOR) or (self._hold is not None and self._hold.exceeds(BURST_FACTOR)):
+            return True
+        since = self.writing_since
+        return since is not None and self._monotonic() - since > STALL_S and self.outbox.exceeds(1)
 
     @property
     def idle(self) -> bool:
         """Say whether all that was sent to it is taken."""
         return self._writing is None and self.outbox.empty and not self._due
 
-    def flush(self, now: float) -> None:
+    def flush(self) -> None:
         """Write as much as the connection takes at once."""
-        self.accept()
-        while self._writing is None and not self.closed:
-            frame = self.outbox.take()
-            if frame is None:
-                break
-            self._write(frame, now)
+        if self.outbox.behind:
+            self.accept()  # what it gets is the newest, so all up to the newest must be noted
+        self._pump()
+        batches, self._due = self._due, ()
+        for batch in batches:  # each is written before the next is queued, so that no reader that keeps up falls behind
+            self._queue(batch)
+            if not self.outbox.behind:
+                self._pump()
         if self._room is not None and self.outbox.unsent <= FRAME_BYTES:
             self._wake_room()
 
-    def _write(self, frame: bytes, now: float) -> None:
+    def _pump(self) -> None:
+        while self._writing is None and not self.closed:
+            frame = self.outbox.take(newest=self._hold is None)
+            if frame is None:
+                return
+            self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
         written = self.wire.write(frame)
         if not written.done():
             self._writing = written
-            self.writing_since = now
+            self.writing_since = self._monotonic()
             written.add_done_callback(self._on_written)
         elif written.exception() is not None:  # the connection is gone, and its close is being told
             self.outbox.clear()

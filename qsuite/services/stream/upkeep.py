@@ -66,6 +66,8 @@ class Upkeep:
                 self._hub.close(subscriber, POLICY, "auth_timeout")
             elif subscriber.writing_since is not None and moment - subscriber.writing_since > settings.stuck_s:
                 self._hub.close(subscriber, TRY_AGAIN, "stuck")
+            elif subscriber.overflowing:
+                self._hub.close(subscriber, TRY_AGAIN, "overflow")
 
     def _beat(self, now: int) -> None:
         """Send a heartbeat to every socket that has nothing else to read."""
