@@ -28,12 +28,13 @@ from qsuite.handlers.routes import ApiApplication, all_routes, make_application
 from qsuite.handlers.server import ApiServer
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
-from qsuite.repos.collections import COLLECTIONS
+from qsuite.repos.collections import collections_of
 from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.database import Database
 from qsuite.repos.engine_store import EngineStore
 from qsuite.repos.executions import ExecutionsRepo
 from qsuite.repos.market_data import MarketDataRepo
+from qsuite.repos.memory_engine_store import MemoryEngineStore
 from qsuite.repos.orders import OrdersRepo
 from qsuite.repos.positions import PositionsRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
@@ -163,7 +164,7 @@ class App:
     async def _start(self) -> None:
         services, ends = self.services, self._ends
         ends.callback(self._passwords.close)
-        await migrate(self.database, COLLECTIONS)
+        await migrate(self.database, collections_of(self.database))
         if self._watchdog is not None:
             self._watchdog.start()
             ends.callback(self._watchdog.stop)
@@ -226,7 +227,8 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     )
 
     # -- trading
-    store = parts.engine_store or EngineStore(
+    kind = EngineStore if database.transactions else MemoryEngineStore
+    store = parts.engine_store or kind(
         database, lease_s=settings.engine.lease_s, commit_timeout_s=settings.engine.commit_timeout_s
     )
     limits, rules = limits_from(settings.risk), rules_from(settings.trading)

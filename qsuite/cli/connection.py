@@ -11,7 +11,7 @@ Invariant: two processes never start a mongod on one directory, and none is left
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIt
 @asynccontextmanager
 async def prepare_database(settings: Settings, uri: str | None, *, migrated: bool = True) -> AsyncIterator["Database"]:
     """Connect to ``uri`` (None: in memory) and bring its collections up to date; close it in the end."""
-    from qsuite.repos.collections import COLLECTIONS
+    from qsuite.repos.collections import collections_of
     from qsuite.repos.database import in_memory
     from qsuite.repos.deployment import connect_to, require_replica_set
     from qsuite.repos.schema import migrate
@@ -62,21 +62,25 @@ async def prepare_database(settings: Settings, uri: str | None, *, migrated: boo
     try:
         await require_replica_set(database)
         if migrated:
-            await migrate(database, COLLECTIONS)
+            await migrate(database, collections_of(database))
         yield database
     finally:
         database.close()
 
 
 @contextmanager
-def own_database(settings: Settings) -> Iterator["EmbeddedMongod | None"]:
+def own_database(
+    settings: Settings, *, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator["EmbeddedMongod | None"]:
     """Own the data directory and run a mongod on it; yield it, or None where no mongod can be had.
 
-    Call it on the main thread, which the kernel ties mongod's life to. SetupError when the directory is taken.
+    ``meanwhile`` is called once the directory is ours, before mongod is waited for. Call this on the main thread, which
+    the kernel ties mongod's life to. SetupError when the directory is taken.
     """
     from qsuite.services.embedded_mongod import EmbeddedMongod, find_mongod
 
     with DataDirLock(settings.data_dir):
+        meanwhile()
         binary = find_mongod(settings.mongod)
         if binary is None:
             warn_of_memory()

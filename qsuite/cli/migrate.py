@@ -24,8 +24,8 @@ def migrate(force: bool) -> None:
 
 
 async def _migrate(settings: Settings, *, force: bool) -> list[str]:
-    from qsuite.repos.collections import COLLECTIONS
+    from qsuite.repos.collections import collections_of
     from qsuite.repos.schema import migrate as apply
 
     async with open_database(settings, migrated=False) as database:
-        return await apply(database, COLLECTIONS, force=force)
+        return await apply(database, collections_of(database), force=force)

@@ -48,10 +48,7 @@ def serve(demo: bool, host: str | None, port: int | None) -> None:
     settings = load_settings()
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
     signal.signal(signal.SIGTERM, _end)  # until the loop has its own: a start can be stopped in order, too
-    loading = threading.Thread(target=_load, name="qsuite-load")
-    loading.start()
     with database_of(settings) as (uri, mongod):
-        loading.join()
         try:
             asyncio.run(_serve(settings, uri, mongod, demo=demo, started_s=started_s))
         except asyncio.CancelledError:
@@ -65,8 +62,14 @@ def database_of(settings: Settings) -> "Iterator[tuple[str | None, EmbeddedMongo
     With a given database several servers may share the data directory; the first of them is what commands find.
     """
     if settings.mongodb_uri is None:
-        with own_database(settings) as mongod:
-            yield (None if mongod is None else mongod.uri), mongod
+        loading = threading.Thread(target=_load, name="qsuite-load")
+        try:
+            with own_database(settings, meanwhile=loading.start) as mongod:
+                loading.join()
+                yield (None if mongod is None else mongod.uri), mongod
+        finally:
+            if loading.is_alive():  # mongod did not start; half an import cannot be left behind
+                loading.join()
         return
     lock = DataDirLock(settings.data_dir)
     try:

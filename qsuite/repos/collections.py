@@ -1,5 +1,7 @@
 """Every collection of the database, gathered from the repo modules that own them."""
 
+from dataclasses import replace
+
 from qsuite.repos import (
     accounts,
     api_keys,
@@ -17,6 +19,7 @@ from qsuite.repos import (
     ticks,
     users,
 )
+from qsuite.repos.database import Database
 from qsuite.repos.schema import CollectionSpec
 
 COLLECTIONS: tuple[CollectionSpec, ...] = (
@@ -36,3 +39,16 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     ticks.SPEC,
     users.SPEC,
 )
+
+GROWING = frozenset(module.SPEC.name for module in (audit, executions, imports, market_data, orders, ticks))
+
+
+def collections_of(database: Database) -> tuple[CollectionSpec, ...]:
+    """Return what a database gets.
+
+    In memory a unique index is checked by comparing with every document, which takes minutes for the demo's prices; so
+    there the collections that grow go without. What writes them looks first.
+    """
+    if database.transactions:
+        return COLLECTIONS
+    return tuple(replace(spec, indexes=()) if spec.name in GROWING else spec for spec in COLLECTIONS)

@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 
 from qsuite.domain.errors import SetupError, Unavailable
-from qsuite.repos.replica_set import become_primary
 from qsuite.services import mongod_launcher
 from qsuite.services.data_dir import make_data_dir
 from qsuite.services.mongod_leftovers import end_leftover
@@ -166,6 +165,9 @@ class EmbeddedMongod:
 
     def _become_primary(self, deadline: float) -> None:
         assert self.pid is not None
+        # Not before it is needed: the driver takes a third of a second to import, and mongod starts meanwhile.
+        from qsuite.repos.replica_set import become_primary
+
         become_primary(
             f"{HOST}:{self.port}", SET_NAME, pid=self.pid, deadline=deadline, alive=lambda: self.exit_code() is None
         )

@@ -1,0 +1,48 @@
+"""The engine's storage where no mongod can be had: the same documents in memory, so that QSuite can be tried.
+
+Nothing is kept, nothing is shared with another process, and a batch is not a transaction: nothing but this process's
+end can interrupt it, and that ends the memory as well. Whoever runs on it was warned loudly.
+"""
+
+from collections.abc import Callable
+
+from qsuite.domain.trading.audit import GENESIS
+from qsuite.repos.database import Document
+from qsuite.repos.engine_store import ENGINE, Batch, EngineStore, Head
+
+
+class MemoryEngineStore(EngineStore):
+    """Load and commit on the in-memory database, which knows no sessions, pipelines or bulk writes."""
+
+    def acquire(self, owner: Document, is_dead: Callable[[Document], bool]) -> Head | None:
+        """Take the engine: there is nobody else."""
+        states = self._db.engine_state
+        known = states.find_one(ENGINE) or {"epoch": 0, "batch": 0, "audit_seq": 0, "audit_hash": GENESIS}
+        self._epoch = known["epoch"] + 1
+        states.update_one(ENGINE, {"$set": {**known, **ENGINE, "epoch": self._epoch, "owner": owner}}, upsert=True)
+        return Head(self._epoch, known["batch"], known["audit_seq"], known["audit_hash"])
+
+    def renew(self) -> None:
+        """Do nothing: nobody else could take it."""
+
+    def release(self) -> None:
+        """Do nothing: nobody else waits for it."""
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch."""
+        db = self._db
+        for new, name in ((batch.new_orders, "orders"), (batch.executions, "executions"), (batch.entries, "audit_log")):
+            if new:
+                db[name].insert_many(new)
+        for document in batch.orders:
+            db.orders.replace_one({"_id": document["_id"]}, document)
+        for document in (*batch.new_positions, *batch.positions):
+            db.positions.replace_one({"_id": document["_id"]}, document, upsert=True)
+        for account, changed in batch.accounts:
+            db.accounts.update_one({"_id": account}, {"$set": changed})
+        for key, halt in batch.halts:
+            db.risk_limits.delete_one({"_id": key})
+            if halt is not None:
+                db.risk_limits.insert_one(halt)
+        figures = {"batch": batch.number, "audit_seq": batch.audit_seq, "audit_hash": batch.audit_hash}
+        db.engine_state.update_one(ENGINE, {"$set": figures})
