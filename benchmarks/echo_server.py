@@ -1,4 +1,4 @@
-"""The peer of every HTTP figure: the least that Tornado can do with a JSON POST. ``python -m benchmarks.echo_server``."""
+"""The peer of every HTTP figure: the least Tornado does with a JSON POST. ``python -m benchmarks.echo_server``."""
 
 import asyncio
 import json

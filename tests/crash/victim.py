@@ -1,0 +1,140 @@
+"""A whole QSuite that kills itself with SIGKILL at a named point: ``python -m tests.crash.victim POINT HITS``.
+
+The point is ``collection.method:before|after`` for a statement of the engine's store, ``store.method:before|after`` for
+a step of it, or ``commit.during`` for a moment while the commit is on its way. ``never`` kills nothing. Prints the port
+when it listens.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from qsuite.app import Parts, build
+from qsuite.domain.market import Quote
+from qsuite.domain.roles import Role
+from qsuite.repos.database import connect
+from qsuite.repos.engine_store import Batch, EngineStore
+from qsuite.services.logging import configure_logging
+from qsuite.settings import load_settings
+
+USERNAME, PASSWORD = "victim", "a-long-passphrase-for-crashes"
+SYMBOL = "CRASH"
+
+
+class Trap:
+    """Count the hits of the one point and kill at the last."""
+
+    def __init__(self, point: str, hits: int) -> None:
+        self.point = point
+        self.left = hits
+
+    def hit(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class TrappedCollection:
+    """A collection whose calls hit the trap before and after."""
+
+    def __init__(self, collection: Any, name: str, trap: Trap) -> None:
+        self._collection, self._name, self._trap = collection, name, trap
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        real = getattr(self._collection, method)
+
+        def trapped(*args: Any, **kwargs: Any) -> Any:
+            self._trap.hit(f"{self._name}.{method}:before")
+            result = real(*args, **kwargs)
+            self._trap.hit(f"{self._name}.{method}:after")
+            return result
+
+        return trapped
+
+
+class TrappedDatabase:
+    """A database of trapped collections."""
+
+    def __init__(self, database: Any, trap: Trap) -> None:
+        self._database, self._trap = database, trap
+
+    def __getattr__(self, name: str) -> TrappedCollection:
+        return TrappedCollection(self._database[name], name, self._trap)
+
+
+class TrappedStore(EngineStore):
+    """The engine's real store, with traps between its steps."""
+
+    def __init__(self, database: Any, trap: Trap, **kwargs: Any) -> None:
+        super().__init__(database, **kwargs)
+        self._trap = trap
+        self._db: Any = TrappedDatabase(self._db, trap)
+
+    def acquire(self, *args: Any) -> Any:
+        head = super().acquire(*args)
+        self._trap.hit("store.acquire:after")
+        return head
+
+    def load_open(self) -> Any:
+        loaded = super().load_open()
+        self._trap.hit("store.load_open:after")
+        return loaded
+
+    def load(self, missing: Any) -> Any:
+        loaded = super().load(missing)
+        self._trap.hit("store.load:after")
+        return loaded
+
+    def commit(self, batch: Batch) -> None:
+        if self._trap.point == "commit.during":
+            threading.Thread(target=self._kill_soon, daemon=True).start()
+        super().commit(batch)
+        self._trap.hit("store.commit:after")
+
+    def _kill_soon(self) -> None:
+        time.sleep(random.uniform(0, 0.006))
+        self._trap.hit("commit.during")
+
+
+async def main(point: str, hits: int) -> None:
+    settings = load_settings(dotenv=None)
+    assert settings.mongodb_uri is not None
+    configure_logging(settings)
+    database = connect(settings.mongodb_uri, settings.database)
+    trap = Trap(point, hits)
+    engine = settings.engine
+    store = TrappedStore(database, trap, lease_s=engine.lease_s, commit_timeout_s=engine.commit_timeout_s)
+    app = await build(settings, database, Parts(engine_store=store))
+    await app.start()
+    services = app.services
+    if await services.users.find_by_username(USERNAME) is None:
+        await services.users.create(USERNAME, PASSWORD, Role.TRADER, Decimal(10_000_000))
+    await services.reference.ensure_ticker(SYMBOL, {"name": "for crashes"})
+    await services.market.publish([Quote(SYMBOL, time.time_ns(), Decimal("99.99"), Decimal("100.01"))])
+
+    def announced(announcements: Sequence[Any]) -> None:
+        trap.hit("announced")
+
+    app.engine.listen(announced)
+    print(app.listen(0), flush=True)  # noqa: T201  the test reads it
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    parent = os.getppid()
+    while not stopping.is_set() and os.getppid() == parent:  # a test that was killed leaves no victim behind
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), 0.5)
+    await app.stop()
+    database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
