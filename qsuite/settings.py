@@ -8,6 +8,7 @@ Nested names join by two underscores in the environment: ``QSUITE_ENGINE__LEASE_
 """
 
 import dataclasses
+import math
 import os
 import tomllib
 import types
@@ -272,9 +273,23 @@ def _cast(kind: Any, raw: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         parts = raw.split(",") if isinstance(raw, str) else raw
         return tuple(str(part).strip() for part in parts if str(part).strip())
+    return _cast_number(kind, raw)
+
+
+def _cast_number(kind: Any, raw: Any) -> Any:
+    """Read an int or a float. NaN and infinities are none: they would pass any bound."""
+    what = "an integer" if kind is int else "a finite number"
     if isinstance(raw, bool) or (kind is int and isinstance(raw, float)):
-        raise ValueError(f"not {'an integer' if kind is int else 'a number'}")
-    return kind(raw)
+        raise ValueError(f"not {what}")
+    if isinstance(raw, str) and not (raw.isascii() and "_" not in raw):
+        raise ValueError(f"not {what}")
+    try:
+        value = kind(raw)
+    except (ValueError, OverflowError):
+        raise ValueError(f"not {what}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"not {what}")
+    return value
 
 
 def _cast_bool(raw: Any) -> bool:
