@@ -70,9 +70,9 @@ class StreamSession:
         try:
             if not isinstance(asked, dict):
                 raise Malformed("a message is an object")
-            refuse_unstorable(asked)
             if "id" in asked:
                 reply["id"] = _read_id(asked["id"])
+            refuse_unstorable(asked)
             action = asked.get("action")
             do = self._actions.get(action) if isinstance(action, str) else None
             if do is None:
@@ -190,6 +190,7 @@ class StreamSession:
 
 def _read_id(raw: object) -> str | int:
     if isinstance(raw, str) and len(raw) <= MAX_ID:
+        refuse_unstorable(raw)
         return raw
     if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) <= MAX_NUMBER:
         return raw

@@ -112,6 +112,10 @@ class StreamHub:
         """Say whether a message to a public channel would go anywhere, for publishers whose messages cost."""
         return self.registry.public(channel) is not None
 
+    def wanted_private(self, account: UUID, channel: str) -> bool:
+        """Say whether a message to an account's channel would go anywhere."""
+        return self.registry.private(account, channel) is not None
+
     def snapshot_source(self, prefix: str, source: SnapshotSource) -> None:
         """Register how the snapshots of a kind (``trades``, ``bars``, ``orders``) are read.
 

@@ -111,10 +111,18 @@ class Subscriptions:
     ) -> "list[Cut]":
         """Join the channels, note their numbers, and hold back what comes from now on."""
         names = frozenset(name.name for name in new)
+        heard = covers(subscriber.names)
         self._registry.groups.settle()
         subscriber.hold(covers(names))
         self._registry.listen(subscriber, subscriber.names | names)
-        return [Cut(name, self._registry.behind(name, caller, since), since) for name in new]
+        cuts: list[Cut] = []
+        known: set[Channel] = set()
+        for name in new:
+            cut = Cut(name, self._registry.behind(name, caller, since), since)
+            cut.skip(channel for channel in cut.seqs if channel in known or heard(channel))
+            known.update(cut.seqs)
+            cuts.append(cut)
+        return cuts
 
     async def _send_snapshot(self, subscriber: Subscriber, caller: Caller, cut: "Cut") -> list[str]:
         """Send the snapshot of one channel; return its name if there is none to be had."""
@@ -139,25 +147,33 @@ class Cut:
     def __init__(self, name: ChannelName, channels: Sequence[Channel], since: Mapping[str, int]) -> None:
         self.name = name
         self._since = since
-        self._seqs = {channel: channel.seq for channel in channels}
+        self.seqs = {channel: channel.seq for channel in channels}
         self._missed = {channel: channel.after(since[channel.name]) for channel in channels if channel.name in since}
+        self._resumable = bool(self._missed)
+
+    def skip(self, channels: Iterable[Channel]) -> None:
+        """Leave out channels that reach the socket by another name already: nothing was missed on them."""
+        for channel in channels:
+            self._missed[channel] = []
 
     async def resume(self, subscriber: Subscriber) -> bool:
         """Send what was missed, or say where that is not kept; False when a snapshot must follow."""
+        if not self._resumable:
+            return False
         for channel, missed in self._missed.items():
             await subscriber.room()
             if missed is None:
                 gap = {"type": "gap", "channel": channel.name, "since": self._since[channel.name]}
-                subscriber.send({**gap, "seq": self._seqs[channel]})
+                subscriber.send({**gap, "seq": self.seqs[channel]})
             elif missed:
                 subscriber.add_asked(b",".join([entry.data for entry in missed]))
-        return bool(self._missed) and len(self._missed) == len(self._seqs) and None not in self._missed.values()
+        return len(self._missed) == len(self.seqs) and None not in self._missed.values()
 
     def snapshot(self, data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return the snapshot's message. What stands for several channels gives the number of each in ``seqs``."""
         message: dict[str, Any] = {"type": "snapshot", "channel": self.name.name, "seq": None, "data": data}
         if not self.name.is_wildcard:
-            message["seq"] = next(iter(self._seqs.values()))
-        if self.name.is_wildcard or len(self._seqs) > 1:
-            message["seqs"] = {channel.name: seq for channel, seq in self._seqs.items()}
+            message["seq"] = next(iter(self.seqs.values()))
+        if self.name.is_wildcard or len(self.seqs) > 1:
+            message["seqs"] = {channel.name: seq for channel, seq in self.seqs.items()}
         return message
