@@ -66,6 +66,7 @@ class Reader:
 
 
 async def tell(server: StreamServer, story: Sequence[tuple[str, list[str]]]) -> None:
+    chatting = asyncio.create_task(chatter(server))
     reader = Reader(await server.client("anna"))
     for step, names in story:
         if step == "publish":
@@ -83,6 +84,7 @@ async def tell(server: StreamServer, story: Sequence[tuple[str, list[str]]]) -> 
                 await reader.client.send({"action": "subscribe", "channels": listened, "since": since})
         else:
             await reader.client.send({"action": step, "channels": names})
+    await chatting
     await reader.read()
     for channel in reader.seqs:
         publish(server, channel.removeprefix("trades:"))
@@ -116,9 +118,7 @@ def test_every_channel_is_heard_without_gap_or_repetition(
         async with stream_server(settings) as server:
             server.hub.snapshot_source("trades", slow)
             server.hub.snapshot_source("orders", slow)
-            chatting = asyncio.create_task(chatter(server))
             await tell(server, story)
-            await chatting
 
     io_loop.run_sync(run)
 
