@@ -62,7 +62,8 @@ SPEC = CollectionSpec(
             [("account", ASCENDING), ("client_order_id", ASCENDING)],
             name="one_order_per_client_id",
             unique=True,
-            partialFilterExpression={"client_order_id": {"$type": "string"}},
+            # Not {"$type": "string"}: MongoDB then scans the collection for a query that does not repeat it.
+            partialFilterExpression={"client_order_id": {"$exists": True}},
         ),
         IndexModel([("account", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="of_an_account"),
         IndexModel(

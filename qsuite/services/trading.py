@@ -85,6 +85,12 @@ class TradingService:
         self._market = market
         self._stream = stream
         self._new_id = new_id
+        self._rendered: dict[str, tuple[str, Callable[[Any], Shown]]] = {
+            "order": ("orders", show_order),
+            "execution": ("executions", show_execution),
+            "position": ("positions", self._show_position),
+            "account": ("account", lambda what: show_account(what[0], self._valued(what[1]))),
+        }
         engine.listen(self._announce)
         market.on_ticks(engine.on_ticks)
         stream.snapshot_source("orders", self._orders_snapshot)
@@ -99,7 +105,7 @@ class TradingService:
         account_id = self._own(caller, account)
         found = await self._accounts.get(account_id)
         held = await self._positions.of([account_id])
-        return show_account(found, [(position, self.market_price(position)) for position in held])
+        return show_account(found, self._valued(held))
 
     # -- orders -------------------------------------------------------------------------------------------------
 
@@ -153,12 +159,11 @@ class TradingService:
     async def positions(self, caller: Caller) -> list[Shown]:
         """Show the caller's open positions, valued at the market."""
         held = await self._positions.of(self._visible(caller))
-        return [show_position(position, self.market_price(position)) for position in held if position.quantity]
+        return [self._show_position(position) for position in held if position.quantity]
 
     async def position(self, caller: Caller, symbol: str) -> Shown:
         """Show a position in one symbol, flat too if it was ever traded. NotFound otherwise."""
-        position = await self._position(caller, symbol)
-        return show_position(position, self.market_price(position))
+        return self._show_position(await self._position(caller, symbol))
 
     async def close_position(self, caller: Caller, symbol: str) -> Order:
         """Sell all that is held of a symbol, by a market order through the same controls."""
@@ -174,6 +179,12 @@ class TradingService:
         if snapshot.quote is not None and snapshot.quote.bid is not None:
             return snapshot.quote.bid
         return None if snapshot.trade is None else snapshot.trade.price
+
+    def _show_position(self, position: Position) -> Shown:
+        return show_position(position, self.market_price(position))
+
+    def _valued(self, held: Iterable[Position]) -> list[tuple[Position, Decimal | None]]:
+        return [(position, self.market_price(position)) for position in held]
 
     # -- kill switches ------------------------------------------------------------------------------------------
 
@@ -244,20 +255,11 @@ class TradingService:
     # -- the stream ---------------------------------------------------------------------------------------------
 
     def _announce(self, announcements: Sequence[Announcement]) -> None:
-        """Tell the stream what became durable, in order."""
-        publish = self._stream.publish_private
+        """Tell the stream what became durable, in order. Nothing is rendered that nobody would get."""
         for kind, account, what in announcements:
-            if kind == "order":
-                publish(account, "orders", {"type": "order", **show_order(what)})
-            elif kind == "execution":
-                publish(account, "executions", {"type": "execution", **show_execution(what)})
-            elif kind == "position":
-                shown = show_position(what, self.market_price(what))
-                publish(account, "positions", {"type": "position", **shown})
-            else:
-                changed, held = what
-                valued = [(position, self.market_price(position)) for position in held]
-                publish(account, "account", {"type": "account", **show_account(changed, valued)})
+            channel, render = self._rendered[kind]
+            if self._stream.wanted_private(account, channel):
+                self._stream.publish_private(account, channel, {"type": kind, **render(what)})
 
     async def _orders_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
         open_only = Condition("status", "in", ("HELD", "PENDING", "PARTIAL"))

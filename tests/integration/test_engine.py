@@ -239,3 +239,10 @@ async def test_cancel_all_cancels_what_is_open_and_nothing_else(world: World) ->
     assert len(outcome.orders) == 2
     assert world.database.sync.orders.count_documents({"status": "FILLED"}) == 1
     assert world.money()[1] == 0
+
+
+async def test_looking_for_a_client_order_id_reads_no_other_order(world: World) -> None:
+    await asyncio.gather(*(world.engine.submit(world.order(client_order_id=str(n))) for n in range(100)))
+    wanted = {"account": world.account.id, "client_order_id": {"$in": ["1", "nobody's"]}}
+    explained = world.database.sync.orders.find(wanted).explain()
+    assert explained["executionStats"]["totalDocsExamined"] == 1

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 GENESIS = "0" * 64
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
 
 class Entry(NamedTuple):
     """One step that was taken: what (``kind``), when, by whom, to what, and the facts."""
@@ -27,9 +29,7 @@ class Entry(NamedTuple):
 
 def digest(prev_hash: str, seq: int, ts_ns: int, kind: str, actor: str, subject: str, account: str, facts: Any) -> str:
     """Compute an entry's hash. Facts hold text, whole numbers, booleans and null only."""
-    canonical = json.dumps(
-        [seq, ts_ns, kind, actor, subject, account, facts], sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    canonical = _canonical([seq, ts_ns, kind, actor, subject, account, facts])
     return hashlib.sha256((prev_hash + canonical).encode()).hexdigest()
 
 
