@@ -108,6 +108,8 @@ def _server(settings: Settings) -> Finding:
         return Finding("ok", "server", "none runs on the data directory")
     runtime = read_runtime(settings.data_dir)
     where = runtime.address if runtime is not None and runtime.address else "still starting, or a command"
+    if runtime is not None and settings.mongodb_uri is None:  # the embedded database's address holds no password
+        where += f", database {runtime.mongodb_uri}"
     return Finding("ok", "server", f"process {holder}, {where}")
 
 
