@@ -6,6 +6,7 @@ passes ``ts_ns: int``; text exists only at the edges.
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -51,6 +52,11 @@ def format_rfc3339(ts_ns: int) -> str:
     if rest == 0:
         return f"{whole}.{millis:03d}Z"
     return f"{whole}." + f"{nanos:09d}".rstrip("0") + "Z"
+
+
+@lru_cache(maxsize=1024)  # the same second is written thousands of times under load
+def _whole_seconds(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def datetime_to_ns(instant: datetime) -> int:
