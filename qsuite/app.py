@@ -48,14 +48,16 @@ from qsuite.services.container import Services
 from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import EngineState, TradingEngine
-from qsuite.services.figures import show_engine, show_market, show_process, show_stream
+from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream
 from qsuite.services.health import HealthService, State
+from qsuite.services.host_watch import HostWatch
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.market_records import MarketRecords
 from qsuite.services.metrics import Metrics
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.passwords import Passwords
 from qsuite.services.price_history import PriceHistory
+from qsuite.services.redis_probe import RedisProbe
 from qsuite.services.reference import ReferenceService
 from qsuite.services.stream import StreamHub
 from qsuite.services.supervisor import Supervisor
@@ -105,6 +107,7 @@ class App:
         application: ApiApplication,
         passwords: Passwords,
         bars: MarketDataRepo,
+        redis: RedisProbe | None,
     ) -> None:
         self.database = database
         self.services = services
@@ -115,6 +118,7 @@ class App:
         self._watchdog = watchdog
         self._passwords = passwords
         self._bars = bars
+        self._redis = redis
         self._ends = AsyncExitStack()
 
     async def start(self) -> None:
@@ -177,6 +181,8 @@ class App:
         ends.push_async_callback(self.engine.stop)
         await services.health.run_once(time.time_ns())
         ends.push_async_callback(services.health.stop)
+        if self._redis is not None:
+            ends.push_async_callback(self._redis.stop)
         self.supervisor.start()
         ends.push_async_callback(self.supervisor.stop)
 
@@ -267,6 +273,8 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
             "feed": lambda: _feed_state(market, clock),
         },
     )
+    redis = RedisProbe(settings.redis_url) if settings.redis_url is not None else None
+    host = HostWatch(settings.data_dir)
     system = SystemMetrics(
         counts={"market_data_records": bars.count, "total_orders": orders.count, "ticks": ticks.count},
         engine=engine.stats,
@@ -279,8 +287,12 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     show_market(metrics, market)
     show_stream(metrics, stream)
     show_process(metrics, health, supervisor, watchdog)
-    for loop in (auth.watch, reference, market.writer, market, stream.upkeep, health, system):
+    show_host(metrics, host)
+    for loop in (auth.watch, reference, market.writer, market, stream.upkeep, health, system, host):
         supervisor.add(loop)
+    if redis is not None:
+        supervisor.add(redis)
+        health.probe("redis", lambda: redis.state)
 
     services = Services(
         settings=settings,
@@ -312,6 +324,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         application=application,
         passwords=passwords,
         bars=bars,
+        redis=redis,
     )
 
 

@@ -5,6 +5,7 @@ Names follow Prometheus' conventions: a unit at the end, ``_total`` for what onl
 
 from qsuite.services.engine import TradingEngine
 from qsuite.services.health import HealthService, State
+from qsuite.services.host_watch import HostWatch
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.metrics import Metrics
 from qsuite.services.stream import StreamHub
@@ -70,6 +71,12 @@ def show_process(
         metrics.counter(
             "qsuite_event_loop_blocks", "Times the event loop was held over 100 ms", lambda: watchdog.blocks
         )
+
+
+def show_host(metrics: Metrics, host: HostWatch) -> None:
+    """Show the machine."""
+    metrics.gauge("qsuite_disk_free_ratio", "Free share of the data directory's disk", lambda: host.disk_free)
+    metrics.gauge("qsuite_clock_jump_seconds", "Greatest jump of the wall clock", lambda: host.clock_jump_s)
 
 
 def _ups(health: HealthService) -> dict[str, float]:

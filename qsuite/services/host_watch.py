@@ -1,0 +1,68 @@
+"""What goes wrong with the machine before it goes wrong with us: a disk that fills, a clock that jumps.
+
+A full disk ends the database. A clock that moved makes time stamps lie, though nothing here depends on it for order or
+for time-outs.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+DISK_ALARM = 0.20
+JUMP_ALARM_S = 1.0
+NS_PER_S = 1_000_000_000
+
+
+class HostWatch:
+    """A supervised loop. ``disk_free`` is a share of the whole, ``clock_jump_s`` the greatest jump seen so far."""
+
+    name = "host"
+    interval_s = 5.0
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        free: Callable[[Path], float] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.disk_free = 1.0
+        self.clock_jump_s = 0.0
+        self._directory = directory
+        self._free = free or free_share
+        self._monotonic = monotonic
+        self._low = False
+        self._offset_s: float | None = None
+
+    async def run_once(self, now: int) -> None:
+        """Look at both."""
+        self._look_at_clock(now)
+        self._look_at_disk()
+
+    def _look_at_disk(self) -> None:
+        self.disk_free = self._free(self._directory)
+        low = self.disk_free < DISK_ALARM
+        if low and not self._low:
+            log.warning("disk.low", directory=str(self._directory), free_percent=round(self.disk_free * 100, 1))
+        self._low = low
+
+    def _look_at_clock(self, now: int) -> None:
+        """Compare how far the wall clock went with how far time did."""
+        offset_s = now / NS_PER_S - self._monotonic()
+        if self._offset_s is not None:
+            jump_s = offset_s - self._offset_s
+            if abs(jump_s) > JUMP_ALARM_S:
+                log.warning("clock.jumped", seconds=round(jump_s, 3))
+                self.clock_jump_s = max(self.clock_jump_s, abs(jump_s))
+        self._offset_s = offset_s
+
+
+def free_share(directory: Path) -> float:
+    """Return the share of the directory's disk that is free."""
+    usage = shutil.disk_usage(directory)
+    return usage.free / usage.total

@@ -1,0 +1,50 @@
+"""A disk that fills and a clock that jumps are told once, when they do."""
+
+from pathlib import Path
+
+import structlog
+
+from qsuite.services.host_watch import HostWatch, free_share
+
+S = 1_000_000_000
+
+
+class Machine:
+    free = 0.5
+    monotonic_s = 100.0
+
+    def watch(self) -> HostWatch:
+        return HostWatch(Path("/data"), free=lambda _: self.free, monotonic=lambda: self.monotonic_s)
+
+
+async def test_a_disk_under_a_fifth_free_is_told_once_until_it_recovers() -> None:
+    machine = Machine()
+    watch = machine.watch()
+    with structlog.testing.capture_logs() as lines:
+        for free in (0.21, 0.20, 0.199, 0.15, 0.3, 0.1):
+            machine.free = free
+            await watch.run_once(0)
+    assert [(line["event"], line["free_percent"]) for line in lines] == [("disk.low", 19.9), ("disk.low", 10.0)]
+    assert watch.disk_free == 0.1
+
+
+async def test_a_clock_that_keeps_time_is_left_alone_and_one_that_jumps_is_told() -> None:
+    machine = Machine()
+    watch = machine.watch()
+    with structlog.testing.capture_logs() as lines:
+        for wall_s, monotonic_s in (
+            (1000.0, 100.0),
+            (1005.9, 105.0),
+            (1011.0, 110.0),
+            (1013.0, 115.0),
+            (1018.0, 120.0),
+        ):
+            machine.monotonic_s = monotonic_s
+            await watch.run_once(int(wall_s * S))
+    # 5.9 seconds in 5 is within a second; 2 seconds in 5 is three back.
+    assert [(line["event"], line["seconds"]) for line in lines] == [("clock.jumped", -3.0)]
+    assert watch.clock_jump_s == 3.0
+
+
+def test_the_free_share_of_a_real_disk_is_a_share(tmp_path: Path) -> None:
+    assert 0 < free_share(tmp_path) <= 1
