@@ -114,7 +114,7 @@ class JwksSchema(Schema):
 class LoginHandler(ApiHandler):
     """``/api/auth/login/``."""
 
-    @operation("Log in", roles=ANYONE, body=LoginSchema(), returns={200: TokensSchema()}, tag=TAG)
+    @operation("Log in", roles=ANYONE, body=LoginSchema(), returns={200: TokensSchema()}, raises=(401,), tag=TAG)
     async def post(self) -> None:
         given = self.body
         address = self.request.remote_ip or ""
@@ -129,6 +129,7 @@ class RefreshHandler(ApiHandler):
         roles=ANYONE,
         body=RefreshSchema(),
         returns={200: TokensSchema()},
+        raises=(401,),
         tag=TAG,
     )
     async def post(self) -> None:

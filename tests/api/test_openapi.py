@@ -45,7 +45,8 @@ def test_every_operation_says_who_may_call_it_and_has_a_name_of_its_own() -> Non
     for operation in operations:
         assert bool(operation["x-roles"]) == bool(operation["security"])
         assert operation["summary"]
-        assert ("401" in operation["responses"]) == bool(operation["x-roles"])
+        if operation["x-roles"]:
+            assert {"401", "403"} <= operation["responses"].keys()
 
 
 def test_no_two_schemas_share_a_name() -> None:
