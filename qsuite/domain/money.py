@@ -36,7 +36,7 @@ def parse_decimal(raw: object) -> Decimal:
         raise ValueError("a boolean is not a number")  # noqa: TRY004  a bad value to the caller, whatever its type
     if isinstance(raw, str):
         if len(raw) > 80 or _NUMBER.fullmatch(raw) is None:
-            raise ValueError("not a decimal number")  # noqa: TRY004
+            raise ValueError("not a decimal number")
         value = Decimal(raw)
     elif isinstance(raw, (int, Decimal)):
         if isinstance(raw, int) and abs(raw) >= 10 ** (MAX_EXPONENT + 1):

@@ -18,8 +18,8 @@ def cancel(state: TradingState, command: CancelOrder, now: int) -> Outcome:
         detail = f"the order is {order.status.value}"
         return Outcome(order=order.copy(), error="order.already_processed", detail=detail)
     keep_first_answer(order)
-    close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="requested")
-    return Outcome(order=order.copy())
+    cancelled = close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="requested")
+    return Outcome(order=cancelled)
 
 
 def cancel_all(state: TradingState, command: CancelAll, now: int) -> Outcome:
@@ -28,8 +28,7 @@ def cancel_all(state: TradingState, command: CancelAll, now: int) -> Outcome:
     for order in list(state.by_account.get(command.account, {}).values()):
         if command.symbol is None or order.symbol == command.symbol:
             keep_first_answer(order)
-            close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="all")
-            cancelled.append(order.copy())
+            cancelled.append(close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="all"))
     return Outcome(orders=tuple(cancelled))
 
 
@@ -38,6 +37,5 @@ def expire(state: TradingState, now: int) -> Outcome:
     expired = []
     for order in state.due(now):
         keep_first_answer(order)
-        close(state, order, Status.EXPIRED, "order.expired", now, ENGINE)
-        expired.append(order.copy())
+        expired.append(close(state, order, Status.EXPIRED, "order.expired", now, ENGINE))
     return Outcome(orders=tuple(expired))

@@ -16,8 +16,7 @@ def halt(state: TradingState, command: Halt, now: int) -> Outcome:
     cancelled = []
     for order in [order for order in state.orders.values() if _covers(thrown, order)]:
         keep_first_answer(order)
-        close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="halted")
-        cancelled.append(order.copy())
+        cancelled.append(close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="halted"))
     return Outcome(orders=tuple(cancelled))
 
 

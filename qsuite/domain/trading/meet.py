@@ -30,8 +30,7 @@ def _meet(state: TradingState, resting: RestingOrders, tick: Tick, now: int) -> 
             if fill is None:
                 break
             keep_first_answer(order)
-            fill_order(state, order, fill, now)
-            filled.append(order.copy())
+            filled.append(fill_order(state, order, fill, now))
     return filled
 
 

@@ -6,6 +6,7 @@ Invariants: 0 <= filled_quantity <= quantity; a terminal order never changes; ``
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -63,12 +64,13 @@ OPEN = WORKING | {Status.HELD}
 TERMINAL = frozenset(Status) - OPEN
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Order:
-    """One order. Times are nanoseconds cut to milliseconds; ``filled_value`` is the sum of price x quantity of fills.
+    """One order, made by keywords. Times are nanoseconds cut to milliseconds.
 
-    ``original`` keeps what the first answer said, once a later event has changed it, so that a repeated request gets
-    the first answer again. ``request_hash`` is the fingerprint of what was asked.
+    ``filled_value`` is the sum of price x quantity of its fills. ``original`` keeps what the first answer said, once a
+    later event has changed it, so that a repeated request gets the first answer again. ``request_hash`` is the
+    fingerprint of what was asked.
     """
 
     id: UUID
@@ -120,13 +122,10 @@ class Order:
 
     def copy(self) -> "Order":
         """Return a snapshot that later transitions do not touch."""
-        twin = object.__new__(Order)
-        for name in _NAMES:
-            setattr(twin, name, getattr(self, name))
-        return twin
+        return Order(*_values(self))
 
 
-_NAMES = tuple(item.name for item in fields(Order))
+_values = attrgetter(*(item.name for item in fields(Order)))
 
 
 def first_answer(order: Order) -> Order:

@@ -26,13 +26,13 @@ def place(state: TradingState, command: PlaceOrder, now: int) -> Outcome:
     subject = reviewed(state, order)
     refusal = review(subject)
     if refusal is not None:
-        refuse(state, order, refusal, now, command.user)
+        answered = refuse(state, order, refusal, now, command.user)
     elif command.hold:
         order.move(Status.HELD, now)
-        state.record("order.held", order, now, command.user, **asked(order))
+        answered = state.record("order.held", order, now, command.user, **asked(order))
     else:
-        send(state, order, subject, now, command.user, "order.placed")
-    return Outcome(order=order.copy())
+        answered = send(state, order, subject, now, command.user, "order.placed")
+    return Outcome(order=answered)
 
 
 def release(state: TradingState, command: ReleaseOrder, now: int) -> Outcome:
@@ -47,10 +47,8 @@ def release(state: TradingState, command: ReleaseOrder, now: int) -> Outcome:
     subject = reviewed(state, order)
     refusal = review(subject)
     if refusal is not None:
-        refuse(state, order, refusal, now, command.user)
-    else:
-        send(state, order, subject, now, command.user, "order.released")
-    return Outcome(order=order.copy())
+        return Outcome(order=refuse(state, order, refusal, now, command.user))
+    return Outcome(order=send(state, order, subject, now, command.user, "order.released"))
 
 
 def new_order(state: TradingState, command: PlaceOrder, now: int) -> Order:
@@ -88,13 +86,13 @@ def reviewed(state: TradingState, order: Order) -> Review:
     )
 
 
-def refuse(state: TradingState, order: Order, refusal: Refusal, now: int, actor: UUID) -> None:
+def refuse(state: TradingState, order: Order, refusal: Refusal, now: int, actor: UUID) -> Order:
     """Store the order as REJECTED, with the control's code and figures."""
     order.reject = shown(refusal)
     was_open = order.version > 0
     order.move(Status.REJECTED, now)
     facts = order.reject if was_open else asked(order) | order.reject
-    state.record("order.rejected", order, now, actor, **facts)
+    return state.record("order.rejected", order, now, actor, **facts)
 
 
 def shown(refusal: Refusal) -> dict[str, Any]:
@@ -104,30 +102,31 @@ def shown(refusal: Refusal) -> dict[str, Any]:
     return {"code": refusal.code, "detail": refusal.detail} | given
 
 
-def send(state: TradingState, order: Order, subject: Review, now: int, actor: UUID, kind: str) -> None:
-    """Bring a reviewed order to the market: it trades now, rests, or, being IOC, is cancelled."""
+def send(state: TradingState, order: Order, subject: Review, now: int, actor: UUID, kind: str) -> Order:
+    """Bring a reviewed order to the market: it trades now, rests, or, being IOC, is cancelled. Return it as it is."""
     assert subject.ticker is not None
     assert subject.worst_price is not None
     order.move(Status.PENDING, now)
-    state.record(kind, order, now, actor, **asked(order))
+    sent = state.record(kind, order, now, actor, **asked(order))
     state.reserve(order, reservation(order, subject.worst_price, state.rules))
     state.keep_working(order)
     fill = match_now(order, subject.market, subject.ticker, state.rules)
     if fill is not None:
-        fill_order(state, order, fill, now)
+        sent = fill_order(state, order, fill, now)
     if order.remaining and order.time_in_force is TimeInForce.IOC:
-        close(state, order, Status.CANCELLED, "order.cancelled", now, actor, reason="ioc")
+        sent = close(state, order, Status.CANCELLED, "order.cancelled", now, actor, reason="ioc")
+    return sent
 
 
 def close(
     state: TradingState, order: Order, status: Status, kind: str, now: int, actor: UUID | str, **facts: Any
-) -> None:
-    """End an open order without a fill, giving back what it reserved."""
+) -> Order:
+    """End an open order without a fill, giving back what it reserved. Return it as it is then."""
     if order.status is not Status.HELD:
         state.reduce_working(order, order.remaining)
         state.reserve(order, ZERO)
     order.move(status, now)
-    state.record(kind, order, now, actor, **facts)
+    return state.record(kind, order, now, actor, **facts)
 
 
 def keep_first_answer(order: Order) -> None:

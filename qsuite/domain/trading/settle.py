@@ -11,8 +11,8 @@ from qsuite.domain.trading.state import TradingState
 ENGINE = "engine"
 
 
-def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Execution:
-    """Book a fill of a working order."""
+def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order:
+    """Book a fill of a working order. Return the order as it is then."""
     account = state.accounts[order.account]
     position = state.position(order.account, order.symbol)
     commission = commission_of(fill.quantity, state.rules)
@@ -40,8 +40,7 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Execu
     assert account.cash >= ZERO or not order.is_buy, "spent more cash than there was"
     state.record_fill(execution, account, position)
     facts = {"execution": str(execution.id), "quantity": show(fill.quantity), "price": show(fill.price)}
-    state.record("order.filled", order, now, ENGINE, commission=show(commission), **facts)
-    return execution
+    return state.record("order.filled", order, now, ENGINE, commission=show(commission), **facts)
 
 
 def _share(reserved: Decimal, left: Decimal, before: Decimal) -> Decimal:

@@ -214,8 +214,8 @@ class TradingState:
 
     # -- recording ----------------------------------------------------------------------------------------------
 
-    def record(self, kind: str, order: Order, now: int, actor: UUID | str, **facts: Any) -> None:
-        """Note a transition of an order: to be stored, audited and announced."""
+    def record(self, kind: str, order: Order, now: int, actor: UUID | str, **facts: Any) -> Order:
+        """Note a transition of an order: to be stored, audited and announced. Return the order as it is now."""
         changes = self.changes
         if order.id not in changes.new_orders:
             (changes.new_orders if order.version == 1 else changes.orders)[order.id] = order
@@ -223,8 +223,10 @@ class TradingState:
         facts["version"] = order.version
         entry = self.chain.add(now, kind, str(actor), str(order.id), str(order.account), facts)
         changes.entries.append(entry)
-        changes.announcements.append(Announcement("order", order.account, order.copy()))
+        snapshot = order.copy()
+        changes.announcements.append(Announcement("order", order.account, snapshot))
         self._file(order)
+        return snapshot
 
     def record_fill(self, execution: Execution, account: Account, position: Position) -> None:
         """Note a fill and what it did to cash and position."""
