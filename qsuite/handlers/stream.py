@@ -96,6 +96,8 @@ class StreamHandler(ApiHandler, WebSocketHandler):
 class _Wire:
     """The connection as the hub needs it."""
 
+    __slots__ = ("_connection", "_handler")
+
     def __init__(self, handler: StreamHandler, connection: WebSocketProtocol13) -> None:
         self._handler = handler
         self._connection = connection

@@ -38,6 +38,8 @@ _PLACE = PlaceOrderSchema()
 class StreamSession:
     """The conversation with one subscriber."""
 
+    __slots__ = ("_services", "_subscriber", "_under_way")
+
     def __init__(self, services: Services, subscriber: Subscriber) -> None:
         self._services = services
         self._subscriber = subscriber

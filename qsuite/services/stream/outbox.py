@@ -43,7 +43,7 @@ class Outbox:
         self._counters = counters
         self._queue: deque[Item] = deque()
         self._behind: dict[Channel, int] = {}
-        self._fragments: deque[bytes] = deque()
+        self._fragments: list[bytes] = []
         self._must_bytes = self._price_bytes = self._exempt_bytes = 0
 
     @property
@@ -172,12 +172,12 @@ class Outbox:
         payload = b",".join(parts) if len(parts) > 1 else parts[0]
         if len(payload) <= 2 * FRAME_BYTES:
             return text_frame(payload)
-        self._fragments.extend(fragments(payload))
+        self._fragments = fragments(payload)
         self._exempt_bytes += sum(map(len, self._fragments))
         return self._take_fragment()
 
     def _take_fragment(self) -> bytes:
-        fragment = self._fragments.popleft()
+        fragment = self._fragments.pop(0)
         self._exempt_bytes -= len(fragment)
         return fragment
 
