@@ -14,6 +14,7 @@ from marshmallow import Schema, ValidationError
 
 from qsuite.domain.errors import Invalid, Malformed
 from qsuite.domain.money import show
+from qsuite.handlers.quick_load import quick_load
 
 MAX_DEPTH = 64
 MAX_MESSAGES = 100
@@ -38,16 +39,22 @@ def _encode_other(value: Any) -> Any:
 def read_json(body: bytes) -> Any:
     """Read a JSON body: numbers with a point become Decimal, a name given twice is refused like NaN and Infinity.
 
-    Malformed for anything that is not one sane JSON value, whatever the parser trips over.
+    Malformed for anything that is not one sane JSON value, whatever the parser trips over; Invalid for text that cannot
+    be stored.
     """
     if not body:
         raise Malformed("a JSON body is required")
     try:
-        return _DECODER.decode(body.decode("utf-8"))
+        value = _DECODER.decode(body.decode("utf-8"))
     except RecursionError:
         raise Malformed("not readable as JSON: nested too deeply") from None
     except (ValueError, ArithmeticError) as error:
         raise Malformed(f"not readable as JSON: {str(error)[:200]}") from None
+    # Only an escape can bring in what cannot be stored, and only many brackets can nest deeply: most bodies have
+    # neither, and need not be walked through.
+    if b"\\u" in body or body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        refuse_unstorable(value)
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -67,12 +74,11 @@ _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant
 
 
 def load(schema: Schema, raw: Any) -> Any:
-    """Validate with a schema. Invalid carries the messages by field."""
+    """Validate what was read with a schema. Invalid carries the messages by field."""
     if not isinstance(raw, dict) and not schema.many:
         raise Invalid("a JSON object is required", errors={"_schema": ["not an object"]})
-    refuse_unstorable(raw)
     try:
-        return schema.load(raw)
+        return quick_load(schema, raw)
     except ValidationError as error:
         raise Invalid("some fields are wrong", errors=flatten(error.messages)) from None
 
