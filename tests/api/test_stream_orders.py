@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from qsuite.handlers.stream_session import ORDERS_AT_ONCE
 from qsuite.settings import Settings
@@ -81,7 +82,8 @@ async def test_a_wrong_order_says_which_fields_and_counts_against_nobody(setting
 async def test_an_order_nobody_could_store_is_refused(settings: Settings) -> None:
     async with stream_server(settings) as server, await server.client("anna") as client:
         for symbol in ("\ud800", "A\x00"):
-            assert (await client.ask(order(symbol=symbol)))["code"] == "validation"
+            await client.send(order(symbol=symbol))
+            assert (await client.receive())["code"] == "validation"
         assert server.trading.asked == []
 
 
@@ -129,7 +131,9 @@ async def test_a_cancel_of_what_is_not_there_says_so(settings: Settings, order_i
 async def test_a_fault_of_ours_is_told_without_its_secrets(settings: Settings) -> None:
     async with stream_server(settings) as server, await server.client("anna") as client:
         server.trading.go.set()
-        answer = await client.ask(order(symbol="BUG"))
+        with capture_logs() as lines:
+            answer = await client.ask(order(symbol="BUG"))
+        assert [line["event"] for line in lines] == ["stream.order_failed"]
         assert (answer["type"], answer["code"]) == ("error", "internal")
         assert "swordfish" not in str(answer)
         assert (await client.ask({"action": "ping", "id": 2}))["type"] == "pong"

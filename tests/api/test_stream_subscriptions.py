@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.roles import Caller
@@ -260,8 +261,10 @@ async def test_a_snapshot_that_cannot_be_read_ends_its_subscription_alone(settin
 
     async with stream_server(settings) as server, await server.client("anna") as client:
         server.hub.snapshot_source("orders", fail)
-        assert (await subscribe(client, "orders", "trades:A"))["channels"] == ["orders", "trades:A"]
-        failed, snapshot, ended = await client.receive_some(3)
+        with capture_logs() as lines:
+            assert (await subscribe(client, "orders", "trades:A"))["channels"] == ["orders", "trades:A"]
+            failed, snapshot, ended = await client.receive_some(3)
+        assert [line["event"] for line in lines] == ["stream.snapshot_failed"] * isinstance(error, RuntimeError)
         assert (failed["type"], failed["channel"]) == ("error", "orders")
         assert failed["code"] == ("unavailable" if isinstance(error, Unavailable) else "internal")
         assert "swordfish" not in failed["detail"]

@@ -25,10 +25,6 @@ class Group:
         self.members: dict[Subscriber, None] = {}
         self.pending: list[Entry] = []
 
-    def hears(self, channel: Channel) -> bool:
-        """Say whether messages of the channel go to it."""
-        return channel.name in self.names or channel.wild in self.names
-
     def batches(self) -> tuple[Batch, ...]:
         """Cut what is pending into frames' worth."""
         pending, self.pending = self.pending, []
