@@ -16,9 +16,9 @@ class StoredSchema(Schema):
 
 
 class PerformanceSchema(Schema):
-    """Orders of this process; latency from submission to durable, of the last thousand, null before the first."""
+    """Orders of this process: those of the last minute; latency to durable of the last thousand, null before any."""
 
-    orders_per_minute = fields.Float()
+    orders_per_minute = fields.Integer()
     avg_execution_latency_ms = fields.Float(allow_none=True)
     p50_ms = fields.Float(allow_none=True)
     p99_ms = fields.Float(allow_none=True)

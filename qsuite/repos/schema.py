@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo import IndexModel
-from pymongo.errors import CollectionInvalid
+from pymongo.errors import CollectionInvalid, OperationFailure
 
-from qsuite.repos.database import Database, Document
+from qsuite.domain.errors import SetupError
+from qsuite.repos.database import Collection, Database, Document, translated
 
 FINGERPRINT = {"_id": "schema"}
+REDEFINED = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def schema(required: str | list[str], properties: dict[str, Any]) -> Document:
 def fingerprint(specs: tuple[CollectionSpec, ...]) -> str:
     """Return a digest that changes when any spec does."""
     shape = [(spec.name, spec.schema, [index.document for index in spec.indexes], spec.options) for spec in specs]
-    return hashlib.sha256(json.dumps(shape, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(shape, default=str).encode()).hexdigest()
 
 
 async def migrate(database: Database, specs: tuple[CollectionSpec, ...], *, force: bool = False) -> list[str]:
@@ -64,12 +66,37 @@ async def migrate(database: Database, specs: tuple[CollectionSpec, ...], *, forc
 
 async def _apply(database: Database, spec: CollectionSpec, exists: bool) -> None:
     collection = database.collection(spec.name)
-    if not exists and database.transactions:
-        with suppress(CollectionInvalid):  # another process was first
-            await collection.database.create_collection(spec.name, **spec.options)
-    if spec.schema is not None and database.transactions:
-        await collection.database.command(
-            {"collMod": spec.name, "validator": {"$jsonSchema": spec.schema}, "validationLevel": "strict"}
-        )
-    if spec.indexes:
-        await collection.create_indexes(list(spec.indexes))
+    with translated(spec.name):
+        try:
+            if not exists and database.transactions:
+                with suppress(CollectionInvalid):  # another process was first
+                    await collection.database.create_collection(spec.name, **spec.options)
+            if spec.schema is not None and database.transactions:
+                await collection.database.command(
+                    {"collMod": spec.name, "validator": {"$jsonSchema": spec.schema}, "validationLevel": "strict"}
+                )
+            for index in spec.indexes:
+                await _build(collection, index)
+        except OperationFailure as error:
+            raise SetupError(
+                f"the collection {spec.name} cannot be brought up to date: {_first_line(error)}"
+            ) from error
+
+
+async def _build(collection: "Collection[Document]", index: IndexModel) -> None:
+    """Build an index; one of the same name or keys that is defined otherwise gives way."""
+    try:
+        await collection.create_indexes([index])
+        return
+    except OperationFailure as error:
+        if error.code not in REDEFINED:
+            raise
+    wanted = index.document
+    async for known in collection.list_indexes():
+        if known["name"] == wanted["name"] or dict(known["key"]) == dict(wanted["key"]):
+            await collection.drop_index(known["name"])
+    await collection.create_indexes([index])
+
+
+def _first_line(error: OperationFailure) -> str:
+    return str(error).partition(", full error")[0].splitlines()[0]
