@@ -472,6 +472,15 @@ async def test_a_wildcard_that_cannot_resume_all_gets_gaps_and_a_snapshot(settin
         assert (snapshot["type"], snapshot["seqs"]) == ("snapshot", {"trades:OLD": gap["seq"]})
 
 
+async def test_a_client_cannot_make_up_symbols_to_be_kept(settings: Settings) -> None:
+    known = {"A"}.__contains__
+    async with stream_server(settings, known_symbol=known) as server, await server.client("vera") as client:
+        await subscribe(client, "trades:*", since={f"trades:X{number}": 1 for number in range(100)} | {"trades:A": 1})
+        gap, snapshot = await client.receive_some(2)
+        assert gap["channel"] == "trades:A"
+        assert list(snapshot["seqs"]) == ["trades:A"]
+
+
 # -- leaving --------------------------------------------------------------------------------------------------------
 
 

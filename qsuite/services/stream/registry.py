@@ -44,24 +44,16 @@ class Registry:
         """Return one account's channel, if its owner listens or lately did."""
         return self._private.get((owner, name))
 
-    def behind(self, name: ChannelName, caller: Caller, remembered: Iterable[str]) -> Sequence[Channel]:
-        """Return the channels that a name stands for, among them those a client remembers."""
+    def behind(self, name: ChannelName, caller: Caller, remembered: Iterable[ChannelName]) -> Sequence[Channel]:
+        """Return the channels that a name stands for. Those a client remembers are made, for it to hear of the gap."""
         if name.private:
             return [self._private[owner, name.name] for owner, _ in private_keys(caller, name.name)]
         if not name.is_wildcard:
             return [self._public[name.name]]
         for known in remembered:
-            self._revive(known, name.name)
+            if not known.private and not known.is_wildcard and known.wildcard == name.name:
+                self._make_public(known.name)
         return [channel for channel in self._public.values() if channel.wild == name.name]
-
-    def _revive(self, name: str, wildcard: str) -> None:
-        """Have a channel that a client remembers, so that it is told of the gap."""
-        try:
-            known = parse_channel(name)
-        except ValueError:
-            return
-        if not known.private and not known.is_wildcard and known.wildcard == wildcard:
-            self._make_public(name)
 
     def _make_public(self, name: str) -> Channel:
         channel = self._public.get(name)

@@ -93,16 +93,22 @@ class Subscriptions:
         return accepted, refusals
 
     def _permitted(self, caller: Caller, name: str) -> ChannelName:
-        try:
-            channel = parse_channel(name)
-        except ValueError:
-            raise NotFound("there is no such channel", code="channel.unknown") from None
-        one_symbol = not channel.private and not channel.is_wildcard
-        if one_symbol and self._known_symbol is not None and not self._known_symbol(channel.symbol):
-            raise NotFound("there is no such symbol", code="channel.unknown")
+        channel = self._find(name)
+        if channel is None:
+            raise NotFound("there is no such channel, or no such symbol", code="channel.unknown")
         if not may_subscribe(caller, channel):
             raise Forbidden("this channel is for those who trade on an account", code="channel.forbidden")
         return channel
+
+    def _find(self, name: str) -> ChannelName | None:
+        """Return a channel that can be listened to, None for any other: a client must not make up what is kept."""
+        try:
+            channel = parse_channel(name)
+        except ValueError:
+            return None
+        if channel.private or channel.is_wildcard or self._known_symbol is None or self._known_symbol(channel.symbol):
+            return channel
+        return None
 
     # -- from a cut to live -------------------------------------------------------------------------------------
 
@@ -115,10 +121,11 @@ class Subscriptions:
         self._registry.groups.settle()
         subscriber.hold(covers(names))
         self._registry.listen(subscriber, subscriber.names | names)
+        remembered = [channel for name in since if (channel := self._find(name)) is not None]
         cuts: list[Cut] = []
         known: set[Channel] = set()
         for name in new:
-            cut = Cut(name, self._registry.behind(name, caller, since), since)
+            cut = Cut(name, self._registry.behind(name, caller, remembered), since)
             cut.skip(channel for channel in cut.seqs if channel in known or heard(channel))
             known.update(cut.seqs)
             cuts.append(cut)

@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 RECHECKS_AT_ONCE = 16
 INTERVAL_MAX_S = 0.5
+LOOK_FOR_IDLE_CHANNELS_S = 5.0
 
 
 class Upkeep:
@@ -30,6 +31,7 @@ class Upkeep:
     def __init__(self, hub: "StreamHub") -> None:
         self._hub = hub
         self._next_heartbeat = 0.0
+        self._next_look = 0.0
         self._rechecks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(RECHECKS_AT_ONCE)
         self._measured = (0.0, 0)
@@ -50,7 +52,9 @@ class Upkeep:
         if moment >= self._next_heartbeat:
             self._next_heartbeat = moment + self._hub.settings.heartbeat_s
             self._beat(now)
-        self._hub.registry.drop_idle(moment)
+        if moment >= self._next_look:
+            self._next_look = moment + LOOK_FOR_IDLE_CHANNELS_S
+            self._hub.registry.drop_idle(moment)
         self._hub.registry.bound_kept()
         self._measure(moment)
 
