@@ -38,11 +38,14 @@ from qsuite.domain.trading.commands import Command, ExpireOrders, MarketMoved, O
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.state import Announcement, TradingState
-from qsuite.repos.engine_store import Batch, EngineStore, Fenced, Head, NotCommitted, encode_batch
+from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
 from qsuite.settings import EngineSettings
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+# What a database that is away or slow makes of a commit: no fault of the code, so no trace in the log.
+EXPECTED = (NotCommitted, CommitUnknown)
 
 
 class EngineState(StrEnum):
@@ -196,7 +199,7 @@ class TradingEngine:
                 raise
             except Exception as error:  # whatever it was: rebuild from storage, which is the truth
                 if self.state is EngineState.ACTIVE:
-                    log.error("engine.failed", error=str(error), exc_info=not isinstance(error, NotCommitted))
+                    log.error("engine.failed", error=str(error), exc_info=not isinstance(error, EXPECTED))
                 self.state = EngineState.RECOVERING
                 await asyncio.sleep(0.1)
         await self._finish()
@@ -206,7 +209,7 @@ class TradingEngine:
         if self.state is EngineState.STOPPED:
             self.state = EngineState.RECOVERING
         await self._settled()
-        head = await self._in_thread(self._store.acquire, owner(), owner_is_dead)
+        head = await self._in_thread(lambda: self._store.acquire(owner(), owner_is_dead))
         if head is None:
             if self.state is not EngineState.STANDBY:
                 await self._stand_by()

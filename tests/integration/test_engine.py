@@ -53,7 +53,7 @@ class World:
         self.heard: list[Any] = []
         self.engine.listen(self.heard.extend)
 
-    def new_engine(self, store: EngineStore) -> TradingEngine:
+    def new_engine(self, store: EngineStore, commit_timeout_s: float = 3) -> TradingEngine:
         return TradingEngine(
             store=store,
             new_state=lambda: TradingState(
@@ -63,7 +63,7 @@ class World:
                 market=lambda symbol: self.market if symbol == "IBM" else Snapshot(),
                 new_id=uuid7,
             ),
-            settings=EngineSettings(lease_s=1, commit_timeout_s=3),
+            settings=EngineSettings(lease_s=1, commit_timeout_s=commit_timeout_s),
         )
 
     def order(self, **changed: Any) -> PlaceOrder:
