@@ -154,8 +154,8 @@ class TradingEngine:
         if self._watch is not None:
             self._watch.cancel()
         self._fail_all(Unavailable("the server is stopping", code="stopping"))
-        self._writer.shutdown(wait=True)
-        self._reader.shutdown(wait=True)
+        for pool in (self._writer, self._reader):
+            await asyncio.to_thread(pool.shutdown)
         self.state = EngineState.STOPPED
 
     @property

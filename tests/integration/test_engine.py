@@ -218,14 +218,14 @@ async def test_a_commit_that_failed_is_done_again_and_one_whose_answer_was_lost_
 
 async def test_a_second_engine_stands_by_and_the_stale_one_is_fenced(world: World) -> None:
     store = EngineStore(world.database, lease_s=1, commit_timeout_s=3)
-    assert store.acquire({"host": "other", "boot": "", "pid": 1}, lambda holder: False) is None
-    stolen = store.acquire({"host": "other", "boot": "", "pid": 1}, lambda holder: True)
-    assert stolen is not None
+    other, in_thread = {"host": "other", "boot": "", "pid": 1}, world.database.in_thread
+    assert await in_thread(store.acquire, other, lambda holder: False) is None
+    assert await in_thread(store.acquire, other, lambda holder: True) is not None
     with pytest.raises(Unavailable):
         await world.engine.submit(world.order())
     assert world.engine.state is EngineState.STANDBY
     assert world.database.sync.orders.count_documents({}) == 0
-    store.release()
+    await in_thread(store.release)
     while world.engine.state is not EngineState.ACTIVE:
         await asyncio.sleep(0.01)
     assert (await world.engine.submit(world.order())).order is not None
