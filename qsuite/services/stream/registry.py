@@ -6,6 +6,7 @@ a private one goes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from uuid import UUID
 
 from qsuite.domain.channels import ChannelName, parse_channel, private_keys
@@ -36,7 +37,7 @@ class Registry:
     def public(self, name: str) -> Channel | None:
         """Return a channel that somebody listens to or lately did."""
         channel = self._public.get(name)
-        if channel is None and self._wildcards and parse_channel(name).wildcard in self._wildcards:
+        if channel is None and self._wildcards and wildcard_of(name) in self._wildcards:
             return self._make_public(name)
         return channel
 
@@ -58,7 +59,7 @@ class Registry:
     def _make_public(self, name: str) -> Channel:
         channel = self._public.get(name)
         if channel is None:
-            channel = self._public[name] = self._make(name, parse_channel(name).wildcard)
+            channel = self._public[name] = self._make(name, wildcard_of(name))
         return channel
 
     def _make_private(self, owner: UUID, name: str, shown: str) -> Channel:
@@ -126,6 +127,12 @@ class Registry:
         if sum(channel.kept_bytes for channel in channels) > KEPT_BYTES_MAX:
             for channel in channels:
                 channel.forget_half()
+
+
+@lru_cache(maxsize=16_384)
+def wildcard_of(name: str) -> str:
+    """Return the name that stands for every symbol of a public channel's kind; asked for at every message."""
+    return parse_channel(name).wildcard
 
 
 def covers(names: frozenset[str]) -> Callable[[Channel], bool]:
