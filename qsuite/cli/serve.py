@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,11 +75,8 @@ def database_of(settings: Settings) -> "Iterator[tuple[str | None, EmbeddedMongo
                 loading.join()
         return
     lock = DataDirLock(settings.data_dir)
-    try:
+    with suppress(SetupError):  # another server's, or read-only: nothing that this one needs is kept there
         lock.acquire()
-    except SetupError as error:
-        if error.code != "setup.data_dir_in_use":
-            raise
     try:
         yield settings.mongodb_uri, None
     finally:

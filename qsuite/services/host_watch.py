@@ -63,6 +63,7 @@ class HostWatch:
 
 
 def free_share(directory: Path) -> float:
-    """Return the share of the directory's disk that is free."""
-    usage = shutil.disk_usage(directory)
+    """Return the share of the directory's disk that is free; of the disk it would be on, where it is not there."""
+    whole = directory.absolute()
+    usage = shutil.disk_usage(next(part for part in (whole, *whole.parents) if part.exists()))
     return usage.free / usage.total

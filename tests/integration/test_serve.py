@@ -206,6 +206,13 @@ def test_several_servers_may_share_a_directory_when_the_database_is_elsewhere(mo
         assert first.stop() == 0
 
 
+def test_a_given_database_and_secret_need_no_data_directory(mongod: str, tmp_path: Path) -> None:
+    shared = {"MONGODB_URI": mongod, "DATABASE": f"test_{tmp_path.name.replace('-', '_')}", "SECRET_KEY": CANARY}
+    with serving(tmp_path / "data", DATA_DIR="/proc/nowhere", **shared) as server:
+        assert server.get("/health/ready")[0] == 200
+        assert server.stop() == 0
+
+
 def test_a_taken_port_is_one_clear_line(server: Server, tmp_path: Path) -> None:
     port = server.url.rpartition(":")[2]
     refused = run_command(tmp_path / "other", "serve", "--port", port)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import structlog
 
 from qsuite.services.host_watch import HostWatch, free_share
@@ -48,3 +49,4 @@ async def test_a_clock_that_keeps_time_is_left_alone_and_one_that_jumps_is_told(
 
 def test_the_free_share_of_a_real_disk_is_a_share(tmp_path: Path) -> None:
     assert 0 < free_share(tmp_path) <= 1
+    assert free_share(tmp_path / "not" / "there") == pytest.approx(free_share(tmp_path), rel=0.01)
