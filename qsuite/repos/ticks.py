@@ -5,7 +5,8 @@ both are kept here. Identity: ``(symbol, kind, ts_ns, seq)``. Order: ``(ts_ns, s
 Invariant: ``add_new`` may be given the same ticks again and again, after any failure, and each is stored once.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+import struct
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby, islice
 from typing import Any, NamedTuple
@@ -36,9 +37,13 @@ SPEC = CollectionSpec(
 
 INSERT_SIZE = 20_000
 READ_SIZE = 5_000
+FEW = 1_000
+"""Ticks looked up one by one instead of by reading the span they lie in."""
 # A tick whose identity belongs to another tick takes the next free number this far up: the place among the ticks of one
 # instant stays readable in the low digits, and live numbers (microseconds since 1970, about 2^51) are never reached.
 DISPLACEMENT = 1 << 40
+# {ts_ns: NumberLong(…)} as bytes: length, type, name, value, end.
+_ONLY_TIME = struct.Struct("<iB6sqB")
 _IN_MEMORY: CodecOptions[Document] = CodecOptions(tz_aware=True)
 # How far back to look for the newest trade of a symbol that ends in quotes, and the reverse.
 _LOOK_BACK_NS = (60 * NS_PER_S, 3_600 * NS_PER_S, DAY_NS, 7 * DAY_NS)
@@ -151,19 +156,42 @@ class TicksRepo:
         return AddedTicks(len(fresh), len(ticks) - len(fresh))
 
     def _known(self, ticks: Iterable[Tick]) -> dict[tuple[str, str, int, int], Tick]:
-        """Return the stored ticks of the same symbols and kinds, from the first time to the last."""
-        spans: dict[tuple[str, str], list[int]] = {}
+        """Return the stored ticks of the same symbols, kinds and times."""
+        groups: dict[tuple[str, str], set[int]] = {}
         for tick in ticks:
-            span = spans.setdefault((tick.symbol, kind_of(tick)), [tick.ts_ns, tick.ts_ns])
-            span[0], span[1] = min(span[0], tick.ts_ns), max(span[1], tick.ts_ns)
+            groups.setdefault((tick.symbol, kind_of(tick)), set()).add(tick.ts_ns)
         known = {}
         with translated("tick"):
-            for (symbol, kind), (first_ns, last_ns) in spans.items():
-                condition = _condition(TickQuery(symbol, first_ns, last_ns + 1, kind))
-                for document in self._database.sync[NAME].find(condition, {"_id": 0, "ts": 0}):
-                    tick = decode_tick(document)
+            for (symbol, kind), times in groups.items():
+                for tick in self._at(symbol, kind, times):
                     known[_identity(tick)] = tick
         return known
+
+    def _at(self, symbol: str, kind: str, times: set[int]) -> Iterator[Tick]:
+        """Yield a symbol's stored ticks at these times, and perhaps others between them."""
+        collection = self._database.sync[NAME]
+        condition = _condition(TickQuery(symbol, min(times), max(times) + 1, kind))
+        # Mostly there is nothing in the whole span, and that is found out from the index alone.
+        if collection.find_one(condition) is None:
+            return
+        conditions = [condition]
+        if self._database.transactions:
+            there = self._times_in(condition) & times
+            if not there:
+                return
+            conditions = [_condition(TickQuery(symbol, min(there), max(there) + 1, kind))]
+            if len(there) <= FEW:
+                conditions = [_condition(TickQuery(symbol, ts_ns, ts_ns + 1, kind)) for ts_ns in there]
+        for each in conditions:
+            yield from map(decode_tick, collection.find(each, {"_id": 0, "ts": 0}))
+
+    def _times_in(self, condition: Document) -> set[int]:
+        """Return the times of ticks, six times as fast as reading them: a sparse file may span a dense market.
+
+        (An ``$in`` of that many times stops mongod 6.0 for minutes: it is tried on every bucket.)
+        """
+        batches = self._database.sync[NAME].find_raw_batches(condition, {"_id": 0, "ts_ns": 1})
+        return {ts_ns for batch in batches for *_, ts_ns, _ in _ONLY_TIME.iter_unpack(batch)}
 
     def _numbered_page(self, query: TickQuery, page: int, page_size: int) -> Page[Tick]:
         skip = (page - 1) * page_size

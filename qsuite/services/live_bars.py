@@ -26,6 +26,8 @@ REWIND_NS = 15 * MINUTE_NS
 # A symbol whose ticks are stamped this near to their arrival is traded now, not replayed.
 LIVE_NS = MINUTE_NS
 RECENT_NS = 5 * MINUTE_NS
+# A recording played as fast as possible finishes bars by the thousand.
+RECENT_MAX = 5_000
 
 Announce = Callable[[Bar], None]
 
@@ -48,7 +50,7 @@ class LiveBars:
         """Symbols traded since the last round, and the arrival of their newest trade."""
         self._arrivals: dict[str, tuple[int, int]] = {}
         """The arrival and own time of each symbol's newest trade."""
-        self._recent: deque[Arrived] = deque()
+        self._recent: deque[Arrived] = deque(maxlen=RECENT_MAX)
 
     def watch(self, interval: str) -> None:
         """Build bars of a further interval from now on; beyond sixteen the request is passed over."""
@@ -85,7 +87,7 @@ class LiveBars:
             self._recent.popleft()
 
     def recent(self, now_ns: int) -> list[Arrived]:
-        """Return the one-minute bars that arrived in the last five minutes, finished ones first."""
+        """Return the one-minute bars that arrived in the last five minutes, the newest 5,000, finished ones first."""
         found = [item for item in self._recent if item.at_ns >= now_ns - RECENT_NS]
         for symbol, (arrived_ns, _) in self._arrivals.items():
             bar = self._builders[symbol][0].partial

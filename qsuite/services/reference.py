@@ -8,7 +8,6 @@ Invariant: a ticker that prices or orders refer to is never deleted, and its sym
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -198,11 +197,6 @@ class ReferenceService:
         self._by_symbol[ticker.symbol] = ticker
         self._by_id[ticker.id] = ticker
         self._newest_ns = max(self._newest_ns, ticker.updated_at)
-
-
-def guessed_step(decimals: int, most: Decimal = Decimal("0.01")) -> Decimal:
-    """Return the step that prices or sizes of that many decimals lie on, at most ``most``."""
-    return min(most, Decimal(1).scaleb(-decimals))
 
 
 def _require_version(known: int, wanted: int | None) -> None:

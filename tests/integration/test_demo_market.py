@@ -25,8 +25,16 @@ SESSION_S = 390  # six and a half hours at sixty times the speed
 SETTINGS = MarketSettings()
 
 
+ALL: dict[str, list[Bar]] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _read() -> None:
+    ALL.update(read_demo_bars())
+
+
 def history(days: int = 3) -> dict[str, list[Bar]]:
-    return {symbol: bars[-days:] for symbol, bars in read_demo_bars().items()}
+    return {symbol: bars[-days:] for symbol, bars in ALL.items()}
 
 
 async def playing(database: Database, **more: Any) -> tuple[Parts, DemoMarket]:
@@ -40,7 +48,7 @@ async def test_the_days_are_the_real_ones(shared_data: Path) -> None:
         published = [tuple(row.values()) for row in csv.DictReader(file) if row["symbol"] in NAMES]
     ours = [
         (bar.symbol, bar.ts_ns, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.adjusted_close)
-        for bars in read_demo_bars().values()
+        for bars in ALL.values()
         for bar in bars
     ]
     assert ours == [

@@ -6,7 +6,7 @@ it runs in a thread or another process, and reading twice gives the same rows.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -71,7 +71,7 @@ class MarketFile:
         """The interval of all bars, if it is one."""
         return self.recipe.interval
 
-    def chunks(self, after_line: int = 0) -> Iterator[Chunk[MarketRow]]:
+    def chunks(self, after_line: int = 0) -> Generator[Chunk[MarketRow], None, None]:
         """Read the rows behind a line, which is the ``last_line`` of a chunk read before; 0 reads all.
 
         SetupError when the file is damaged; what was read before that stands.
