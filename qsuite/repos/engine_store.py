@@ -12,9 +12,10 @@ Invariants: a batch is committed whole or not at all, and only by the holder of 
 All methods block and are called in the store's one thread, so that statements of two batches never interleave.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from qsuite.domain.trading.commands import TradingHalt
 from qsuite.domain.trading.order import Order
 from qsuite.domain.trading.state import Changes, Missing
 from qsuite.repos import accounts, audit, executions, halts, orders, positions
-from qsuite.repos.database import DURABLE, Database, Document
+from qsuite.repos.database import DURABLE, Database, Document, translated
 from qsuite.repos.schema import CollectionSpec
 
 SPEC = CollectionSpec("engine_state")
@@ -221,6 +222,21 @@ class EngineStore:
             orders.order_from(document) for query in _order_queries(missing) for document in self._db.orders.find(query)
         ]
         return loaded, held, found
+
+    def count_orders(self) -> int:
+        """Return about how many orders are stored."""
+        return self._db.orders.estimated_document_count()
+
+    def client_ids(self, slice_size: int) -> Iterator[list[tuple[UUID, str]]]:
+        """Read every client order id with its account, from the index alone, in slices."""
+        found = self._db.orders.find(
+            {"client_order_id": {"$exists": True}},
+            {"_id": 0, "account": 1, "client_order_id": 1},
+            batch_size=slice_size,
+        ).hint(orders.CLIENT_ID_INDEX)
+        with found, translated("orders"):
+            while rows := [(row["account"], row["client_order_id"]) for row in islice(found, slice_size)]:
+                yield rows
 
     def _load_accounts(self, ids: Iterable[UUID]) -> tuple[list[Account], list[Position]]:
         wanted = list(ids)

@@ -31,6 +31,8 @@ from qsuite.repos.schema import CollectionSpec, money, schema
 
 OPEN_STATUSES = sorted(status.value for status in OPEN)
 
+CLIENT_ID_INDEX = "one_order_per_client_id"
+
 SPEC = CollectionSpec(
     "orders",
     schema(
@@ -60,7 +62,7 @@ SPEC = CollectionSpec(
     (
         IndexModel(
             [("account", ASCENDING), ("client_order_id", ASCENDING)],
-            name="one_order_per_client_id",
+            name=CLIENT_ID_INDEX,
             unique=True,
             # Not {"$type": "string"}: MongoDB then scans the collection for a query that does not repeat it.
             partialFilterExpression={"client_order_id": {"$exists": True}},

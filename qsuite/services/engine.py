@@ -37,12 +37,17 @@ from qsuite.domain.times import floor_ms
 from qsuite.domain.trading.commands import Command, ExpireOrders, MarketMoved, Outcome, PlaceOrder
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
+from qsuite.domain.trading.seen import SeenIds
 from qsuite.domain.trading.state import Announcement, TradingState
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
 from qsuite.settings import EngineSettings
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+# Client order ids read at once in the background after a start: some 2 ms of the loop, then a pause.
+LEARN_SLICE = 1_000
+LEARN_PAUSE_S = 0.005
 
 # What a database that is away or slow makes of a commit: no fault of the code, so no trace in the log.
 EXPECTED = (NotCommitted, CommitUnknown)
@@ -120,6 +125,7 @@ class TradingEngine:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine-load")
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._learning: asyncio.Task[None] | None = None
         self._stopping = False
         self._committing: asyncio.Future[None] | None = None
         self._in_flight: InFlight | None = None
@@ -151,8 +157,9 @@ class TradingEngine:
         if self._task is not None:
             await asyncio.wait([self._task], timeout=self._settings.commit_timeout_s)
             self._task.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in (self._watch, self._learning):
+            if task is not None:
+                task.cancel()
         self._fail_all(Unavailable("the server is stopping", code="stopping"))
         for pool in (self._writer, self._reader):
             await asyncio.to_thread(pool.shutdown)
@@ -216,6 +223,7 @@ class TradingEngine:
             return False
         self._resolve(head)
         memory = self._new_state()
+        memory.seen = SeenIds(await self._in_thread(self._store.count_orders))
         accounts, positions, orders, halts = await self._in_thread(self._store.load_open)
         memory.chain.seq, memory.chain.head = head.audit_seq, head.audit_hash
         memory.load(accounts, positions, orders)
@@ -225,9 +233,25 @@ class TradingEngine:
         self._last_commit_s = time.monotonic()
         self.state = EngineState.ACTIVE
         self.stats.recoveries += 1
+        if self._learning is not None:
+            self._learning.cancel()
+        self._learning = asyncio.create_task(self._learn_client_ids(memory), name="engine-client-ids")
         self._started.set()
         log.info("engine.active", epoch=head.epoch, batch=head.batch, open_orders=len(orders))
         return True
+
+    async def _learn_client_ids(self, memory: TradingState) -> None:
+        """Read every client order id there is, in the background, so that new ones need no question to storage."""
+        slices = self._store.client_ids(LEARN_SLICE)
+        try:
+            while rows := await self._in_thread(next, slices, (), pool=self._reader):
+                for account, client_order_id in rows:
+                    memory.seen.add(account, client_order_id)
+                await asyncio.sleep(LEARN_PAUSE_S)
+        except Unavailable as error:
+            log.warning("engine.client_ids_unread", error=str(error))  # so every id is looked up, which is slower
+            return
+        memory.seen.complete = True
 
     def _resolve(self, head: Head) -> None:
         """Learn what became of the batch on its way; answer it, or put it and what was decided after it back."""

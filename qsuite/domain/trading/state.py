@@ -23,6 +23,7 @@ from qsuite.domain.trading.commands import CancelOrder, Command, PlaceOrder, Rel
 from qsuite.domain.trading.order import OPEN, WORKING, Execution, Order
 from qsuite.domain.trading.paper import FillRules
 from qsuite.domain.trading.risk import Limits
+from qsuite.domain.trading.seen import SeenIds
 
 REMEMBERED_ORDERS = 20_000
 
@@ -141,6 +142,7 @@ class TradingState:
         self.resting: dict[str, RestingOrders] = {}
         self.halts: dict[tuple[Scope, str | None], TradingHalt] = {}
         self.changes = Changes()
+        self.seen = SeenIds()
         self._closed: OrderedDict[UUID, Order] = OrderedDict()
         self._client_ids: dict[tuple[UUID, str], Order] = {}
         self._expiring: dict[int, dict[UUID, Order]] = {}
@@ -155,12 +157,16 @@ class TradingState:
             if isinstance(command, PlaceOrder):
                 if command.account not in self.accounts:
                     needs.accounts.add(command.account)
-                key = (command.account, command.client_order_id or "")
-                if command.client_order_id is not None and key not in self._client_ids:
-                    needs.client_ids.add(key)
+                if command.client_order_id is not None and self._perhaps_stored(
+                    command.account, command.client_order_id
+                ):
+                    needs.client_ids.add((command.account, command.client_order_id))
             elif isinstance(command, (ReleaseOrder, CancelOrder)) and self.find(command.order) is None:
                 needs.orders.add(command.order)
         return needs
+
+    def _perhaps_stored(self, account: UUID, client_order_id: str) -> bool:
+        return (account, client_order_id) not in self._client_ids and self.seen.may_hold(account, client_order_id)
 
     def find(self, order_id: UUID) -> Order | None:
         """Return an order that is open, or closed and still remembered."""
@@ -209,8 +215,7 @@ class TradingState:
                 self._hold_quantity(order, order.remaining)
             else:
                 self._remember_closed(order)
-            if order.client_order_id is not None:
-                self._client_ids[order.account, order.client_order_id] = order
+            self._remember_client_id(order)
 
     # -- recording ----------------------------------------------------------------------------------------------
 
@@ -218,7 +223,11 @@ class TradingState:
         """Note a transition of an order: to be stored, audited and announced. Return the order as it is now."""
         changes = self.changes
         if order.id not in changes.new_orders:
-            (changes.new_orders if order.version == 1 else changes.orders)[order.id] = order
+            if order.version == 1:
+                changes.new_orders[order.id] = order
+                self._remember_client_id(order)
+            else:
+                changes.orders[order.id] = order
         facts["status"] = order.status.value
         facts["version"] = order.version
         entry = self.chain.add(now, kind, str(actor), str(order.id), str(order.account), facts)
@@ -287,8 +296,11 @@ class TradingState:
             if self.orders.pop(order.id, None) is not None:
                 self._forget_open(order)
             self._remember_closed(order)
+
+    def _remember_client_id(self, order: Order) -> None:
         if order.client_order_id is not None:
             self._client_ids[order.account, order.client_order_id] = order
+            self.seen.add(order.account, order.client_order_id)
 
     def _remember_open(self, order: Order, *, rest: bool = True) -> None:
         self.orders[order.id] = order
