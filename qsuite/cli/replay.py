@@ -95,11 +95,11 @@ async def _server(settings: Settings, url: str | None, token: str | None) -> Asy
         async def always() -> str:
             return given
 
-        yield (url or _local_address(settings)).rstrip("/"), always
+        yield (url or await asyncio.to_thread(_local_address, settings)).rstrip("/"), always
         return
     if url is not None:
         raise SetupError("give --token (or QSUITE_TOKEN) with --url")
-    address = _local_address(settings)
+    address = await asyncio.to_thread(_local_address, settings)
     async with open_database(settings, migrated=False) as database:
         key = OwnKey(database)
         try:
