@@ -7,6 +7,7 @@ a traceback means a fault of ours. Commands print what they answer on standard o
 """
 
 import importlib
+import os
 import sys
 from typing import Final
 
@@ -75,6 +76,9 @@ def main() -> None:
         code = 130
     except QSuiteError as error:
         code = _tell(_sentence(error))
+    except BrokenPipeError:  # `qsuite … | head`: who read has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except OSError as error:
         code = _tell(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
     sys.exit(code if isinstance(code, int) else 0)
