@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidDocument
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database as SyncDatabase
 from pymongo.errors import (
@@ -22,7 +23,6 @@ from pymongo.errors import (
     DocumentTooLarge,
     DuplicateKeyError,
     ExecutionTimeout,
-    InvalidDocument,
     OperationFailure,
     PyMongoError,
     WriteError,
@@ -32,12 +32,15 @@ from pymongo.read_concern import ReadConcern
 from qsuite.domain.errors import AlreadyExists, Invalid, Unavailable
 
 os.environ.setdefault("MOTOR_MAX_WORKERS", "32")  # read by Motor when it is imported
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Document = dict[str, Any]
-Collection = AsyncIOMotorCollection
+if TYPE_CHECKING:  # the classes take no parameters when they run
+    Collection: TypeAlias = AsyncIOMotorCollection[Document]
+else:
+    Collection = AsyncIOMotorCollection
 
 CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 DURABLE = WriteConcern(w="majority", j=True)
@@ -51,7 +54,7 @@ class Database:
         self.client = client
         self.name = name
         self.transactions = transactions
-        self._db: AsyncIOMotorDatabase = client.get_database(
+        self._db: Any = client.get_database(
             name,
             # mongomock keeps UUIDs as they are and refuses to hear of representations.
             codec_options=CODEC if transactions else CodecOptions(tz_aware=True),
@@ -61,7 +64,8 @@ class Database:
 
     def collection(self, name: str) -> Collection:
         """Return an asynchronous collection."""
-        return self._db[name]
+        found: Collection = self._db[name]
+        return found
 
     @property
     def sync(self) -> SyncDatabase[Document]:
@@ -93,7 +97,7 @@ class Database:
 
 def connect(uri: str, name: str, *, pool_size: int = 32, timeout_s: float = 5.0) -> Database:
     """Open a client with bounded waits everywhere (fact: the defaults freeze for 27 s behind a frozen primary)."""
-    client: AsyncIOMotorClient = AsyncIOMotorClient(
+    client: Any = AsyncIOMotorClient(
         uri,
         maxPoolSize=pool_size,
         timeoutMS=int(timeout_s * 1000),
@@ -152,6 +156,6 @@ def translated(what: str = "") -> Iterator[None]:
         raise Unavailable("the database is away") from error
 
 
-def _duplicate_facts(details: Any) -> dict[str, object]:
+def _duplicate_facts(details: Any) -> dict[str, Any]:
     pattern = (details or {}).get("keyPattern") or {}
     return {"fields": sorted(pattern)} if pattern else {}

@@ -83,7 +83,7 @@ async def _apply(database: Database, spec: CollectionSpec, exists: bool) -> None
             ) from error
 
 
-async def _build(collection: "Collection[Document]", index: IndexModel) -> None:
+async def _build(collection: "Collection", index: IndexModel) -> None:
     """Build an index; one of the same name or keys that is defined otherwise gives way."""
     try:
         await collection.create_indexes([index])

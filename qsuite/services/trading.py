@@ -111,17 +111,17 @@ class TradingService:
 
     async def place(self, caller: Caller, asked: Mapping[str, Any]) -> Order:
         """Place an order and return it, durable. OrderRefused when a control said no, Conflict for a used id."""
-        return self._settled(await self._engine.submit(self._place_command(caller, asked)))
+        return self._settled_order(await self._engine.submit(self._place_command(caller, asked)))
 
     async def release(self, caller: Caller, order: UUID) -> Order:
         """Send a held order to the market."""
         command = ReleaseOrder(order=order, user=caller.user, accounts=caller.accounts)
-        return self._settled(await self._engine.submit(command))
+        return self._settled_order(await self._engine.submit(command))
 
     async def cancel(self, caller: Caller, order: UUID) -> Order:
         """Cancel an open order; cancelling twice gives the same answer twice."""
         command = CancelOrder(order=order, user=caller.user, accounts=caller.accounts)
-        return self._settled(await self._engine.submit(command))
+        return self._settled_order(await self._engine.submit(command))
 
     async def cancel_all(self, caller: Caller, account: UUID | None, symbol: str | None) -> Sequence[Order]:
         """Cancel every open order of an account, or of one of its symbols."""
@@ -221,8 +221,13 @@ class TradingService:
             request_hash="" if client_order_id is None else fingerprint(asked),
         )
 
-    def _settled(self, outcome: Outcome) -> Any:
-        """Return the order of an outcome, or raise what it amounts to."""
+    def _settled_order(self, outcome: Outcome) -> Order:
+        order = self._settled(outcome)
+        assert order is not None, "a command about one order answers with it"
+        return order
+
+    def _settled(self, outcome: Outcome) -> Order | None:
+        """Return the order of an outcome, if it has one, or raise what it amounts to."""
         order = outcome.order
         facts = {} if order is None else {"order": show_order(order)}
         if outcome.error == "not_found":
