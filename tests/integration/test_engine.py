@@ -26,6 +26,7 @@ from qsuite.repos.engine_store import CommitUnknown, EngineStore, NotCommitted
 from qsuite.repos.schema import migrate
 from qsuite.services.engine import EngineState, TradingEngine
 from qsuite.settings import EngineSettings
+from tests.support.waiting import eventually
 
 SPECS = tuple(module.SPEC for module in (accounts, audit, engine_store, executions, halts, orders, positions))
 IBM = Ticker(id=uuid.uuid4(), symbol="IBM", name="IBM")
@@ -67,7 +68,7 @@ class World:
         )
 
     def order(self, **changed: Any) -> PlaceOrder:
-        given: dict[str, Any] = dict(
+        given: dict[str, Any] = dict(  # noqa: C408  a call's arguments
             id=uuid7(), account=self.account.id, user=USER, symbol="IBM", side=Side.BUY,
             order_type=OrderType.MARKET, quantity=Decimal(10), time_in_force=TimeInForce.DAY,
         )  # fmt: skip
@@ -133,8 +134,8 @@ async def test_a_resting_limit_fills_at_its_price_when_a_trade_touches_it(world:
     assert outcome.order is not None
     world.engine.on_ticks([Trade("IBM", 3, Decimal("180.01"), Decimal(1))])
     world.engine.on_ticks([Trade("IBM", 4, Decimal("180.00"), Decimal(1))])
-    while world.stored(outcome.order.id)["status"] == "PENDING":
-        await asyncio.sleep(0.01)
+    order_id = outcome.order.id
+    await eventually(lambda: world.stored(order_id)["status"] != "PENDING")
     assert world.stored(outcome.order.id)["avg_fill_price"].to_decimal() == Decimal("180.00")
     assert world.money() == (Decimal("98199.950"), Decimal(0))
 
@@ -226,8 +227,7 @@ async def test_a_second_engine_stands_by_and_the_stale_one_is_fenced(world: Worl
     assert world.engine.state is EngineState.STANDBY
     assert world.database.sync.orders.count_documents({}) == 0
     await in_thread(store.release)
-    while world.engine.state is not EngineState.ACTIVE:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: world.engine.state is EngineState.ACTIVE)
     assert (await world.engine.submit(world.order())).order is not None
 
 
