@@ -10,6 +10,7 @@ them. Synchronous, for a thread of its own.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -99,6 +100,10 @@ class EngineRow(NamedTuple):
     audit_hash: str
 
 
+ORDER_FIELDS = {name: 1 for name in OrderRow._fields if name != "id"}
+EXECUTION_FIELDS = {name: 1 for name in ExecutionRow._fields if name != "id"}
+
+
 class BooksReader:
     """Read each kind of row, sorted as said. ``open_books`` makes one."""
 
@@ -108,15 +113,15 @@ class BooksReader:
 
     def orders(self) -> Iterator[OrderRow]:
         """Yield every order by id."""
-        return map(_order, self._find("orders", {}, [("_id", 1)]))
+        return map(_order, self._find("orders", {}, [("_id", 1)], ORDER_FIELDS))
 
     def executions(self) -> Iterator[ExecutionRow]:
         """Yield every execution by the id of its order."""
-        return map(_execution, self._find("executions", {}, [("order", 1)]))
+        return map(_execution, self._find("executions", {}, [("order", 1)], EXECUTION_FIELDS))
 
     def executions_of(self, ids: Iterable[UUID]) -> dict[UUID, ExecutionRow]:
         """Return those of these executions that are there."""
-        found = self._find("executions", {"_id": {"$in": list(ids)}}, [])
+        found = self._find("executions", {"_id": {"$in": list(ids)}}, [], EXECUTION_FIELDS)
         return {row.id: row for row in map(_execution, found)}
 
     def order_steps(self) -> Iterator[EntryRow]:
@@ -179,7 +184,13 @@ def open_books(database: Database) -> Iterator[BooksReader]:
 def _money(value: Any) -> Decimal:
     if not isinstance(value, Decimal128):
         raise Invalid(f"{value!r} is stored where a Decimal128 belongs")
-    return value.to_decimal()
+    return _decoded(value.bid)
+
+
+@lru_cache(maxsize=65_536)
+def _decoded(bid: bytes) -> Decimal:
+    """Let the driver decode, which takes a tenth of a check's time unless what repeats is remembered."""
+    return Decimal128.from_bid(bid).to_decimal()
 
 
 def _maybe_money(value: Any) -> Decimal | None:
