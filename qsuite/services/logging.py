@@ -32,7 +32,7 @@ class Redactor:
         known = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
-    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """Work as a structlog processor, after exceptions were turned into text."""
         return {key: self._clean(key, value) for key, value in event.items()}
 
@@ -98,7 +98,7 @@ def configure_logging(settings: Settings, *, extra_secrets: Iterable[str] = (), 
     logging.captureWarnings(True)
 
 
-def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
     return orjson.dumps({**first, **event}, default=str).decode()
 
