@@ -167,11 +167,11 @@ class App:
 
     async def _start(self) -> None:
         services, ends = self.services, self._ends
-        ends.callback(self._passwords.close)
+        ends.push_async_callback(asyncio.to_thread, self._passwords.close)
         await migrate(self.database, collections_of(self.database))
         if self._watchdog is not None:
-            self._watchdog.start()
-            ends.callback(self._watchdog.stop)
+            await self._watchdog.start()
+            ends.push_async_callback(self._watchdog.stop)
         await services.reference.start()
         await services.market.start()
         ends.push_async_callback(services.market.stop)

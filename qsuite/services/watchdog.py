@@ -39,21 +39,20 @@ class LoopWatchdog:
         self._thread: threading.Thread | None = None
         self._loop_thread = 0
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start watching the loop that this is called on."""
         self._loop_thread = threading.get_ident()
-        self._beat = time.monotonic()
-        self._handle = asyncio.get_running_loop().call_later(BEAT_S, self._on_beat)
         self._thread = threading.Thread(target=self._watch, name="qsuite-watchdog", daemon=True)
-        self._thread.start()
+        self._on_beat()
+        await asyncio.to_thread(self._thread.start)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Stop watching."""
         self._ended.set()
         if self._handle is not None:
             self._handle.cancel()
         if self._thread is not None:
-            self._thread.join()
+            await asyncio.to_thread(self._thread.join)
             self._thread = None
 
     def take_lag_max_s(self) -> float:
@@ -63,7 +62,7 @@ class LoopWatchdog:
 
     def _on_beat(self) -> None:
         now = time.monotonic()
-        self.lag_s = max(0.0, now - self._beat - BEAT_S)
+        self.lag_s = max(0.0, now - self._beat - BEAT_S) if self._handle is not None else 0.0
         self._lag_max_s = max(self._lag_max_s, self.lag_s)
         self._beat = now
         self._handle = asyncio.get_running_loop().call_later(BEAT_S, self._on_beat)

@@ -173,9 +173,12 @@ def test_a_mongod_that_dies_is_started_again(data_dir: Path) -> None:
         assert server.url
         mongod = server.mongod_pid()
         os.kill(mongod, signal.SIGKILL)
-        wait_until(lambda: '"loop":"mongod"' in server.logged)
+        wait_until(lambda: server.mongod_pid() not in (0, mongod), timeout_s=30)
+        wait_until(lambda: server.get("/health")[1]["services"]["database"] == "up", timeout_s=30)
         wait_until(lambda: server.get("/health/ready")[0] == 200, timeout_s=30)
-        assert server.mongod_pid() != mongod
+        assert '"loop":"mongod"' in server.logged
+        made = run_command(data_dir, "user", "create", "otto", "--role", "viewer", "--password-stdin", stdin=PASSWORD)
+        assert made.returncode == 0, made.stderr
         assert server.stop() == 0
 
 

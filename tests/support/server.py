@@ -110,8 +110,8 @@ class Server:
             return error.code, _read(error.read())
 
     def mongod_pid(self) -> int:
-        """Return the process id of its embedded mongod."""
-        return int((self.data_dir / "mongodb" / "mongod.lock").read_text())
+        """Return the process id of its embedded mongod, 0 while there is none."""
+        return int((self.data_dir / "mongodb" / "mongod.lock").read_text() or 0)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end, and return the exit code."""
