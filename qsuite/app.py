@@ -181,6 +181,7 @@ class App:
         ends.push_async_callback(self.engine.stop)
         await services.health.run_once(time.time_ns())
         ends.push_async_callback(services.health.stop)
+        ends.push_async_callback(services.system.stop)
         if self._redis is not None:
             ends.push_async_callback(self._redis.stop)
         self.supervisor.start()

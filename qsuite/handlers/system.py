@@ -8,7 +8,7 @@ from qsuite.handlers.operations import operation
 
 
 class StoredSchema(Schema):
-    """How much is stored; null until it was first counted."""
+    """How much is stored; null while it could not be counted."""
 
     market_data_records = fields.Integer(allow_none=True)
     total_orders = fields.Integer(allow_none=True)
@@ -58,8 +58,8 @@ class SystemMetricsHandler(ApiHandler):
         returns={200: SystemMetricsSchema()},
         tag="operations",
     )
-    def get(self) -> None:
-        self.answer(self.services.system.now())
+    async def get(self) -> None:
+        self.answer(await self.services.system.now())
 
 
 routes = [(r"/api/v1/system-metrics/?", SystemMetricsHandler)]

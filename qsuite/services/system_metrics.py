@@ -1,19 +1,26 @@
 """The figures of ``GET /api/v1/system-metrics/``: what an operator looks at first, all measured, none made up.
 
-Counting collections asks the database, so it is done by a loop, now and then; everything else is read from memory when
-it is asked for. A rate or latency that nothing was measured for yet is null.
+Counting collections asks the database: at most once in two seconds, whoever asks, and waited for a second at most; the
+last count is shown where that did not do. Everything else is read from memory. What was never measured is null.
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import structlog
+
+from qsuite.domain.errors import QSuiteError
 from qsuite.domain.times import format_rfc3339
+
+log = structlog.get_logger(__name__)
 
 WINDOW_S = 60.0
 SAMPLE_S = 1.0
-COUNT_EVERY_S = 15.0
+COUNT_EVERY_S = 2.0
+COUNT_TIMEOUT_S = 1.0
 
 Count = Callable[[], Awaitable[int]]
 
@@ -52,21 +59,45 @@ class SystemMetrics:
         self._monotonic = monotonic
         self._counted: dict[str, int | None] = dict.fromkeys(counts)
         self._counted_s: float | None = None
+        self._counting: asyncio.Task[None] | None = None
         self._samples: deque[tuple[float, int]] = deque([(monotonic(), engine.orders)])
 
     async def run_once(self, now: int) -> None:
-        """Note the number of orders, and count the collections when it is time."""
+        """Note the number of orders."""
         now_s = self._monotonic()
         self._samples.append((now_s, self._engine.orders))
         while self._samples[0][0] < now_s - WINDOW_S:
             self._samples.popleft()
-        if self._counted_s is None or now_s - self._counted_s >= COUNT_EVERY_S:
-            self._counted_s = now_s
-            for name, count in self._counts.items():
-                self._counted[name] = await count()
 
-    def now(self) -> dict[str, Any]:
+    async def stop(self) -> None:
+        """Let go of a count under way."""
+        if self._counting is not None:
+            self._counting.cancel()
+            await asyncio.gather(self._counting, return_exceptions=True)
+
+    async def _count(self) -> None:
+        """See to it that the counts are fresh, as far as the database lets us."""
+        if self._counting is None:
+            if self._counted_s is not None and self._monotonic() - self._counted_s < COUNT_EVERY_S:
+                return
+            self._counting = asyncio.create_task(self._ask())
+        counting = self._counting
+        await asyncio.wait({counting}, timeout=COUNT_TIMEOUT_S)
+        if counting.done():
+            self._counting = None
+
+    async def _ask(self) -> None:
+        try:
+            counted = await asyncio.gather(*(count() for count in self._counts.values()))
+        except QSuiteError as error:
+            log.info("counts.unknown", error=str(error))
+            return
+        self._counted = dict(zip(self._counts, counted, strict=True))
+        self._counted_s = self._monotonic()
+
+    async def now(self) -> dict[str, Any]:
         """Return the figures as they are shown."""
+        await self._count()
         clients, messages_per_second = self._stream()
         return {
             "database": dict(self._counted),

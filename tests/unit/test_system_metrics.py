@@ -1,8 +1,14 @@
 """The figures operators look at."""
 
+import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import pytest
+
+from qsuite.domain.errors import Unavailable
+from qsuite.services import system_metrics
 from qsuite.services.system_metrics import SystemMetrics, latencies
 
 
@@ -23,13 +29,18 @@ class Watch:
         return self.now
 
 
-def figures(engine: Engine, watch: Watch, counted: list[int] | None = None) -> SystemMetrics:
-    async def count() -> int:
+def figures(
+    engine: Engine,
+    watch: Watch,
+    counted: list[int] | None = None,
+    count: Callable[[], Awaitable[int]] | None = None,
+) -> SystemMetrics:
+    async def count_42() -> int:
         (counted if counted is not None else []).append(1)
         return 42
 
     return SystemMetrics(
-        counts={"ticks": count},
+        counts={"ticks": count or count_42},
         engine=engine,
         queued=lambda: 7,
         stream=lambda: (5, 12.34),
@@ -41,7 +52,7 @@ def figures(engine: Engine, watch: Watch, counted: list[int] | None = None) -> S
 async def test_all_figures_are_shown_under_their_names() -> None:
     system = figures(Engine(), Watch())
     await system.run_once(0)
-    assert system.now() == {
+    assert (await system.now()) == {
         "database": {"ticks": 42},
         "performance": {
             "orders_per_minute": 0,
@@ -62,21 +73,49 @@ async def test_orders_of_the_last_minute_are_counted_and_older_ones_are_not() ->
         watch.now += 1
         engine.orders += 10
         await system.run_once(0)
-    assert system.now()["performance"]["orders_per_minute"] == 600
+    assert (await system.now())["performance"]["orders_per_minute"] == 600
     for _ in range(70):
         watch.now += 1
         await system.run_once(0)
-    assert system.now()["performance"]["orders_per_minute"] == 0
+    assert (await system.now())["performance"]["orders_per_minute"] == 0
 
 
-async def test_collections_are_counted_now_and_then_and_unknown_before() -> None:
+async def test_collections_are_counted_when_asked_for_but_not_more_often_than_every_two_seconds() -> None:
     watch, counted = Watch(), list[int]()
     system = figures(Engine(), watch, counted)
-    assert system.now()["database"] == {"ticks": None}
-    for _ in range(31):
-        await system.run_once(0)
-        watch.now += 1
-    assert len(counted) == 3  # at 0, 15 and 30 seconds
+    assert counted == []
+    for _ in range(9):  # at 0, 0.5, … 4 seconds: counted at 0, 2 and 4
+        assert (await system.now())["database"] == {"ticks": 42}
+        watch.now += 0.5
+    assert len(counted) == 3
+
+
+async def test_a_database_that_does_not_count_leaves_the_last_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_metrics, "COUNT_TIMEOUT_S", 0.01)
+    watch, answers = Watch(), [_three, _away, _never]
+
+    def next_count() -> Awaitable[int]:
+        return answers.pop(0)()
+
+    system = figures(Engine(), watch, count=next_count)
+    assert (await system.now())["database"] == {"ticks": 3}
+    for _ in range(3):  # away, then frozen: asked once more, and never a third time while that is open
+        watch.now += 10
+        assert (await system.now())["database"] == {"ticks": 3}
+    await system.stop()
+
+
+async def _three() -> int:
+    return 3
+
+
+async def _away() -> int:
+    raise Unavailable("the database is away")
+
+
+async def _never() -> int:
+    await asyncio.Event().wait()
+    return 0
 
 
 def test_latencies_are_by_nearest_rank() -> None:
