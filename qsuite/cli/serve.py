@@ -49,7 +49,7 @@ def serve(demo: bool, host: str | None, port: int | None) -> None:
     started_s = time.monotonic()
     settings = load_settings()
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
-    gc.disable()  # a start makes objects to keep; calm_collector() looks once in the end
+    gc.disable()  # a start makes objects to keep; calm_collector() ends this
     signal.signal(signal.SIGTERM, _end)  # until the loop has its own: a start can be stopped in order, too
     with database_of(settings) as (uri, mongod):
         try:
@@ -125,8 +125,7 @@ def calm_collector() -> None:
 
     Its default, a look at every 700 new objects, took a tenth of an order's time and paused for 0.13 s (docs/adr/0002).
     """
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without collecting first: 2 % of it is garbage, and looking for that holds the loop for 0.1 s
     gc.set_threshold(*COLLECT_EVERY)
     gc.enable()
 
