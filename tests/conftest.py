@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blockbuster import BlockBuster
 from tornado.ioloop import IOLoop
 
 from qsuite.repos.database import Database, connect, in_memory
@@ -37,6 +38,21 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: Any) 
     """Give every asynchronous test the loop, whether or not it names it."""
     if inspect.iscoroutinefunction(obj) and getattr(collector, "funcnamefilter", lambda _: False)(name):
         pytest.mark.usefixtures("io_loop")(obj)
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """Fail whatever of ours sleeps or waits for a socket on the event loop: it holds everybody up.
+
+    Small files are not counted: to read /proc or a page takes less than handing it to a thread.
+    """
+    blockbuster = BlockBuster("qsuite")
+    watched = [each for name, each in blockbuster.functions.items() if name.startswith(("time.", "socket."))]
+    for each in watched:
+        each.activate()
+    yield
+    for each in watched:
+        each.deactivate()
 
 
 @pytest.fixture(scope="session")
