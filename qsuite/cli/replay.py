@@ -95,7 +95,8 @@ async def _server(settings: Settings, url: str | None, token: str | None) -> Asy
         async def always() -> str:
             return given
 
-        yield (url or await asyncio.to_thread(_local_address, settings)).rstrip("/"), always
+        address = await asyncio.to_thread(_local_address, settings) if url is None else url.rstrip("/")
+        yield address, always
         return
     if url is not None:
         raise SetupError("give --token (or QSUITE_TOKEN) with --url")

@@ -7,9 +7,9 @@ from marshmallow import Schema, fields, validate
 from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import EVERY_ROLE
 from qsuite.handlers.base import ApiHandler
-from qsuite.handlers.fields import InstantField
 from qsuite.handlers.listing import ListingSpec
-from qsuite.handlers.market_schemas import IntervalField, MadeBarSchema, shown_bar
+from qsuite.handlers.market_fields import EdgeField, IntervalField
+from qsuite.handlers.market_schemas import MadeBarSchema, shown_bar
 from qsuite.handlers.operations import operation
 from qsuite.services.price_history import BarsAsked
 
@@ -19,8 +19,8 @@ class BarsQuerySchema(Schema):
 
     symbol = fields.String(required=True)
     interval = IntervalField(load_default="1d")
-    start = InstantField()
-    end = InstantField()
+    start = EdgeField()
+    end = EdgeField()
     side = fields.String(load_default="trade", validate=validate.OneOf(("trade", "bid", "ask", "mid")))
 
 

@@ -7,8 +7,8 @@ from qsuite.handlers.auth import uuid_of
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
-from qsuite.handlers.market_schemas import DataSourceInputSchema, DataSourceSchema, shown_data_source
 from qsuite.handlers.operations import operation
+from qsuite.handlers.reference_schemas import DataSourceInputSchema, DataSourceSchema, shown_data_source
 
 ABSENT = "no such data source"
 

@@ -11,10 +11,10 @@ from qsuite.handlers.auth import uuid_of
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
+from qsuite.handlers.market_fields import IntervalField
 from qsuite.handlers.market_schemas import (
     BulkSchema,
     FeedSchema,
-    IntervalField,
     MarketDataInputSchema,
     MarketDataSchema,
     shown_bar,

@@ -10,7 +10,8 @@ from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
-from qsuite.handlers.market_schemas import (
+from qsuite.handlers.operations import operation
+from qsuite.handlers.reference_schemas import (
     MODES,
     LatestPriceSchema,
     StatisticsQuerySchema,
@@ -19,7 +20,6 @@ from qsuite.handlers.market_schemas import (
     TickerSchema,
     shown_ticker,
 )
-from qsuite.handlers.operations import operation
 
 TICKERS = ListingSpec(
     filters={

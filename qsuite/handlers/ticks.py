@@ -4,8 +4,8 @@ from marshmallow import Schema, fields, validate
 
 from qsuite.domain.roles import ADMINS, EVERY_ROLE
 from qsuite.handlers.base import ApiHandler
-from qsuite.handlers.fields import InstantField
 from qsuite.handlers.listing import ListingSpec
+from qsuite.handlers.market_fields import EdgeField
 from qsuite.handlers.market_schemas import AcceptedSchema, TickSchema, shown_errors, shown_tick
 from qsuite.handlers.operations import ARROW, CSV, JSON, NDJSON, operation
 from qsuite.services.price_history import TicksAsked
@@ -15,8 +15,8 @@ class TicksQuerySchema(Schema):
     """Whose ticks: ``start`` and later, before ``end``."""
 
     symbol = fields.String(required=True)
-    start = InstantField()
-    end = InstantField()
+    start = EdgeField()
+    end = EdgeField()
     kind = fields.String(validate=validate.OneOf(("trade", "quote")))
 
 

@@ -45,6 +45,7 @@ else:
 CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 DURABLE = WriteConcern(w="majority", j=True)
 DOCUMENT_VALIDATION_FAILURE = 121
+READERS = 2
 
 
 class Database:
@@ -61,6 +62,7 @@ class Database:
             **({"write_concern": DURABLE, "read_concern": ReadConcern("majority")} if transactions else {}),
         )
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="qsuite-db")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="qsuite-read")
 
     def collection(self, name: str) -> Collection:
         """Return an asynchronous collection."""
@@ -84,6 +86,11 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
 
+    async def in_reader(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run long reading in one of two threads kept for that, where it holds up no writing."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, lambda: work(*args, **kwargs))
+
     async def ping(self) -> None:
         """Ask the server for a sign of life. Unavailable if there is none."""
         with translated():
@@ -91,6 +98,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connections and end the threads."""
+        self._readers.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.client.close()
 

@@ -12,8 +12,7 @@ silently.
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import NamedTuple
 
 from pymongo import IndexModel
 from pymongo.errors import BulkWriteError
@@ -23,9 +22,10 @@ from qsuite.domain.market_record import MarketRecord, same_bar
 from qsuite.domain.statistics import BarStatistics, average, describe_bars
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
-from qsuite.repos.decimals import decode_decimal, decode_optional, encode_decimal, encode_optional
+from qsuite.repos.decimals import decode_decimal
 from qsuite.repos.documents import DocumentRepo
 from qsuite.repos.listing import decimal, instant, plain
+from qsuite.repos.market_documents import to_bar, to_document, to_domain
 from qsuite.repos.schema import CollectionSpec, money, schema
 
 NAME = "market_data"
@@ -107,7 +107,7 @@ class MarketDataRepo(DocumentRepo[MarketRecord]):
 
     async def read(self, query: BarQuery, limit: int, *, newest_first: bool = False) -> list[Bar]:
         """Return up to ``limit`` bars by time, from the oldest or from the newest on."""
-        return await self.database.in_thread(self._read, query, limit, newest_first)
+        return await self.database.in_reader(self._read, query, limit, newest_first)
 
     async def newest(self, symbol: str) -> Bar | None:
         """Return the symbol's bar that starts last, of whatever interval."""
@@ -258,56 +258,3 @@ def _ceil_ms(ts_ns: int) -> int:
 
 def _place(bar: Bar) -> tuple[str, str, int]:
     return bar.symbol, bar.interval, bar.ts_ns
-
-
-def to_document(record: MarketRecord) -> Document:
-    """Write a bar as it is stored."""
-    bar = record.bar
-    return {
-        "_id": record.id,
-        "ticker": record.ticker,
-        "symbol": bar.symbol,
-        "interval": bar.interval,
-        "timestamp": ns_to_datetime(bar.ts_ns),
-        "open": encode_decimal(bar.open),
-        "high": encode_decimal(bar.high),
-        "low": encode_decimal(bar.low),
-        "close": encode_decimal(bar.close),
-        "volume": encode_decimal(bar.volume),
-        "adjusted_close": encode_optional(bar.adjusted_close),
-        "vwap": encode_optional(bar.vwap),
-        "trades": bar.trades,
-        "created_at": ns_to_datetime(record.created_at),
-        "updated_at": ns_to_datetime(record.updated_at),
-        "version": record.version,
-    }
-
-
-def to_bar(document: dict[str, Any]) -> Bar:
-    """Read the bar of a stored record."""
-    return Bar(
-        document["symbol"],
-        document["interval"],
-        datetime_to_ns(document["timestamp"]),
-        decode_decimal(document["open"]),
-        decode_decimal(document["high"]),
-        decode_decimal(document["low"]),
-        decode_decimal(document["close"]),
-        decode_decimal(document["volume"]),
-        vwap=decode_optional(document.get("vwap")),
-        trades=document.get("trades"),
-        adjusted_close=decode_optional(document.get("adjusted_close")),
-    )
-
-
-def to_domain(document: dict[str, Any]) -> MarketRecord:
-    """Read a stored record."""
-    identity: UUID = document["_id"]
-    return MarketRecord(
-        id=identity,
-        ticker=document["ticker"],
-        bar=to_bar(document),
-        created_at=datetime_to_ns(document["created_at"]),
-        updated_at=datetime_to_ns(document["updated_at"]),
-        version=document["version"],
-    )

@@ -32,6 +32,8 @@ from qsuite.settings import MarketSettings
 SLICE_TICKS = 256
 """Ticks handled before others get their turn on the event loop."""
 STORED_TIMEOUT_S = 10.0
+SLOWEST_TICKS_PER_S = 10_000
+"""A database slower than this counts as away."""
 LOADS_AT_ONCE = 16
 ONE = Decimal(1)
 
@@ -141,9 +143,9 @@ class MarketDataService:
             await self.writer.room()
             self._publish(ticks[start : start + SLICE_TICKS])
 
-    async def stored(self) -> None:
-        """Return when everything published so far is durable. OutcomeUnknown when that takes too long."""
-        await self.writer.stored(STORED_TIMEOUT_S)
+    async def stored(self, ticks: int = 0) -> None:
+        """Return when everything published so far is durable. OutcomeUnknown when that takes too long for so many."""
+        await self.writer.stored(STORED_TIMEOUT_S + ticks / SLOWEST_TICKS_PER_S)
 
     def snapshot(self, symbol: str) -> Snapshot:
         """Return the last trade and quote of a symbol."""

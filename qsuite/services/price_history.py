@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from qsuite.domain.bars import PriceSide, build_bars, resample
+from qsuite.domain.errors import Invalid
 from qsuite.domain.intervals import bar_end, bucket_end, bucket_start, nests, parse_interval
 from qsuite.domain.listing import Page
 from qsuite.domain.market import Bar, Tick
@@ -26,6 +27,9 @@ from qsuite.repos.ticks import TickQuery, TicksRepo
 Opened = Callable[[Generator[Any, None, None]], Generator[Any, None, None]]
 """Take note of a database cursor, so that it is closed when the page is full."""
 
+BUDGET_S = 20.0
+"""What one page of bars may take."""
+CHECKED_TICKS = 10_000
 _MONTH_NS = 31 * 86_400 * 1_000_000_000
 
 
@@ -69,7 +73,7 @@ class PriceHistory:
             (after_ns,) = read_cursor(cursor, scope, 1)
             asked = asked._replace(start_ns=int(after_ns) + 1)
         intervals = await self._market_data.intervals(asked.symbol)
-        items = await self._database.in_thread(self._read, asked, intervals, page_size + 1)
+        items = await self._database.in_reader(self._read, asked, intervals, page_size + 1)
         if len(items) <= page_size:
             return Page(items, None)
         items.pop()
@@ -103,6 +107,7 @@ class PriceHistory:
                     yield resample(parts, interval, utc_offset_ns=offset_ns)
         kind = "trade" if side == "trade" else "quote"
         ticks = opened(self._ticks.iterate(TickQuery(symbol, first_ns, last_ns, kind)))
+        ticks = opened(_until(time.monotonic() + BUDGET_S, ticks))
         yield build_bars(ticks, symbol, interval, side=side, utc_offset_ns=offset_ns)
 
     def _offset(self, asked: BarsAsked) -> int:
@@ -110,6 +115,15 @@ class PriceHistory:
         with closing(self._market_data.iterate(BarQuery(asked.symbol, asked.interval))) as bars:
             first = next(bars, None)
         return 0 if first is None else bucket_start(first.ts_ns, asked.interval) - first.ts_ns
+
+
+def _until(deadline_s: float, ticks: Iterator[Tick]) -> Generator[Tick, None, None]:
+    for number, tick in enumerate(ticks):
+        if number % CHECKED_TICKS == 0 and time.monotonic() > deadline_s:
+            raise Invalid(
+                "that takes too many ticks: ask for fewer bars or a shorter interval", code="bars.too_many_ticks"
+            )
+        yield tick
 
 
 def _numbered(source: Iterator[Bar], rank: int) -> Iterator[tuple[Bar, int]]:

@@ -6,6 +6,7 @@ in the order of their lines, so that the market ends at the newest of them.
 
 from operator import attrgetter
 
+from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Tick
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.market_records import BulkResult, LineError, bad_line, decode
@@ -22,8 +23,11 @@ class TickIngest:
     async def take(self, body: bytes, content_type: str) -> BulkResult:
         """Publish the ticks of a body and return when they are stored; ``created`` counts them.
 
-        OutcomeUnknown when storage is away: they are live then, and stored as soon as it is back.
+        Unavailable while storage is so far behind that nothing more is taken. OutcomeUnknown when it went away since:
+        the ticks are live then, and stored as soon as it is back.
         """
+        if self._market.writer.full:
+            raise Unavailable("storage is behind the market; send again later", code="ticks.behind")
         from qsuite.services.files.bodies import decode_ticks  # late, for the reason given in market_records
 
         decoded = await decode(decode_ticks, body, content_type)
@@ -40,7 +44,7 @@ class TickIngest:
         if accepted:
             accepted.sort(key=attrgetter("ts_ns"))
             await self._market.publish(accepted)
-            await self._market.stored()
+            await self._market.stored(len(accepted))
         result.created = len(accepted)
         result.settle()
         return result

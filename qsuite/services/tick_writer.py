@@ -46,6 +46,11 @@ class TickWriter:
         """Return how many ticks are not known to be stored."""
         return self._put - self.written
 
+    @property
+    def full(self) -> bool:
+        """Say whether feeds have to wait for storage."""
+        return not self._room.is_set()
+
     def put(self, ticks: Sequence[Tick]) -> None:
         """Take ticks in. Callers wait for ``room`` first; what is put is taken, however much it is."""
         self._waiting.extend(ticks)

@@ -94,6 +94,7 @@ async def test_one_place_takes_one_bar(api: Api) -> None:
         ({"timestamp": "2000-03-01T00:00:00"}, "timestamp"),
         ({"timestamp": "2000-03-01T00:00:00.000000001Z"}, "timestamp"),
         ({"timestamp": 951868800}, "timestamp"),
+        ({"timestamp": "9999-12-01T00:00:00Z"}, "timestamp"),
         ({"trades": 1.5}, "trades"),
         ({"symbol": "NOSUCH"}, "symbol"),
         ({"final": True}, "final"),

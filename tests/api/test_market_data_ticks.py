@@ -291,6 +291,23 @@ async def test_bars_page_by_cursor(api: Api) -> None:
     assert (numbered.status, list(numbered.json["errors"])) == (422, ["page"])
 
 
+@pytest.mark.parametrize("interval", ["1s", "1d", "1w", "1mo"])
+async def test_the_ends_of_time_are_fine_as_ends_of_a_range(api: Api, interval: str) -> None:
+    symbol = await new_symbol(api)
+    await send(api, [a_trade(symbol)])
+    ever = {"start": "0001-01-01T00:00:00Z", "end": "9999-12-31T23:59:59.999999999Z"}
+    assert len(await read(api, symbol, **ever)) == 1
+    assert len(await bars(api, symbol, interval=interval, **ever)) == 1
+    statistics = await api.viewer.get(f"/api/v1/tickers/{symbol}/statistics/", query=ever)
+    assert statistics.status == 200, statistics
+
+
+async def test_a_page_far_behind_is_for_cursors(api: Api) -> None:
+    symbol = await new_symbol(api)
+    answer = await api.viewer.get(TICKS, query={"symbol": symbol, "page": 1_000_000, "page_size": 1_000})
+    assert (answer.status, list(answer.json["errors"])) == (422, ["page"])
+
+
 async def test_the_bar_of_now_is_not_final(api: Api) -> None:
     symbol = await new_symbol(api)
     await send(api, [a_trade(symbol) | {"ts": format_rfc3339(api.services.market.now())}])

@@ -19,6 +19,7 @@ from qsuite.repos import data_sources, imports, market_data, tickers, ticks
 from qsuite.repos.database import Database
 from qsuite.repos.imports import ImportRecord, ImportsRepo
 from qsuite.repos.market_data import BarQuery, MarketDataRepo
+from qsuite.repos.market_documents import to_document
 from qsuite.repos.schema import migrate
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TickQuery, TicksRepo
@@ -93,6 +94,21 @@ async def test_a_range_holds_its_start_and_not_its_end_to_the_nanosecond(any_dat
     await repo.add([trade(T0 + ns) for ns in range(5)])
     found = await stored(repo, start_ns=T0 + 1, end_ns=T0 + 4)
     assert [tick.ts_ns - T0 for tick in found] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("year", ["1678", "1969", "1970", "2013", "2038", "2107", "2200"])
+async def test_ranges_hold_what_is_in_them_in_every_century(any_database: Database, year: str) -> None:
+    repo = TicksRepo(any_database)
+    ticks = [
+        trade(parse_rfc3339(f"{when}-06-01T00:00:00.000000001Z")) for when in ("1680", "1969", "2013", "2107", "2250")
+    ]
+    edge = parse_rfc3339(f"{year}-01-01T00:00:00Z")
+    await repo.add(ticks[2:3])
+    assert await stored(repo, start_ns=edge) == [tick for tick in ticks[2:3] if tick.ts_ns >= edge]
+    assert await stored(repo, end_ns=edge) == [tick for tick in ticks[2:3] if tick.ts_ns < edge]
+    await repo.add([*ticks[:2], *ticks[3:]])
+    assert await stored(repo, start_ns=edge) == [tick for tick in ticks if tick.ts_ns >= edge]
+    assert await stored(repo, end_ns=edge) == [tick for tick in ticks if tick.ts_ns < edge]
 
 
 async def test_pages_by_cursor_hold_every_tick_once_even_inside_one_millisecond(any_database: Database) -> None:
@@ -279,7 +295,7 @@ async def test_lists_of_bars_page_by_cursor_from_the_newest(real: Database) -> N
 
 
 async def test_the_validator_keeps_floats_out_of_prices(real: Database) -> None:
-    document = market_data.to_document(record(1)) | {"close": 130.31}
+    document = to_document(record(1)) | {"close": 130.31}
     with pytest.raises(Exception, match="failed validation"):
         await real.collection("market_data").insert_one(document)
 
