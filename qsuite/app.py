@@ -242,7 +242,12 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     engine = TradingEngine(
         store=store,
         new_state=lambda: TradingState(
-            limits=limits, rules=rules, ticker=reference.ticker, market=market.snapshot, new_id=new_id
+            limits=limits,
+            rules=rules,
+            ticker=reference.ticker,
+            market=market.snapshot,
+            new_id=new_id,
+            heard=lambda account: stream.wanted_private(account.id, "account"),
         ),
         settings=settings.engine,
         clock=clock,

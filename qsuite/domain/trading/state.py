@@ -115,7 +115,10 @@ def utc_midnight_after(now: int) -> int:
 
 
 class TradingState:
-    """The engine's memory. ``ticker`` and ``market`` look up what is known now; ``new_id`` names executions."""
+    """The engine's memory. ``ticker`` and ``market`` look up what is known now; ``new_id`` names executions.
+
+    ``heard`` says whether anybody listens to an account's money: that announcement copies all its positions.
+    """
 
     def __init__(
         self,
@@ -127,6 +130,7 @@ class TradingState:
         new_id: Callable[[], UUID],
         day_end: Callable[[int], int] = utc_midnight_after,
         chain: Chain | None = None,
+        heard: Callable[[Account], bool] = lambda account: True,
     ) -> None:
         self.limits = limits
         self.rules = rules
@@ -134,6 +138,7 @@ class TradingState:
         self.market = market
         self.new_id = new_id
         self.day_end = day_end
+        self.heard = heard
         self.chain = chain or Chain()
         self.accounts: dict[UUID, Account] = {}
         self.positions: dict[UUID, dict[str, Position]] = {}
@@ -281,7 +286,7 @@ class TradingState:
         changes, self.changes = self.changes, Changes()
         for position in changes.positions.values():
             changes.announcements.append(Announcement("position", position.account, copy(position)))
-        for account in changes.accounts.values():
+        for account in filter(self.heard, changes.accounts.values()):
             held = [copy(position) for position in self.positions.get(account.id, {}).values()]
             changes.announcements.append(Announcement("account", account.id, (copy(account), held)))
         return changes
