@@ -131,7 +131,10 @@ class ApiHandler(Answering):
     def _media_type(self, declared: Operation) -> str:
         """Return the body's type. UnsupportedMedia for another one, and for any encoding but plain UTF-8."""
         headers = self.request.headers
-        given, _, parameters = headers.get("Content-Type", JSON).partition(";")
+        said = headers.get("Content-Type", JSON)
+        if said == JSON and JSON in declared.media and "Content-Encoding" not in headers:
+            return JSON
+        given, _, parameters = said.partition(";")
         media = given.strip().lower()
         charset = parameters.strip().lower().replace('"', "")
         if media not in declared.media or (charset.startswith("charset=") and charset not in _UTF8):

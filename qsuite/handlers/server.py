@@ -22,6 +22,7 @@ from tornado.httputil import (
 from tornado.iostream import IOStream
 from tornado.web import Application
 
+from qsuite.domain.errors import SetupError
 from qsuite.handlers.connection import ApiConnection, ApiServerConnection, ClientContext
 from qsuite.handlers.wire import DefaultHeaders
 from qsuite.settings import HttpSettings
@@ -51,7 +52,7 @@ class ApiServer(HTTPServer):
         self.application = application
         self.limits = limits
         self._defaults: DefaultHeaders = application.settings["default_headers"]
-        self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in limits.trusted_proxies]
+        self._proxies = [_network(proxy) for proxy in limits.trusted_proxies]
         self._look: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
 
@@ -136,6 +137,13 @@ class ApiServer(HTTPServer):
     def _is_proxy(self, address: str) -> bool:
         parsed = _parse_ip(address)
         return parsed is not None and any(parsed in network for network in self._proxies)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise SetupError(f"http.trusted_proxies holds {text!r}, which is no address or network") from None
 
 
 def _parse_ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from qsuite.domain.errors import SetupError
 from qsuite.handlers.server import ApiServer
 from qsuite.settings import HttpSettings
 from tests.support.client import ApiClient, send_raw
@@ -87,6 +88,12 @@ async def test_a_slow_client_that_goes_on_taking_gets_all_of_its_answer() -> Non
             taken += len(data)
         assert taken > 20_000_000
         writer.close()
+
+
+async def test_a_proxy_that_is_no_address_stops_the_start() -> None:
+    with pytest.raises(SetupError, match="trusted_proxies"):
+        async with small_server(HttpSettings(trusted_proxies=("10.0.0.0/8", "nginx"))):
+            pass
 
 
 async def test_requests_in_flight_finish_while_new_ones_are_turned_away() -> None:
