@@ -1,4 +1,4 @@
-"""Marshmallow fields for QSuite's two exact kinds: decimals as strings, instants as RFC 3339."""
+"""Marshmallow fields of QSuite: decimals as strings, instants as RFC 3339, flags that are true or false alone."""
 
 from decimal import Decimal
 from typing import Any
@@ -48,3 +48,12 @@ class InstantField(fields.Field[int]):
             return parse_rfc3339(value)
         except (ValueError, OverflowError) as error:
             raise ValidationError(str(error)) from None
+
+
+class FlagField(fields.Boolean):
+    """True or false, and no number or word that could mean either."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):  # 1 == True, so a set of allowed values would take it
+            raise ValidationError("not true or false")
+        return value

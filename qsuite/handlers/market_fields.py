@@ -28,13 +28,6 @@ class IntervalField(fields.String):
             raise ValidationError(str(error)) from None
 
 
-class FlagField(fields.Boolean):
-    """True or false, and no number or word that could mean either."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(truthy={True}, falsy={False}, **kwargs)
-
-
 class EdgeField(InstantField):
     """The start or end of a range. Beyond the years 1678 to 2262 there is no market data, so it ends there."""
 

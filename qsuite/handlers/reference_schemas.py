@@ -8,8 +8,8 @@ from marshmallow import Schema, fields, validate
 from qsuite.domain.money import show
 from qsuite.domain.reference import DataSource, Ticker
 from qsuite.domain.times import format_rfc3339
-from qsuite.handlers.fields import DecimalField, InstantField
-from qsuite.handlers.market_fields import SYMBOL, EdgeField, FlagField, IntervalField
+from qsuite.handlers.fields import DecimalField, FlagField, InstantField
+from qsuite.handlers.market_fields import SYMBOL, EdgeField, IntervalField
 
 CODE = r"[a-z0-9][a-z0-9_.-]{0,63}\Z"
 CURRENCY = r"[A-Z][A-Z0-9]{1,9}\Z"

@@ -4,7 +4,7 @@ from marshmallow import Schema, fields, validate
 
 from qsuite.domain.trading.commands import Scope
 from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
-from qsuite.handlers.fields import DecimalField, InstantField
+from qsuite.handlers.fields import DecimalField, FlagField, InstantField
 
 SYMBOL = validate.Regexp(r"[A-Za-z0-9.^=_-]{1,32}\Z", error="1 to 32 letters, digits or . ^ = _ -")
 CLIENT_ORDER_ID = validate.Regexp(r"[\x21-\x7e]{1,64}\Z", error="1 to 64 printable ASCII characters, no spaces")
@@ -22,7 +22,7 @@ class PlaceOrderSchema(Schema):
     client_order_id = fields.String(allow_none=True, validate=CLIENT_ORDER_ID)
     strategy = fields.UUID(allow_none=True)
     account = fields.UUID()
-    hold = fields.Boolean(truthy={True}, falsy={False}, load_default=False)
+    hold = FlagField(load_default=False)
 
 
 class RejectSchema(Schema):

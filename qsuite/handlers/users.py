@@ -10,7 +10,7 @@ from qsuite.domain.times import format_rfc3339
 from qsuite.domain.users import User
 from qsuite.handlers.auth import uuid_of
 from qsuite.handlers.base import ApiHandler
-from qsuite.handlers.fields import DecimalField, InstantField
+from qsuite.handlers.fields import DecimalField, FlagField, InstantField
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
 from qsuite.handlers.operations import operation
 
@@ -34,7 +34,7 @@ class UserChangeSchema(Schema):
 
     email = fields.String(allow_none=True, validate=validate.Length(3, 254))
     role = fields.Enum(Role, by_value=True)
-    is_active = fields.Boolean(truthy={True}, falsy={False})
+    is_active = FlagField()
     password = fields.String(load_only=True, validate=validate.Length(1, MAX_LENGTH), metadata={"format": "password"})
 
 

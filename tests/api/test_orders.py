@@ -93,6 +93,7 @@ async def test_a_refused_order_is_answered_422_with_the_stored_order(api: Api) -
         {"symbol": None},
         {"status": "FILLED"},
         {"hold": "yes"},
+        {"hold": 1},
         {"client_order_id": "a" * 65},
         {"client_order_id": "two words"},
     ],
