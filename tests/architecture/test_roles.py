@@ -86,6 +86,7 @@ GET     /api/schema/                             anyone
 GET     /api/docs/                               anyone
 GET     /api/docs/errors/                        anyone
 GET     /api/docs/assets/{name}                  anyone
+GET     /                                        anyone
 GET     /api/redoc/                              anyone
 GET     /api/redoc/{name}                        anyone
 """
