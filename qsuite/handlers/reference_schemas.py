@@ -13,7 +13,7 @@ from qsuite.handlers.market_fields import SYMBOL, EdgeField, IntervalField
 
 CODE = r"[a-z0-9][a-z0-9_.-]{0,63}\Z"
 CURRENCY = r"[A-Z][A-Z0-9]{1,9}\Z"
-MODES = ("paper", "book")
+MODES = ("paper",)  # how orders of a ticker are executed; the book among users is not built yet
 
 
 def _text(most: int, **kwargs: Any) -> fields.String:

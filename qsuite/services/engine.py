@@ -304,6 +304,9 @@ class TradingEngine:
         if missing:
             self.memory.load(*await self._in_thread(self._store.load, missing, pool=self._reader))
         now = self._now()
+        if self.memory.due(now):
+            jobs.insert(0, self._job(ExpireOrders(), None))
+            self._open.append(jobs[0])
         for job in jobs:
             self._decide(job, now)
 

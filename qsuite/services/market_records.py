@@ -8,7 +8,10 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal
 from uuid import UUID
 
 from qsuite.domain.errors import Invalid, PreconditionFailed
@@ -138,10 +141,7 @@ class MarketRecords:
 
         Malformed, UnsupportedMedia and TooLarge for a body that cannot be read at all.
         """
-        # It brings pyarrow with it, a third of a second that the start of a server has no use for.
-        from qsuite.services.files.bodies import decode_bars
-
-        decoded = await decode(decode_bars, body, content_type)
+        decoded = await decode("decode_bars", body, content_type)
         result = BulkResult()
         for row in decoded.bad:
             result.reject(bad_line(row))
@@ -213,11 +213,23 @@ class MarketRecords:
         return Condition("symbol", condition.operator, symbols if condition.operator == "in" else symbols[0])
 
 
-async def decode(reader: Callable[[bytes, str], Decoded[Any]], body: bytes, content_type: str) -> Decoded[Any]:
-    """Decode a body, in a thread when it is long."""
+@cache
+def _bodies() -> ModuleType:
+    return import_module("qsuite.services.files.bodies")
+
+
+async def decode(reader: Literal["decode_bars", "decode_ticks"], body: bytes, content_type: str) -> Decoded[Any]:
+    """Decode a body by a reader of ``services.files.bodies``, in a thread when it is long.
+
+    That module brings pyarrow with it, a third of a second: it is imported at its first use, and in a thread, so that
+    neither the start of a server nor the requests of others wait for it.
+    """
+    if not _bodies.cache_info().currsize:
+        await asyncio.to_thread(_bodies)
+    decode_with: Callable[[bytes, str], Decoded[Any]] = getattr(_bodies(), reader)
     if len(body) < OFF_LOOP_BYTES:
-        return reader(body, content_type)
-    return await asyncio.to_thread(reader, body, content_type)
+        return decode_with(body, content_type)
+    return await asyncio.to_thread(decode_with, body, content_type)
 
 
 def bad_line(row: BadRow) -> LineError:

@@ -28,9 +28,7 @@ class TickIngest:
         """
         if self._market.writer.full:
             raise Unavailable("storage is behind the market; send again later", code="ticks.behind")
-        from qsuite.services.files.bodies import decode_ticks  # late, for the reason given in market_records
-
-        decoded = await decode(decode_ticks, body, content_type)
+        decoded = await decode("decode_ticks", body, content_type)
         result = BulkResult()
         for row in decoded.bad:
             result.reject(bad_line(row))

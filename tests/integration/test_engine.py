@@ -1,6 +1,7 @@
 """The engine on a real MongoDB: what is answered is stored, what fails leaves nothing behind."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -13,6 +14,7 @@ from uuid_utils.compat import uuid7
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Quote, Snapshot, Trade
 from qsuite.domain.reference import Ticker
+from qsuite.domain.times import DAY_NS
 from qsuite.domain.trading.account import Account
 from qsuite.domain.trading.commands import CancelAll, CancelOrder, Halt, PlaceOrder, ReleaseOrder, Resume, Scope
 from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
@@ -38,6 +40,7 @@ class World:
 
     def __init__(self, database: Database, io_loop: IOLoop) -> None:
         self.database = database
+        self.later_ns = 0
         self.run = io_loop.run_sync
         self.market = Snapshot(
             Trade("IBM", 1, Decimal("181.50"), Decimal(100)),
@@ -56,6 +59,7 @@ class World:
 
     def new_engine(self, store: EngineStore, commit_timeout_s: float = 3) -> TradingEngine:
         return TradingEngine(
+            clock=lambda: time.time_ns() + self.later_ns,
             store=store,
             new_state=lambda: TradingState(
                 limits=Limits(),
@@ -229,6 +233,26 @@ async def test_a_second_engine_stands_by_and_the_stale_one_is_fenced(world: Worl
     await in_thread(store.release)
     await eventually(lambda: world.engine.state is EngineState.ACTIVE)
     assert (await world.engine.submit(world.order())).order is not None
+
+
+async def test_a_day_order_expires_with_its_day_before_anything_of_the_next_is_decided(world: World) -> None:
+    day = await world.engine.submit(world.limit("180.00", quantity=Decimal(500)))
+    assert day.order is not None
+    world.later_ns = DAY_NS
+    # 500 x 180 of the 100,000 were reserved: this one fits only once they are free again.
+    next_day = await world.engine.submit(world.limit("180.00", quantity=Decimal(500)))
+    assert next_day.order is not None
+    assert next_day.order.status is Status.PENDING
+    assert world.stored(day.order.id)["status"] == "EXPIRED"
+
+
+async def test_a_quiet_engine_expires_orders_too(world: World) -> None:
+    day = await world.engine.submit(world.limit("180.00"))
+    assert day.order is not None
+    order_id = day.order.id
+    world.later_ns = DAY_NS
+    await eventually(lambda: world.stored(order_id)["status"] == "EXPIRED")
+    assert world.money() == (Decimal(100_000), Decimal(0))
 
 
 async def test_cancel_all_cancels_what_is_open_and_nothing_else(world: World) -> None:
