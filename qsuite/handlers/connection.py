@@ -43,7 +43,7 @@ LINGER_BYTES = 4_194_304
 HEADER_SLACK = 4
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
-_HEAD_END = rb"\r?\n\r?\n"
+_HEAD_END = rb"\n\r?\n"  # begins with a plain character, which the search jumps to
 
 
 class BodyTooLarge(HTTPInputError):
@@ -250,11 +250,23 @@ class ApiConnection(HTTP1Connection):
             return
 
 
+class RequestHeaders(HTTPHeaders):
+    """A request's headers. Names as we write them are found at once, others as Tornado finds them."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a header's value, several joined by commas, or the default."""
+        values = self._as_list.get(name)
+        if values is not None:
+            return values[0] if len(values) == 1 else ",".join(values)
+        # A name in its canonical spelling that is not there is nowhere else either.
+        return default if _canonical(name) == name else super().get(name, default)
+
+
 def parse_headers(block: str) -> HTTPHeaders:
     """Read header lines as strictly as Tornado does, in a fifth of its time. HTTPInputError if malformed."""
     if _CONTROL.search(block) is not None:
         raise HTTPInputError("control character in a header")
-    headers = HTTPHeaders()
+    headers = RequestHeaders()
     found = headers._as_list
     for line in block.split("\n"):
         if line in ("", "\r"):

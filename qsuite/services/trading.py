@@ -3,13 +3,13 @@
 Turns requests into the engine's commands and its outcomes into answers or errors; tells the stream what became durable.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.errors import Conflict, Forbidden, NotFound, OrderRefused
+from qsuite.domain.errors import Conflict, Forbidden, NotFound, OrderRefused, QSuiteError
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.money import ZERO
 from qsuite.domain.roles import Caller
@@ -229,16 +229,11 @@ class TradingService:
     def _settled(self, outcome: Outcome) -> Order | None:
         """Return the order of an outcome, if it has one, or raise what it amounts to."""
         order = outcome.order
-        facts = {} if order is None else {"order": show_order(order)}
-        if outcome.error == "not_found":
-            raise NotFound(outcome.detail)
-        if outcome.error == "forbidden":
-            raise Forbidden(outcome.detail)
         if outcome.error is not None:
-            raise Conflict(outcome.detail, code=outcome.error, **facts)
+            raise error_of(outcome)
         if order is not None and order.status is Status.REJECTED:
             assert order.reject is not None
-            raise OrderRefused(order.reject["detail"], code=order.reject["code"], **facts)
+            raise OrderRefused(order.reject["detail"], code=order.reject["code"], order=show_order(order))
         return order
 
     def _own(self, caller: Caller, account: UUID | None) -> UUID:
@@ -283,12 +278,22 @@ class TradingService:
         return [await self.show_account(caller, account) for account in caller.accounts]
 
 
+def error_of(outcome: Outcome) -> QSuiteError:
+    """Return the error that an outcome without success amounts to."""
+    if outcome.error == "not_found":
+        return NotFound(outcome.detail)
+    if outcome.error == "forbidden":
+        return Forbidden(outcome.detail)
+    facts = {} if outcome.order is None else {"order": show_order(outcome.order)}
+    return Conflict(outcome.detail, code=outcome.error, **facts)
+
+
 def fingerprint(asked: Mapping[str, Any]) -> str:
     """Return a digest of what an order asks for; ``10`` and ``10.0`` ask for the same."""
-    parts = []
-    for name in sorted(asked):
-        value = asked[name]
-        if value is None:
-            continue
-        parts.append(f"{name}={value.normalize()}" if isinstance(value, Decimal) else f"{name}={value}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    parts = [
+        f"{name}={value.normalize() if isinstance(value, Decimal) else value}"
+        for name, value in asked.items()
+        if value is not None
+    ]
+    parts.sort()
+    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

@@ -5,12 +5,10 @@ answers "never" from memory, and "perhaps" (a used id, or one in a few hundred o
 only ever saves the question: the unique index stays the judge.
 """
 
-from hashlib import blake2b
 from uuid import UUID
 
 BITS_PER_ID = 16
 LEAST_BITS = 1 << 23
-PROBES = 4
 
 
 class SeenIds:
@@ -38,7 +36,9 @@ class SeenIds:
         bits = self._bits
         return all(bits[place >> 3] & 1 << (place & 7) for place in self._places(account, client_order_id))
 
-    def _places(self, account: UUID, client_order_id: str) -> list[int]:
-        digest = blake2b(account.bytes + client_order_id.encode(), digest_size=4 * PROBES).digest()
-        mask = self._mask
-        return [int.from_bytes(digest[start : start + 4], "big") & mask for start in range(0, 4 * PROBES, 4)]
+    def _places(self, account: UUID, client_order_id: str) -> tuple[int, int, int, int]:
+        # Python's own keyed hash, a tenth of the time of a digest; it holds for this process, and so does the filter.
+        # Two halves of it make four places (Kirsch and Mitzenmacher, "Less Hashing, Same Performance", 2006).
+        drawn = hash(account.bytes + client_order_id.encode())
+        first, step, mask = drawn & 0xFFFFFFFF, drawn >> 32 | 1, self._mask
+        return first & mask, first + step & mask, first + 2 * step & mask, first + 3 * step & mask
