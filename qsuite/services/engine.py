@@ -4,7 +4,7 @@
                           (storage)  (memory)             (storage, one transaction for the whole batch)
 
 Commands are decided one after the other as they come, while the batch before is being committed; when that commit is
-done, what has gathered is committed next. Nothing is answered or announced before it is durable.
+done and no more are coming, what has gathered is committed next. Nothing is answered or announced before it is durable.
 
 States:
 
@@ -48,6 +48,10 @@ T = TypeVar("T")
 # Client order ids read at once in the background after a start: some 2 ms of the loop, then a pause.
 LEARN_SLICE = 1_000
 LEARN_PAUSE_S = 0.005
+
+# After an answered batch all its clients ask again at once. Committing with the first of them would leave the others
+# to the next batch, so a batch waits while each second round of the loop brings more. A lone client waits for nothing.
+ROUNDS_WITHOUT_NEWS = 2
 
 # What a database that is away or slow makes of a commit: no fault of the code, so no trace in the log.
 EXPECTED = (NotCommitted, CommitUnknown)
@@ -275,9 +279,18 @@ class TradingEngine:
             if self._queue and len(self._open) < self._settings.batch_max:
                 await self._decide_queued()
             elif self._open and self._committing is None:
-                self._begin_commit()
+                if len(self._open) >= self._settings.batch_max or not await self._more_come():
+                    self._begin_commit()
             else:
                 await self._idle()
+
+    async def _more_come(self) -> bool:
+        """Let the loop go round: say whether that brought further commands, which then join the batch."""
+        for _ in range(ROUNDS_WITHOUT_NEWS):
+            await asyncio.sleep(0)
+            if self._queue:
+                return True
+        return False
 
     async def _idle(self) -> None:
         """Wait for a command, the end of a commit, or the time to renew the lease or expire orders."""

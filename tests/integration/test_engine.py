@@ -57,7 +57,7 @@ class World:
         self.heard: list[Any] = []
         self.engine.listen(self.heard.extend)
 
-    def new_engine(self, store: EngineStore, commit_timeout_s: float = 3) -> TradingEngine:
+    def new_engine(self, store: EngineStore, **settings: Any) -> TradingEngine:
         return TradingEngine(
             clock=lambda: time.time_ns() + self.later_ns,
             store=store,
@@ -68,7 +68,7 @@ class World:
                 market=lambda symbol: self.market if symbol == "IBM" else Snapshot(),
                 new_id=uuid7,
             ),
-            settings=EngineSettings(lease_s=1, commit_timeout_s=commit_timeout_s),
+            settings=EngineSettings(**({"lease_s": 1, "commit_timeout_s": 3} | settings)),
         )
 
     def order(self, **changed: Any) -> PlaceOrder:
@@ -120,6 +120,15 @@ async def test_many_orders_at_once_share_transactions_and_add_up(world: World) -
     assert world.database.sync.orders.count_documents({}) == 300
     assert world.money()[0] == 100_000 - 300 * (Decimal("181.51") + Decimal("0.005"))
     assert world.engine.stats.batches < 300
+
+
+async def test_more_orders_than_a_batch_takes_are_committed_in_several(world: World) -> None:
+    await world.engine.stop()
+    world.engine = world.new_engine(EngineStore(world.database, lease_s=1, commit_timeout_s=3), batch_max=8)
+    await world.engine.start()
+    await asyncio.gather(*(world.engine.submit(world.order(quantity=Decimal(1))) for _ in range(50)))
+    assert world.database.sync.orders.count_documents({"status": "FILLED"}) == 50
+    assert world.engine.stats.batches == 7
 
 
 async def test_a_resting_limit_reserves_cash_and_gives_it_back_when_cancelled(world: World) -> None:

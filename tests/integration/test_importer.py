@@ -204,9 +204,7 @@ async def test_bars_are_stored_once_and_contradictions_are_told(database: Databa
     header = "symbol,date,open,high,low,close,volume\n"
     days = [f"IBM,2013-10-{day:02d},180,182,179,181.{day:02d},1000\n" for day in range(1, 11)]
     (first := tmp_path / "early_daily.csv").write_text(header + "".join(days[:6]))
-    (second := tmp_path / "late_daily.csv").write_text(
-        header + days[5] + days[4].replace("181.05", "181.55") + days[7]
-    )
+    (second := tmp_path / "late_daily.csv").write_text(header + days[5] + days[4].replace("181.05", "181.55") + days[7])
     assert figures(await load(importer, first)) == (6, 0, 0)
     report = await load(importer, second)
     assert figures(report) == (1, 1, 1)
