@@ -47,7 +47,8 @@ from qsuite.services.auth import AuthService
 from qsuite.services.container import Services
 from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
-from qsuite.services.engine import EngineState, TradingEngine
+from qsuite.services.engine import TradingEngine
+from qsuite.services.engine_jobs import EngineState
 from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch

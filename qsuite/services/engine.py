@@ -18,16 +18,11 @@ commands are answered, the others are decided again, and those who waited too lo
 """
 
 import asyncio
-import os
-import platform
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -38,8 +33,10 @@ from qsuite.domain.trading.commands import Command, ExpireOrders, MarketMoved, O
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.seen import SeenIds
-from qsuite.domain.trading.state import Announcement, TradingState
+from qsuite.domain.trading.state import TradingState
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
+from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener
+from qsuite.services.engine_owner import owner, owner_is_dead
 from qsuite.settings import EngineSettings
 
 log = structlog.get_logger(__name__)
@@ -55,55 +52,6 @@ ROUNDS_WITHOUT_NEWS = 2
 
 # What a database that is away or slow makes of a commit: no fault of the code, so no trace in the log.
 EXPECTED = (NotCommitted, CommitUnknown)
-
-
-class EngineState(StrEnum):
-    """What the engine is doing."""
-
-    STOPPED = "stopped"
-    STANDBY = "standby"
-    RECOVERING = "recovering"
-    ACTIVE = "active"
-
-
-class Listener(Protocol):
-    """Hear what has become durable, in order."""
-
-    def __call__(self, announcements: Sequence[Announcement]) -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A command on its way; ``attempted`` once a commit with it was tried."""
-
-    command: Command
-    future: asyncio.Future[Outcome] | None
-    submitted_s: float
-    deadline_s: float
-    attempted: bool = False
-    outcome: Outcome | None = None
-
-
-@dataclass(slots=True)
-class InFlight:
-    """A batch on its way to storage, and what is to be said once it is there."""
-
-    number: int
-    jobs: list[Job]
-    announcements: list[Announcement]
-
-
-@dataclass(slots=True)
-class EngineStats:
-    """Counters since the start; latencies of the last thousand answered commands, in seconds."""
-
-    batches: int = 0
-    commands: int = 0
-    recoveries: int = 0
-    last_batch_size: int = 0
-    orders: int = 0
-    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
-    order_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
 
 
 class TradingEngine:
@@ -451,28 +399,3 @@ def _unknown(command: Command) -> OutcomeUnknown:
     if isinstance(command, PlaceOrder):
         facts = {"order_id": str(command.id), "client_order_id": command.client_order_id}
     return OutcomeUnknown("storage went away while committing; ask again with the id", retry_after_s=2, **facts)
-
-
-def _boot_id() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else ""
-
-
-def owner() -> dict[str, Any]:
-    """Name this process as the holder of the engine."""
-    return {"host": platform.node(), "boot": _boot_id(), "pid": os.getpid()}
-
-
-def owner_is_dead(holder: dict[str, Any]) -> bool:
-    """Say whether the holder certainly is no more: it ran on this machine, and its process is gone."""
-    if holder["host"] != platform.node():
-        return False
-    if holder["boot"] != _boot_id():
-        return True
-    try:
-        os.kill(holder["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

@@ -5,7 +5,7 @@ import asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from qsuite.domain.errors import Unavailable
-from qsuite.services.engine import EngineState
+from qsuite.services.engine_jobs import EngineState
 from tests.support.running_app import Api
 from tests.support.waiting import eventually
 

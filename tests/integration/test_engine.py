@@ -26,7 +26,8 @@ from qsuite.repos.accounts import account_document
 from qsuite.repos.database import Database
 from qsuite.repos.engine_store import CommitUnknown, EngineStore, NotCommitted
 from qsuite.repos.schema import migrate
-from qsuite.services.engine import EngineState, TradingEngine
+from qsuite.services.engine import TradingEngine
+from qsuite.services.engine_jobs import EngineState
 from qsuite.settings import EngineSettings
 from tests.support.waiting import eventually
 
