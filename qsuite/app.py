@@ -58,6 +58,7 @@ from qsuite.services.metrics import Metrics
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.passwords import Passwords
 from qsuite.services.price_history import PriceHistory
+from qsuite.services.quiet_symbols import QuietSymbols
 from qsuite.services.redis_probe import RedisProbe
 from qsuite.services.reference import ReferenceService
 from qsuite.services.stream import StreamHub
@@ -295,7 +296,17 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     show_stream(metrics, stream)
     show_process(metrics, health, supervisor, watchdog)
     show_host(metrics, host)
-    for loop in (auth.watch, reference, market.writer, market, stream.upkeep, health, system, host):
+    for loop in (
+        auth.watch,
+        reference,
+        market.writer,
+        market,
+        QuietSymbols(market),
+        stream.upkeep,
+        health,
+        system,
+        host,
+    ):
         supervisor.add(loop)
     if redis is not None:
         supervisor.add(redis)

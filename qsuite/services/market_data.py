@@ -107,20 +107,29 @@ class MarketDataService:
     async def start(self) -> None:
         """Load the last known prices, so that the market is not empty after a restart."""
         await self._ticks.keep_days(self._settings.ticks_kept_days)
-        symbols = [ticker.symbol for ticker in self._reference.tickers()]
+        await self.load_prices([ticker.symbol for ticker in self._reference.tickers()])
+
+    async def load_prices(self, symbols: Sequence[str]) -> None:
+        """Take the last stored tick, else the last close, of symbols that had no live tick since the start."""
         loaded = await self._ticks.newest(symbols) if symbols else {}
         gate = asyncio.Semaphore(LOADS_AT_ONCE)
 
         async def load(symbol: str) -> None:
             async with gate:
                 close = await self._last_close(symbol)
-            if close is not None and symbol not in self._snapshots:
+            if close is not None and symbol not in self._seqs:
                 self._snapshots[symbol] = Snapshot(close)
                 self._closes.add(symbol)
 
         for symbol, snapshot in loaded.items():
-            self._snapshots.setdefault(symbol, snapshot)
+            if symbol not in self._seqs:
+                self._snapshots[symbol] = snapshot
+                self._closes.discard(symbol)
         await asyncio.gather(*(load(symbol) for symbol in symbols if symbol not in loaded))
+
+    def quiet(self) -> list[str]:
+        """Return the symbols that had no live tick since the start: of them storage may know something newer."""
+        return [ticker.symbol for ticker in self._reference.tickers() if ticker.symbol not in self._seqs]
 
     async def stop(self) -> None:
         """Write what waits. Unavailable when storage does not take it."""

@@ -12,6 +12,7 @@ from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import DAY_NS, NS_PER_S, parse_rfc3339
 from qsuite.repos.database import Database
 from qsuite.repos.ticks import TickQuery
+from qsuite.services.quiet_symbols import QuietSymbols
 from tests.support.market import Parts, open_market, quote, trade
 
 NOW = parse_rfc3339("2026-11-21T14:30:00Z")
@@ -94,6 +95,21 @@ async def test_prices_are_known_again_after_a_restart(database: Database) -> Non
         again.market.latest_price("NONE")
     assert refused.value.code == "ticker.no_price"
     assert again.market.snapshot("NONE") == NO_MARKET
+
+
+async def test_what_others_store_is_seen_until_a_live_tick_comes(database: Database) -> None:
+    here, elsewhere = [await open_market(database, NOW, "IBM") for _ in range(2)]
+    loop = QuietSymbols(here.market)
+    await loop.run_once(NOW)
+    assert here.market.snapshot("IBM") == NO_MARKET
+    for number, price in enumerate(("120.10", "121.00")):
+        await elsewhere.market.publish([trade(NOW + number, price)])
+        await elsewhere.market.stored()
+        await loop.run_once(NOW)
+        assert here.market.latest_price("IBM").price == Decimal(price)
+    await here.market.publish([trade(NOW, "119.00")])
+    await loop.run_once(NOW)
+    assert here.market.latest_price("IBM").price == Decimal("119.00")
 
 
 async def test_a_subscription_starts_with_what_the_market_is_now(database: Database) -> None:
