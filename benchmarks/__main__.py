@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.harness import Figure, save, show
 
-SUITES = ("orders", "startup", "stream")
+SUITES = ("orders", "startup", "recovery", "stream", "memory")
 
 
 def main() -> None:
