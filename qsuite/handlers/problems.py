@@ -4,6 +4,7 @@ Invariant: of an error nobody expected nothing is told but that it happened and 
 """
 
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from marshmallow import ValidationError
@@ -94,7 +95,7 @@ def problem_headers(error: BaseException | None, status: int) -> dict[str, str]:
     if retry_after_s is None and status == 503:
         retry_after_s = 1
     if retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, round(retry_after_s)))
+        headers["Retry-After"] = str(max(1, ceil(retry_after_s)))
     return headers
 
 

@@ -263,8 +263,14 @@ class TradingService:
 
     async def _orders_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
         open_only = Condition("status", "in", ("HELD", "PENDING", "PARTIAL"))
-        listing = Listing(conditions=(open_only,), page_size=1000, cursor="")
-        return [show_order(order) for order in (await self._orders.page(listing, caller.accounts)).items]
+        shown: list[Shown] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            listing = Listing(conditions=(open_only,), page_size=1000, cursor=cursor)
+            page = await self._orders.page(listing, caller.accounts)
+            shown += [show_order(order) for order in page.items]
+            cursor = page.next_cursor
+        return shown
 
     async def _executions_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
         listing = Listing(order=(("execution_time", True),), page_size=100, cursor="")

@@ -11,6 +11,7 @@ import pytest
 from qsuite.domain.market import Quote
 from tests.support.client import Answer, ApiClient
 from tests.support.running_app import Api
+from tests.support.ws import WsClient
 
 ORDERS = "/api/v1/orders/"
 
@@ -248,3 +249,20 @@ async def test_an_order_of_a_client_that_went_away_is_placed_all_the_same(api: A
     retried = await trader.post(ORDERS, market_order(client_order_id="gone"))
     assert retried.status == 201
     assert (await trader.get(ORDERS)).json["count"] == 1
+
+
+async def test_the_stream_starts_with_every_open_order_however_many(api: Api) -> None:
+    trader = await api.new_client("trader")
+    placed = {(await place(trader, limit_order("50.00", quantity=1)))["id"] for _ in range(3)}
+    account = (await trader.get("/api/v1/account/")).json["id"]
+    template = api.database.sync.orders.find_one({"account": uuid.UUID(account)})
+    assert template is not None
+    more = [template | {"_id": uuid.uuid4()} for _ in range(1_200)]
+    api.database.sync.orders.insert_many(more)
+    assert trader.token is not None
+    async with await WsClient.open(api.port, token=trader.token) as stream:
+        await stream.send({"action": "subscribe", "channels": ["orders"]})
+        snapshot = await stream.receive_type("snapshot")
+    shown = [order["id"] for order in snapshot["data"]]
+    assert len(shown) == len(set(shown)) == 1_203
+    assert placed <= set(shown)
