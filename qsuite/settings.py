@@ -101,7 +101,6 @@ class RiskSettings:
     min_value: Decimal = _setting(Decimal(1), "smallest value of an order", low=Decimal(0))
     position_limit: Decimal = _setting(Decimal(1_000_000), "largest position in a ticker, open orders counted")
     collar: Decimal = _setting(Decimal("0.05"), "market orders are valued this far beyond the reference price")
-    short_sale: bool = _setting(False, "allow selling more than is held")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ A decimal from outside passes through ``parse_decimal``; nothing here ever sees 
 
 import decimal
 import re
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
 ZERO = Decimal(0)
 DECIMAL128_DIGITS = 34
@@ -13,7 +13,6 @@ DECIMAL128_DIGITS = 34
 # Exchanges publish sizes with 19 decimals (0.0038217599999999996): as many places as there are digits.
 MAX_EXPONENT = 24
 MIN_EXPONENT = -34
-CENT = Decimal("0.01")
 
 # 34 digits, half-even: the arithmetic of IEEE 754 decimal128. Products of bounded inputs are exact well before that.
 MONEY = Context(prec=DECIMAL128_DIGITS, rounding=ROUND_HALF_EVEN)
@@ -78,8 +77,3 @@ def round_to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
     """Move a price to the next multiple of the tick, upwards or downwards; a price on the grid stays."""
     steps = MONEY.divide(price, tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
     return MONEY.multiply(steps, tick)
-
-
-def round_down(value: Decimal, step: Decimal) -> Decimal:
-    """Cut a quantity to a multiple of the step, towards zero."""
-    return MONEY.multiply(MONEY.divide(value, step).to_integral_value(ROUND_DOWN), step)

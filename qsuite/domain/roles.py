@@ -33,7 +33,6 @@ EVERY_ROLE: Roles = frozenset(Role)
 TRADERS: Roles = frozenset({Role.TRADER})
 TRADING_READERS: Roles = frozenset({Role.TRADER, Role.RISK_MANAGER, Role.AUDITOR, Role.ADMIN})
 RISK_MANAGERS: Roles = frozenset({Role.RISK_MANAGER, Role.ADMIN})
-AUDITORS: Roles = frozenset({Role.AUDITOR, Role.ADMIN})
 ADMINS: Roles = frozenset({Role.ADMIN})
 
 READ_ALL: Roles = frozenset({Role.RISK_MANAGER, Role.AUDITOR, Role.ADMIN})

@@ -185,11 +185,6 @@ class MarketDataService:
         """Return the one-minute bars that arrived in the last five minutes."""
         return self._bars.recent(self._clock())
 
-    def current_bars(self, interval: str, symbol: str) -> list[Bar]:
-        """Return the unfinished bar of a symbol and interval, if one is being built; it is from now on."""
-        self._bars.watch(interval)
-        return self._bars.current(interval, [symbol])
-
     def _publish(self, ticks: Sequence[Tick]) -> None:
         now = self._clock()
         numbered = [self._numbered(tick) for tick in ticks]

@@ -14,8 +14,6 @@ from qsuite.cli.replay import _replay
 from qsuite.domain.errors import SetupError
 from qsuite.domain.times import NS_PER_MS, parse_rfc3339
 from qsuite.services.data_dir import DataDirLock, Runtime, write_runtime
-from qsuite.services.files import open_market_file
-from qsuite.services.replay_feed import replay_into
 from qsuite.settings import Settings
 from tests.support.running_app import Api
 from tests.support.server import COMMAND, environment
@@ -110,11 +108,3 @@ async def test_without_a_server_or_a_way_in_it_says_what_is_missing(
     alone = replace(settings, data_dir=tmp_path / "nobody")
     with pytest.raises(SetupError, match=told):
         await run(alone, recording(tmp_path, "IBM", 1), **more)
-
-
-async def test_inside_the_server_a_recording_plays_the_same(api: Api, tmp_path: Path) -> None:
-    symbol = f"R{uuid.uuid4().hex[:6].upper()}"
-    files = [await asyncio.to_thread(open_market_file, path) for path in recording(tmp_path, symbol, 50)]
-    played = await replay_into(api.services.market, api.services.reference, files, None)
-    assert played.ticks == 100
-    assert api.services.market.latest_price(symbol).source == "trade"

@@ -13,7 +13,6 @@ from qsuite.domain.money import (
     check_decimal,
     is_multiple,
     parse_decimal,
-    round_down,
     round_to_tick,
     show,
 )
@@ -111,8 +110,3 @@ def test_a_price_is_on_the_grid_or_not_without_binary_surprises(value: str, step
 )
 def test_a_price_moves_to_the_grid_in_the_direction_asked_for(price: str, tick: str, up: bool, rounded: str) -> None:
     assert round_to_tick(Decimal(price), Decimal(tick), up=up) == Decimal(rounded)
-
-
-@pytest.mark.parametrize(("value", "step", "cut"), [("109", "10", "100"), ("-109", "10", "-100"), ("0.9", "1", "0")])
-def test_a_quantity_is_cut_towards_zero(value: str, step: str, cut: str) -> None:
-    assert round_down(Decimal(value), Decimal(step)) == Decimal(cut)

@@ -58,14 +58,12 @@ def test_values_are_read_as_their_kind() -> None:
         QSUITE_HTTP__CORS_ORIGINS="https://a.example, https://b.example,",
         QSUITE_HTTP__HSTS="yes",
         QSUITE_RISK__MAX_VALUE="1234.5600",
-        QSUITE_RISK__SHORT_SALE="off",
         QSUITE_DATA_DIR="~/qsuite-data",
         QSUITE_REDIS_URL="",
     )
     assert settings.http.cors_origins == ("https://a.example", "https://b.example")
     assert settings.http.hsts is True
     assert settings.risk.max_value == Decimal("1234.56")
-    assert settings.risk.short_sale is False
     assert settings.data_dir == Path.home() / "qsuite-data"
     assert settings.redis_url is None
 

@@ -13,7 +13,7 @@ def cancel(state: TradingState, command: CancelOrder, now: int) -> Outcome:
     if order is None or order.account not in command.accounts:
         return Outcome(error="not_found", detail="no such order")
     if order.status is Status.CANCELLED:
-        return Outcome(order=order.copy(), replayed=True)
+        return Outcome(order=order.copy())
     if order.id not in state.orders:
         detail = f"the order is {order.status.value}"
         return Outcome(order=order.copy(), error="order.already_processed", detail=detail)

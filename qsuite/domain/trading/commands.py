@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from qsuite.domain.market import Tick
@@ -112,8 +111,6 @@ class Outcome:
     orders: tuple[Order, ...] = ()
     error: str | None = None
     detail: str = ""
-    replayed: bool = False
-    facts: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

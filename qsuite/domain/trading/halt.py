@@ -10,7 +10,7 @@ def halt(state: TradingState, command: Halt, now: int) -> Outcome:
     """Stop a scope and cancel its open orders. Halting what is halted changes nothing."""
     key = (command.scope, command.target)
     if key in state.halts:
-        return Outcome(replayed=True)
+        return Outcome()
     thrown = TradingHalt(command.scope, command.target, command.reason, command.user, now)
     state.record_halt(key, thrown, now, command.user)
     cancelled = []

@@ -19,7 +19,7 @@ def place(state: TradingState, command: PlaceOrder, now: int) -> Outcome:
         known = state.find_by_client_id(command.account, command.client_order_id)
     if known is not None:
         if known.request_hash == command.request_hash:
-            return Outcome(order=first_answer(known), replayed=True)
+            return Outcome(order=first_answer(known))
         detail = f"client_order_id {command.client_order_id} was used for another order"
         return Outcome(order=known.copy(), error="order.duplicate_id", detail=detail)
     order = new_order(state, command, now)
