@@ -13,6 +13,7 @@ DECIMAL128_DIGITS = 34
 # Exchanges publish sizes with 19 decimals (0.0038217599999999996): as many places as there are digits.
 MAX_EXPONENT = 24
 MIN_EXPONENT = -34
+SHARE = Decimal("1E-15")
 
 # 34 digits, half-even: the arithmetic of IEEE 754 decimal128. Products of bounded inputs are exact well before that.
 MONEY = Context(prec=DECIMAL128_DIGITS, rounding=ROUND_HALF_EVEN)
@@ -66,6 +67,18 @@ def check_decimal(value: Decimal) -> Decimal:
 def show(value: Decimal) -> str:
     """Write a decimal in plain notation, never with an exponent: ``150.25``."""
     return format(value, "f")
+
+
+def share_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """Return the part's share of a total, rounded to 10^-15.
+
+    A quotient left at its 34 digits would make the next sum inexact: what is taken and what is left would no longer add
+    up to the total. Rounded this far above the last digit, both stay exact (totals below 10^19).
+    """
+    if part == whole:
+        return total
+    share = total * part / whole if part else ZERO
+    return share if share == share.quantize(SHARE) else share.quantize(SHARE)
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:

@@ -1,4 +1,4 @@
-"""Cash and positions, and what a fill does to them. Every amount is exact: nothing is rounded, so nothing is lost.
+"""Cash and positions, and what a fill does to them. Sums are exact: what is taken and what is left add up.
 
 Cost is kept as a total, not as an average: a partial sale takes its share of the total, the last sale takes all that is
 left, so realised profit and remaining cost always add up to the money that moved.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from qsuite.domain.money import ZERO
+from qsuite.domain.money import ZERO, share_of
 from qsuite.domain.trading.order import Side
 
 
@@ -74,8 +74,7 @@ def settle(
     else:
         assert quantity <= position.quantity, "sold more than is held"
         account.cash += value
-        whole = quantity == position.quantity
-        cost = position.cost if whole else position.cost * quantity / position.quantity
+        cost = share_of(position.cost, quantity, position.quantity)
         position.quantity -= quantity
         position.cost -= cost
         realized = value - cost

@@ -1,8 +1,6 @@
 """Fill an order: one execution, its cash, its position and the order's own state, all in one step."""
 
-from decimal import Decimal
-
-from qsuite.domain.money import ZERO, show
+from qsuite.domain.money import ZERO, share_of, show
 from qsuite.domain.trading.account import settle
 from qsuite.domain.trading.order import Execution, Order, Status
 from qsuite.domain.trading.paper import Fill, commission_of
@@ -35,14 +33,9 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
     order.filled_quantity += fill.quantity
     order.filled_value += fill.quantity * fill.price
     order.commission += commission
-    state.reserve(order, _share(order.reserved, order.remaining, remaining))
+    state.reserve(order, share_of(order.reserved, order.remaining, remaining))
     order.move(Status.PARTIAL if order.remaining else Status.FILLED, now)
     assert account.cash >= ZERO or not order.is_buy, "spent more cash than there was"
     state.record_fill(execution, account, position)
     facts = {"execution": str(execution.id), "quantity": show(fill.quantity), "price": show(fill.price)}
     return state.record("order.filled", order, now, ENGINE, commission=show(commission), **facts)
-
-
-def _share(reserved: Decimal, left: Decimal, before: Decimal) -> Decimal:
-    """Return what stays reserved: the remaining part, and exactly nothing at the end."""
-    return reserved * left / before if left else ZERO

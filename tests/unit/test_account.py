@@ -1,0 +1,30 @@
+"""Selling in parts of a position whose cost does not divide: what is taken and what is left add up to what was paid."""
+
+from decimal import Decimal
+
+from tests.support.trading import ACCOUNT, Desk
+
+
+def test_cost_taken_and_cost_left_add_up_whatever_the_division_leaves() -> None:
+    # Found by the books' property test: 11 bought for 1100.33, one sold; 1100.33 / 11 has no end in decimals.
+    desk = Desk()
+    desk.quote("100.00", "100.03")
+    desk.place("BUY", 11)
+    desk.place("SELL", 1)
+    position = desk.state.position_or_flat(ACCOUNT, "IBM")
+    assert position.cost + (Decimal("100.00") - desk.account.realized_pnl) == Decimal("1100.33")
+    desk.place("BUY", 2)
+    desk.place("SELL", 5)
+    desk.place("SELL", 7)
+    position = desk.state.position_or_flat(ACCOUNT, "IBM")
+    assert (position.quantity, position.cost) == (0, 0)
+    # 13 bought for 1300.39, 13 sold for 1300.00
+    assert desk.account.realized_pnl == Decimal("-0.39")
+
+
+def test_a_share_that_divides_is_not_padded_with_zeros() -> None:
+    desk = Desk()
+    desk.quote("100.00", "100.03")
+    desk.place("BUY", 4)
+    desk.place("SELL", 1)
+    assert str(desk.state.position_or_flat(ACCOUNT, "IBM").cost) == "300.09"
