@@ -3,9 +3,11 @@
 {
   "_id": UUID("…"), "user": UUID("…"), "name": "demo", "currency": "USD", "cash": Decimal128("981849.500"),
   "deposited": Decimal128("1000000"), "reserved": Decimal128("0"), "realized_pnl": Decimal128("0"),
-  "commission": Decimal128("0.500"), "is_active": true, "created_at": ISODate("…"), "updated_at": ISODate("…"),
-  "version": 2
+  "commission": Decimal128("0.500"), "is_active": true, "day": 19000, "day_open_equity": Decimal128("1000000"),
+  "created_at": ISODate("…"), "updated_at": ISODate("…"), "version": 2
 }
+
+``day`` counts days since 1970-01-01; ``day_open_equity`` is what the account was worth when that day began.
 """
 
 from uuid import UUID
@@ -13,6 +15,7 @@ from uuid import UUID
 from pymongo import ASCENDING, IndexModel
 
 from qsuite.domain.errors import NotFound
+from qsuite.domain.money import ZERO
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.domain.trading.account import Account
 from qsuite.repos.database import Database, Document, translated
@@ -33,6 +36,7 @@ SPEC = CollectionSpec(
             "reserved": money(),
             "realized_pnl": money(),
             "commission": money(),
+            "day_open_equity": money(),
             "is_active": {"bsonType": "bool"},
         },
     ),
@@ -47,7 +51,6 @@ def account_document(account: Account) -> Document:
         "user": account.user,
         "name": account.name,
         "currency": account.currency,
-        "is_active": account.is_active,
         "deposited": encode_decimal(account.deposited),
         "created_at": ns_to_datetime(account.created_at),
     } | account_changes(account)
@@ -60,6 +63,9 @@ def account_changes(account: Account) -> Document:
         "reserved": encode_decimal(account.reserved),
         "realized_pnl": encode_decimal(account.realized_pnl),
         "commission": encode_decimal(account.commission),
+        "is_active": account.is_active,
+        "day": account.day,
+        "day_open_equity": encode_decimal(account.day_open_equity),
         "updated_at": ns_to_datetime(account.updated_at),
         "version": account.version,
     }
@@ -78,6 +84,8 @@ def account_from(document: Document) -> Account:
         realized_pnl=decode_decimal(document["realized_pnl"]),
         commission=decode_decimal(document["commission"]),
         is_active=document["is_active"],
+        day=document.get("day", 0),
+        day_open_equity=decode_decimal(document["day_open_equity"]) if "day_open_equity" in document else ZERO,
         created_at=datetime_to_ns(document["created_at"]),
         updated_at=datetime_to_ns(document["updated_at"]),
         version=document["version"],

@@ -5,8 +5,12 @@
   "quantity": Decimal128("100"), "price": Decimal128("181.52"), "commission": Decimal128("0.500"),
   "execution_time": ISODate("…"), "external_execution_id": "paper-0199…-1",
   "basis": {"model": "paper-1", "rule": "quote", "market_ts": 1381152600123000000,
-            "price": Decimal128("181.52"), "bid": Decimal128("181.50"), "ask": Decimal128("181.52")}
+            "price": Decimal128("181.52"), "bid": Decimal128("181.50"), "ask": Decimal128("181.52")},
+  "postings": {"cash": Decimal128("-18152.500"), "position": Decimal128("18152.00"),
+               "realized_pnl": Decimal128("0"), "commission": Decimal128("0.500")}
 }
+
+``postings`` are the fill's double entry: what it added to each ledger account. They sum to exactly zero.
 """
 
 from collections.abc import Iterable
@@ -41,6 +45,7 @@ SPEC = CollectionSpec(
             "execution_time": {"bsonType": "date"},
             "external_execution_id": {"bsonType": "string"},
             "basis": {"bsonType": "object"},
+            "postings": {"bsonType": "object"},
         },
     ),
     (
@@ -77,6 +82,7 @@ def execution_document(execution: Execution) -> Document:
             name: encode_decimal(value) if isinstance(value, Decimal) else value
             for name, value in execution.basis.items()
         },
+        "postings": {name: encode_decimal(value) for name, value in execution.postings.items()},
     }
 
 
@@ -97,6 +103,7 @@ def execution_from(document: Document) -> Execution:
             name: decode_decimal(value) if isinstance(value, Decimal128) else value
             for name, value in document["basis"].items()
         },
+        postings={name: decode_decimal(value) for name, value in document.get("postings", {}).items()},
     )
 
 

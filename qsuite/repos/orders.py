@@ -11,7 +11,9 @@
     }
 
 Absent: ``price`` of a market order, ``client_order_id`` and ``strategy`` where none was given, ``reject`` unless
-refused, ``original`` unless a later event changed what the first answer said.
+refused, ``original`` unless a later event changed what the first answer said, and all that only stops, brackets and
+their legs have (``stop_price``, ``trail_percent``, ``trail_price``, ``triggered``, ``take_profit``, ``stop_loss``,
+``parent``, ``oco``). Only open orders keep ``arrival``, their place in the queue at their price, and ``sent_at``.
 """
 
 from collections.abc import Iterable
@@ -23,7 +25,17 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from qsuite.domain.errors import NotFound
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
-from qsuite.domain.trading.order import OPEN, Order, OrderType, Side, Status, TimeInForce
+from qsuite.domain.trading.order import (
+    OPEN,
+    WITH_STOP,
+    Order,
+    OrderType,
+    Side,
+    Status,
+    StopLoss,
+    TakeProfit,
+    TimeInForce,
+)
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal, decode_optional, encode_decimal
 from qsuite.repos.listing import FieldMap, decimal, find_page, instant, plain
@@ -46,6 +58,13 @@ SPEC = CollectionSpec(
             "order_type": {"enum": [kind.value for kind in OrderType]},
             "quantity": money(),
             "price": money(),
+            "stop_price": money(),
+            "trail_percent": money(),
+            "trail_price": money(),
+            "triggered": {"bsonType": "bool"},
+            "reduce_only": {"bsonType": "bool"},
+            "parent": {"bsonType": "binData"},
+            "oco": {"bsonType": "binData"},
             "time_in_force": {"enum": [force.value for force in TimeInForce]},
             "client_order_id": {"bsonType": "string"},
             "status": {"enum": [status.value for status in Status]},
@@ -89,7 +108,8 @@ FIELDS: dict[str, FieldMap] = {
     "updated_at": instant("updated_at"),
 }
 
-_ORIGINAL_MONEY = ("filled_quantity", "filled_value", "commission")
+# What an original may keep as money; which of them it has depends on what changed since.
+_ORIGINAL_MONEY = ("quantity", "price", "stop_price", "filled_quantity", "filled_value", "commission")
 
 
 def order_document(order: Order) -> Document:
@@ -122,16 +142,47 @@ def order_document(order: Order) -> Document:
         document["expires_at"] = ns_to_datetime(order.expires_at)
     if order.original is not None:
         document["original"] = _original_document(order.original)
-    for name in ("client_order_id", "strategy", "reject"):
+    if order.client_order_id is not None:
+        document["client_order_id"] = order.client_order_id
+    if order.strategy is not None:
+        document["strategy"] = order.strategy
+    if order.reject is not None:
+        document["reject"] = order.reject
+    if order.status in OPEN:
+        document["arrival"] = order.arrival
+        document["sent_at"] = ns_to_datetime(order.sent_at)
+    if order.order_type in WITH_STOP or order.parent is not None or order.is_bracket or order.reduce_only:
+        document.update(_rarer_fields(order))
+    return document
+
+
+def _rarer_fields(order: Order) -> Document:
+    """Write what most orders do not have; most of the time of an order goes into its document."""
+    document: Document = {}
+    for name in ("stop_price", "trail_percent", "trail_price"):
         value = getattr(order, name)
         if value is not None:
-            document[name] = value
+            document[name] = encode_decimal(value)
+    for name in ("parent", "oco"):
+        if getattr(order, name) is not None:
+            document[name] = getattr(order, name)
+    for name in ("triggered", "reduce_only"):
+        if getattr(order, name):
+            document[name] = True
+    if order.take_profit is not None:
+        document["take_profit"] = {"price": encode_decimal(order.take_profit.price)}
+    if order.stop_loss is not None:
+        legs = {"stop_price": encode_decimal(order.stop_loss.stop_price)}
+        if order.stop_loss.price is not None:
+            legs["price"] = encode_decimal(order.stop_loss.price)
+        document["stop_loss"] = legs
     return document
 
 
 def order_from(document: Document) -> Order:
     """Read an order back, equal to what was written."""
-    expires_at = document.get("expires_at")
+    expires_at, sent_at = document.get("expires_at"), document.get("sent_at")
+    take_profit, stop_loss = document.get("take_profit"), document.get("stop_loss")
     return Order(
         id=document["_id"],
         account=document["account"],
@@ -140,6 +191,19 @@ def order_from(document: Document) -> Order:
         order_type=OrderType(document["order_type"]),
         quantity=decode_decimal(document["quantity"]),
         price=decode_optional(document.get("price")),
+        stop_price=decode_optional(document.get("stop_price")),
+        trail_percent=decode_optional(document.get("trail_percent")),
+        trail_price=decode_optional(document.get("trail_price")),
+        reduce_only=document.get("reduce_only", False),
+        take_profit=None if take_profit is None else TakeProfit(decode_decimal(take_profit["price"])),
+        stop_loss=None
+        if stop_loss is None
+        else StopLoss(decode_decimal(stop_loss["stop_price"]), decode_optional(stop_loss.get("price"))),
+        parent=document.get("parent"),
+        oco=document.get("oco"),
+        triggered=document.get("triggered", False),
+        sent_at=0 if sent_at is None else datetime_to_ns(sent_at),
+        arrival=document.get("arrival", 0),
         time_in_force=TimeInForce(document["time_in_force"]),
         client_order_id=document.get("client_order_id"),
         strategy=document.get("strategy"),
@@ -161,7 +225,7 @@ def order_from(document: Document) -> Order:
 
 def _original_document(original: dict[str, Any]) -> Document:
     document = dict(original, status=original["status"].value, updated_at=ns_to_datetime(original["updated_at"]))
-    document.update({name: encode_decimal(original[name]) for name in _ORIGINAL_MONEY})
+    document.update({name: encode_decimal(original[name]) for name in _ORIGINAL_MONEY if original.get(name) is not None})
     return document
 
 
@@ -169,7 +233,7 @@ def _original_from(document: Document | None) -> dict[str, Any] | None:
     if document is None:
         return None
     original = dict(document, status=Status(document["status"]), updated_at=datetime_to_ns(document["updated_at"]))
-    original.update({name: decode_decimal(document[name]) for name in _ORIGINAL_MONEY})
+    original.update({name: decode_decimal(document[name]) for name in _ORIGINAL_MONEY if name in document})
     return original
 
 

@@ -29,7 +29,7 @@ import structlog
 from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
 from qsuite.domain.market import Tick
 from qsuite.domain.times import floor_ms
-from qsuite.domain.trading.commands import Command, ExpireOrders, MarketMoved, Outcome, PlaceOrder
+from qsuite.domain.trading.commands import Command, TimePassed, MarketMoved, Outcome, PlaceOrder
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.seen import SeenIds
@@ -251,7 +251,7 @@ class TradingEngine:
                 await self._wake.wait()
         except TimeoutError:
             if self.memory.due(self._now()):
-                self._put(ExpireOrders())
+                self._put(TimePassed())
             elif self._committing is None and time.monotonic() - self._last_commit_s > quiet_s:
                 await self._in_thread(self._store.renew)
                 self._last_commit_s = time.monotonic()
@@ -266,7 +266,7 @@ class TradingEngine:
             self.memory.load(*await self._in_thread(self._store.load, missing, pool=self._reader))
         now = self._now()
         if self.memory.due(now):
-            jobs.insert(0, self._job(ExpireOrders(), None))
+            jobs.insert(0, self._job(TimePassed(), None))
             self._open.append(jobs[0])
         for job in jobs:
             self._decide(job, now)

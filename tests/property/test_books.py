@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsuite.domain.trading.audit import GENESIS, digest
-from qsuite.domain.trading.commands import CancelAll, CancelOrder, ExpireOrders, MarketMoved, ReleaseOrder
+from qsuite.domain.trading.commands import CancelAll, CancelOrder, TimePassed, MarketMoved, ReleaseOrder
 from qsuite.domain.trading.order import OPEN, TERMINAL, Order, Status, TimeInForce
 from tests.support.trading import ACCOUNT, USER, Desk
 
@@ -47,7 +47,7 @@ def act(desk: Desk, step: tuple[Any, ...], placed: list[Order]) -> None:
             desk.send(CancelAll(account=ACCOUNT, user=USER))
         case ("expire",):
             desk.now += 6 * 3600 * 10**9
-            desk.send(ExpireOrders())
+            desk.send(TimePassed())
 
 
 def check(desk: Desk, placed: list[Order]) -> None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from qsuite.domain.times import DAY_NS, NS_PER_S
-from qsuite.domain.trading.commands import ExpireOrders, MarketMoved
+from qsuite.domain.trading.commands import TimePassed, MarketMoved
 from qsuite.domain.trading.order import Order, Status, TimeInForce
 from qsuite.domain.trading.paper import FillRules, price_of, slippage_bps
 from tests.support.trading import Desk
@@ -120,8 +120,8 @@ def test_day_orders_expire_at_the_end_of_the_utc_day_and_gtc_orders_do_not() -> 
     assert day.expires_at is not None
     assert day.expires_at % DAY_NS == 0
     desk.now = day.expires_at - 1
-    assert desk.send(ExpireOrders()).orders == ()
+    assert desk.send(TimePassed()).orders == ()
     desk.now = day.expires_at
-    expired = desk.send(ExpireOrders()).orders
+    expired = desk.send(TimePassed()).orders
     assert [(order.id, order.status) for order in expired] == [(day.id, Status.EXPIRED)]
     assert list(desk.state.orders) == [good_till_cancelled.id]

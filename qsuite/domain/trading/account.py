@@ -1,20 +1,31 @@
 """Cash and positions, and what a fill does to them. Sums are exact: what is taken and what is left add up.
 
-Cost is kept as a total, not as an average: a partial sale takes its share of the total, the last sale takes all that is
-left, so realised profit and remaining cost always add up to the money that moved.
+Quantity and cost are signed: a short position has both below zero, its cost being what selling it brought. Cost is kept
+as a total, not as an average: closing a part takes its share of the total, closing the last takes all that is left, so
+realised profit and remaining cost always add up to the money that moved.
+
+Each fill is a double entry. What it adds to these ledger accounts sums to exactly zero:
+
+    cash          money in hand
+    position      what is held, at cost
+    realized_pnl  profit taken, as a credit: a profit is below zero here
+    commission    what trading cost
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from qsuite.domain.money import ZERO, share_of
-from qsuite.domain.trading.order import Side
 
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """One account's money. ``deposited`` is what came in from outside; ``reserved`` backs working buys."""
+    """One account's money. ``deposited`` is what came in from outside; ``reserved`` backs working orders.
+
+    ``day`` is the UTC day (days since the epoch) that ``day_open_equity`` was the equity at the beginning of.
+    """
 
     id: UUID
     user: UUID
@@ -28,6 +39,8 @@ class Account:
     realized_pnl: Decimal = ZERO
     commission: Decimal = ZERO
     is_active: bool = True
+    day: int = 0
+    day_open_equity: Decimal = ZERO
     version: int = 1
 
     @property
@@ -38,7 +51,7 @@ class Account:
 
 @dataclass(slots=True, kw_only=True)
 class Position:
-    """What an account holds of a symbol; ``cost`` is the total paid for it.
+    """What an account holds of a symbol, below zero when short; ``cost`` is the total paid for it.
 
     ``working_buys`` and ``working_sells`` are quantities of working orders, kept beside it for the controls;
     ``stored`` says whether storage knows it already.
@@ -57,32 +70,53 @@ class Position:
 
     @property
     def avg_cost(self) -> Decimal | None:
-        """Return the mean price paid, or None when flat."""
+        """Return the mean price it was opened at, or None when flat."""
         return self.cost / self.quantity if self.quantity else None
 
 
-def settle(
-    account: Account, position: Position, side: Side, quantity: Decimal, price: Decimal, commission: Decimal, now: int
-) -> Decimal:
-    """Book one fill and return the profit it realised, before commission."""
-    value = quantity * price
-    if side is Side.BUY:
-        account.cash -= value
-        position.quantity += quantity
-        position.cost += value
-        realized = ZERO
-    else:
-        assert quantity <= position.quantity, "sold more than is held"
-        account.cash += value
-        cost = share_of(position.cost, quantity, position.quantity)
-        position.quantity -= quantity
+class Settlement(NamedTuple):
+    """What a fill did: the profit it realised, before commission, and its double entry."""
+
+    realized: Decimal
+    postings: dict[str, Decimal]
+
+
+def take(position: Position, signed: Decimal, price: Decimal, now: int) -> Decimal:
+    """Add a signed quantity to a position: what closes it first, then what opens it. Return the profit realised."""
+    realized = ZERO
+    closing = ZERO
+    if position.quantity * signed < 0:
+        closing = signed if abs(signed) <= abs(position.quantity) else -position.quantity
+        cost = share_of(position.cost, -closing, position.quantity)
+        realized = -closing * price - cost
+        position.quantity += closing
         position.cost -= cost
-        realized = value - cost
-    account.cash -= commission
-    account.commission += commission
-    account.realized_pnl += realized
-    account.updated_at = position.updated_at = now
-    account.version += 1
+    opening = signed - closing
+    if opening:
+        position.quantity += opening
+        position.cost += opening * price
     position.realized_pnl += realized
+    position.updated_at = now
     position.version += 1
     return realized
+
+
+def settle(
+    account: Account, position: Position, signed: Decimal, price: Decimal, commission: Decimal, now: int
+) -> Settlement:
+    """Book one fill; ``signed`` is its quantity, below zero for a sale."""
+    cost = position.cost
+    realized = take(position, signed, price, now)
+    cash = -signed * price - commission
+    account.cash += cash
+    account.commission += commission
+    account.realized_pnl += realized
+    account.updated_at = now
+    account.version += 1
+    postings = {
+        "cash": cash,
+        "position": position.cost - cost,
+        "realized_pnl": -realized,
+        "commission": commission,
+    }
+    return Settlement(realized, postings)

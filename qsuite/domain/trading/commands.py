@@ -1,21 +1,30 @@
 """What may be asked of the engine. Imperatives; the engine answers each with an ``Outcome``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from qsuite.domain.market import Tick
-from qsuite.domain.trading.order import Order, OrderType, Side, TimeInForce
+from qsuite.domain.trading.order import Order, OrderType, Side, StopLoss, TakeProfit, TimeInForce
 
 
 class Scope(StrEnum):
-    """What a halt covers."""
+    """What a halt or a limit covers."""
 
     GLOBAL = "global"
     ACCOUNT = "account"
+    STRATEGY = "strategy"
     TICKER = "ticker"
+
+
+class TradingMode(StrEnum):
+    """What a scope may do: REDUCING lets only orders pass that make a position smaller, HALTED none."""
+
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +40,37 @@ class PlaceOrder:
     quantity: Decimal
     time_in_force: TimeInForce
     price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    trail_price: Decimal | None = None
+    reduce_only: bool = False
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+    expires_at: int | None = None
     client_order_id: str | None = None
     strategy: UUID | None = None
     hold: bool = False
     request_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOrder:
+    """Say what an order would meet, without placing it."""
+
+    place: PlaceOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceOrder:
+    """Change what an open order asks for; None leaves it. ``version`` is the one it must have, if given."""
+
+    order: UUID
+    user: UUID
+    accounts: tuple[UUID, ...]
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +93,12 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAll:
-    """Cancel every open order of an account, of one symbol if given."""
+    """Cancel every open order of an account; of one symbol, or of the named ones, if given."""
 
     account: UUID
     user: UUID
     symbol: str | None = None
+    orders: frozenset[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +109,24 @@ class MarketMoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpireOrders:
-    """Expire what is due by now."""
+class TimePassed:
+    """Do what is due by now: expire orders, and let delayed ones meet the market."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkAccounts:
+    """Value accounts at the market, begin their day, and act on what they lost today."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
-    """Stop all new orders of a scope and cancel its open ones: the kill switch. ``target`` is None for global."""
+    """Stop new orders of a scope: the kill switch. HALTED cancels its open ones too. ``target`` is None for global."""
 
     scope: Scope
     target: str | None
     user: UUID
     reason: str
+    mode: TradingMode = TradingMode.HALTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +138,42 @@ class Resume:
     user: UUID
 
 
-Command = PlaceOrder | ReleaseOrder | CancelOrder | CancelAll | MarketMoved | ExpireOrders | Halt | Resume
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLimits:
+    """Set figures of a scope's limits; a None takes a figure away, so that the wider scope's holds again."""
+
+    scope: Scope
+    target: str | None
+    limits: Mapping[str, Decimal | bool | None]
+    user: UUID
+    reason: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeAccount:
+    """Switch an account on or off; off cancels its open orders."""
+
+    account: UUID
+    user: UUID
+    is_active: bool
+
+
+Command = (
+    PlaceOrder
+    | CheckOrder
+    | ReplaceOrder
+    | ReleaseOrder
+    | CancelOrder
+    | CancelAll
+    | MarketMoved
+    | TimePassed
+    | MarkAccounts
+    | Halt
+    | Resume
+    | SetLimits
+    | ChangeAccount
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +182,25 @@ class Outcome:
 
     ``order`` is the order as it was right after; ``orders`` all that a command over many changed; ``error`` is the code
     of what could not be done (``not_found``, ``order.already_processed``, ``order.duplicate_id``, ...) with ``detail``.
-    A refused order is no error: its ``order.reject`` says why.
+    A refused order is no error: its ``order.reject`` says why. ``refusal`` is a control's no to a check or a replace,
+    which leaves the order as it was; ``facts`` are further figures of a check.
     """
 
     order: Order | None = None
     orders: tuple[Order, ...] = ()
     error: str | None = None
     detail: str = ""
+    refusal: Mapping[str, Any] | None = None
+    facts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TradingHalt:
-    """A thrown kill switch."""
+    """A thrown kill switch; ``user`` is None when the engine itself threw it."""
 
     scope: Scope
     target: str | None
     reason: str
-    user: UUID
+    user: UUID | None
     since: int
+    mode: TradingMode = TradingMode.HALTED

@@ -5,7 +5,7 @@ from qsuite.domain.trading.commands import (
     CancelAll,
     CancelOrder,
     Command,
-    ExpireOrders,
+    TimePassed,
     Halt,
     MarketMoved,
     Outcome,
@@ -32,7 +32,7 @@ def decide(state: TradingState, command: Command, now: int) -> Outcome:
             return cancel_all(state, command, now)
         case MarketMoved():
             return market_moved(state, command, now)
-        case ExpireOrders():
+        case TimePassed():
             return expire(state, now)
         case Halt():
             return halt(state, command, now)

@@ -1,6 +1,13 @@
 """An order, its states, and the only moves between them.
 
 Invariants: 0 <= filled_quantity <= quantity; a terminal order never changes; ``version`` rises by one per transition.
+
+Vocabulary:
+
+    stop      a price the market must reach before the order acts; until then it *waits*
+    trailing  a stop that follows the market at a distance, and never goes back
+    bracket   an order whose fills are protected by two *legs*: take profit (a limit) and stop loss (a stop)
+    oco       the other leg: one cancels other, by as much as it fills
 """
 
 from dataclasses import dataclass, field, fields
@@ -25,14 +32,25 @@ class OrderType(StrEnum):
 
     MARKET = "MARKET"
     LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
+
+
+WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+WITH_STOP = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 
 
 class TimeInForce(StrEnum):
-    """For how long: until the day ends, until cancelled, or only at once."""
+    """For how long: until the session ends, until cancelled, what trades at once, or all at once or nothing."""
 
     DAY = "DAY"
     GTC = "GTC"
     IOC = "IOC"
+    FOK = "FOK"
+
+
+AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
 class Status(StrEnum):
@@ -47,11 +65,14 @@ class Status(StrEnum):
     EXPIRED = "EXPIRED"
 
 
-# The state machine, whole. None is "not there yet".
+# The state machine, whole. None is "not there yet". To where it already stands an order moves by being replaced,
+# triggered or trailed, and a partly filled one by a further fill.
 TRANSITIONS: dict[Status | None, frozenset[Status]] = {
     None: frozenset({Status.HELD, Status.PENDING, Status.REJECTED}),
-    Status.HELD: frozenset({Status.PENDING, Status.CANCELLED, Status.EXPIRED, Status.REJECTED}),
-    Status.PENDING: frozenset({Status.PARTIAL, Status.FILLED, Status.CANCELLED, Status.EXPIRED, Status.REJECTED}),
+    Status.HELD: frozenset({Status.HELD, Status.PENDING, Status.CANCELLED, Status.EXPIRED, Status.REJECTED}),
+    Status.PENDING: frozenset(
+        {Status.PENDING, Status.PARTIAL, Status.FILLED, Status.CANCELLED, Status.EXPIRED, Status.REJECTED}
+    ),
     Status.PARTIAL: frozenset({Status.PARTIAL, Status.FILLED, Status.CANCELLED, Status.EXPIRED}),
     Status.FILLED: frozenset(),
     Status.CANCELLED: frozenset(),
@@ -64,13 +85,30 @@ OPEN = WORKING | {Status.HELD}
 TERMINAL = frozenset(Status) - OPEN
 
 
+@dataclass(frozen=True, slots=True)
+class TakeProfit:
+    """The limit at which a bracket takes its profit."""
+
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class StopLoss:
+    """The stop at which a bracket cuts its loss; with ``price`` it becomes a limit order there, else a market one."""
+
+    stop_price: Decimal
+    price: Decimal | None = None
+
+
 @dataclass(slots=True)
 class Order:
     """One order, made by keywords. Times are nanoseconds cut to milliseconds.
 
-    ``filled_value`` is the sum of price x quantity of its fills. ``original`` keeps what the first answer said, once a
-    later event has changed it, so that a repeated request gets the first answer again. ``request_hash`` is the
-    fingerprint of what was asked.
+    ``filled_value`` is the sum of price x quantity of its fills. ``sent_at`` is when it last began to act: placed,
+    released or triggered. ``arrival`` is its place in the queue at its price: the number of the audit entry with which
+    it got there. ``counted`` is the part of it that its position counts as working. ``original`` keeps what the first
+    answer said, once a later event has changed it, so that a repeated request gets the first answer again.
+    ``request_hash`` is the fingerprint of what was asked.
     """
 
     id: UUID
@@ -84,9 +122,21 @@ class Order:
     created_at: int
     updated_at: int
     price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    trail_price: Decimal | None = None
+    reduce_only: bool = False
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+    parent: UUID | None = None
+    oco: UUID | None = None
     client_order_id: str | None = None
     strategy: UUID | None = None
     request_hash: str = ""
+    triggered: bool = False
+    sent_at: int = 0
+    arrival: int = 0
+    counted: Decimal = ZERO
     status: Status = Status.PENDING
     filled_quantity: Decimal = ZERO
     filled_value: Decimal = ZERO
@@ -106,6 +156,21 @@ class Order:
     def avg_fill_price(self) -> Decimal | None:
         """Return the mean price of its fills, weighted by quantity, or None before the first."""
         return self.filled_value / self.filled_quantity if self.filled_quantity else None
+
+    @property
+    def limit(self) -> Decimal | None:
+        """Return the price it may not trade beyond; None when it acts as a market order."""
+        return self.price if self.order_type in WITH_LIMIT else None
+
+    @property
+    def waits(self) -> bool:
+        """Say whether it is a stop that the market has not reached yet."""
+        return self.order_type in WITH_STOP and not self.triggered
+
+    @property
+    def is_bracket(self) -> bool:
+        """Say whether its fills are to be protected by legs."""
+        return self.take_profit is not None or self.stop_loss is not None
 
     @property
     def is_buy(self) -> bool:
@@ -142,7 +207,8 @@ def first_answer(order: Order) -> Order:
 class Execution:
     """One fill. ``basis`` is what the market showed and which rule priced it: enough to recompute the price.
 
-    ``external_execution_id`` names the fill at the venue; the paper venue uses ``paper-<order>-<n>``.
+    ``external_execution_id`` names the fill at the venue; ours are ``paper-<order>-<n>`` and ``book-<order>-<n>``.
+    ``postings`` are its double entry, by ledger account (``account.settle``): they sum to exactly zero.
     """
 
     id: UUID
@@ -156,3 +222,4 @@ class Execution:
     execution_time: int
     external_execution_id: str
     basis: dict[str, Any]
+    postings: dict[str, Decimal] = field(default_factory=dict)

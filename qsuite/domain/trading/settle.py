@@ -14,6 +14,10 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
     account = state.accounts[order.account]
     position = state.position(order.account, order.symbol)
     commission = commission_of(fill.quantity, state.rules)
+    remaining = order.remaining
+    state.reduce_working(order, fill.quantity)
+    signed = fill.quantity if order.is_buy else -fill.quantity
+    settled = settle(account, position, signed, fill.price, commission, now)
     execution = Execution(
         id=state.new_id(),
         order=order.id,
@@ -26,10 +30,8 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
         execution_time=now,
         external_execution_id=f"paper-{order.id}-{order.version}",
         basis=fill.basis,
+        postings=settled.postings,
     )
-    remaining = order.remaining
-    state.reduce_working(order, fill.quantity)
-    settle(account, position, order.side, fill.quantity, fill.price, commission, now)
     order.filled_quantity += fill.quantity
     order.filled_value += fill.quantity * fill.price
     order.commission += commission
