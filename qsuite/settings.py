@@ -100,7 +100,15 @@ class RiskSettings:
     max_value: Decimal = _setting(Decimal(250_000), "largest value of an order", low=Decimal(0))
     min_value: Decimal = _setting(Decimal(1), "smallest value of an order", low=Decimal(0))
     position_limit: Decimal = _setting(Decimal(1_000_000), "largest position in a ticker, open orders counted")
-    collar: Decimal = _setting(Decimal("0.05"), "market orders are valued this far beyond the reference price")
+    price_collar: Decimal = _setting(Decimal("0.05"), "market orders are valued this far beyond the reference price")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """Processes for analytics."""
+
+    processes: int = _setting(0, "processes at most, 0 for one a processor; none runs before it is needed", low=0)
+    timeout_s: float = _setting(30.0, "one computation may take, the wait for a free process included", low=0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +171,7 @@ class Settings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     trading: TradingSettings = field(default_factory=TradingSettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
+    workers: WorkerSettings = field(default_factory=WorkerSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
     mongo: MongoSettings = field(default_factory=MongoSettings)

@@ -47,7 +47,7 @@ def limits_from(settings: RiskSettings) -> Limits:
         max_value=settings.max_value,
         min_value=settings.min_value,
         position_limit=settings.position_limit,
-        collar=settings.collar,
+        price_collar=settings.price_collar,
     )
 
 

@@ -19,6 +19,10 @@ from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.commands import TradingHalt
 from qsuite.domain.trading.order import Order, OrderType
 from qsuite.domain.trading.paper import FillRules, commission_of, touchline
+from qsuite.domain.trading.risk.limits import Limits, Number
+
+
+COLLAR = Decimal("0.05")
 
 
 class Refusal(NamedTuple):
@@ -28,17 +32,6 @@ class Refusal(NamedTuple):
     detail: str
     limit: Decimal | None = None
     value: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The figures the controls compare with; ``collar`` is the fraction a market order is valued beyond the market."""
-
-    max_quantity: Decimal = Decimal(10_000)
-    max_value: Decimal = Decimal(250_000)
-    min_value: Decimal = Decimal(1)
-    position_limit: Decimal = Decimal(1_000_000)
-    collar: Decimal = Decimal("0.05")
 
 
 @dataclass(slots=True)
@@ -65,12 +58,18 @@ class Review:
         return self.worst_price * self.order.remaining
 
 
+def figure(limit: Number) -> Decimal:
+    """Return a limit's number."""
+    assert isinstance(limit, Decimal)
+    return limit
+
+
 def worst_price(order: Order, market: Snapshot, limits: Limits, rules: FillRules) -> Decimal | None:
     """Return the limit price, or the market's price moved by the collar; None while no price is known."""
     if order.order_type is OrderType.LIMIT:
         return order.price
     price = touchline(market, order.is_buy, rules)
-    return None if price is None else price * (1 + limits.collar)
+    return None if price is None else price * (1 + COLLAR)
 
 
 def reservation(order: Order, price: Decimal, rules: FillRules) -> Decimal:
@@ -147,7 +146,7 @@ def lot_size(subject: Review) -> Refusal | None:
 
 def max_quantity(subject: Review) -> Refusal | None:
     """Refuse a quantity above the limit."""
-    limit, quantity = subject.limits.max_quantity, subject.order.quantity
+    limit, quantity = figure(subject.limits.max_quantity), subject.order.quantity
     if quantity > limit:
         return Refusal("risk.max_quantity", f"at most {show(limit)} in one order", limit, quantity)
     return None
@@ -162,7 +161,7 @@ def priced(subject: Review) -> Refusal | None:
 
 def max_value(subject: Review) -> Refusal | None:
     """Refuse a value above the limit."""
-    limit, value = subject.limits.max_value, subject.value
+    limit, value = figure(subject.limits.max_value), subject.value
     if value > limit:
         return Refusal("risk.max_value", f"at most {show(limit)} in one order", limit, value)
     return None
@@ -170,7 +169,7 @@ def max_value(subject: Review) -> Refusal | None:
 
 def min_value(subject: Review) -> Refusal | None:
     """Refuse a value below the limit."""
-    limit, value = subject.limits.min_value, subject.value
+    limit, value = figure(subject.limits.min_value), subject.value
     if value < limit:
         return Refusal("risk.min_value", f"at least {show(limit)} in one order", limit, value)
     return None
@@ -191,7 +190,7 @@ def position_limit(subject: Review) -> Refusal | None:
     """Refuse a buy that, with all working buys filled, would exceed the limit. A sell only reduces."""
     if not subject.order.is_buy:
         return None
-    position, limit = subject.position, subject.limits.position_limit
+    position, limit = subject.position, figure(subject.limits.position_limit)
     worst = position.quantity + position.working_buys + subject.order.remaining
     if worst > limit:
         detail = f"at most {show(limit)} of {subject.order.symbol}, working orders counted"
