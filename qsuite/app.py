@@ -49,7 +49,7 @@ from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
 from qsuite.services.engine_jobs import EngineState
-from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream
+from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream, show_workers
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
 from qsuite.services.market_data import MarketDataService
@@ -69,6 +69,7 @@ from qsuite.services.tokens import TokenSigner, secret_of
 from qsuite.services.trading import TradingService, limits_from, rules_from
 from qsuite.services.users import UserService
 from qsuite.services.watchdog import LoopWatchdog
+from qsuite.services.workers import WorkerPool
 from qsuite.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -170,6 +171,7 @@ class App:
     async def _start(self) -> None:
         services, ends = self.services, self._ends
         ends.push_async_callback(asyncio.to_thread, self._passwords.close)
+        ends.push_async_callback(services.workers.stop)
         await migrate(self.database, collections_of(self.database))
         if self._watchdog is not None:
             await self._watchdog.start()
@@ -283,6 +285,8 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     )
     redis = RedisProbe(settings.redis_url) if settings.redis_url is not None else None
     host = HostWatch(settings.data_dir)
+    workers = WorkerPool(settings.workers)
+    health.probe("workers", lambda: workers.state)
     system = SystemMetrics(
         counts={"market_data_records": bars.count, "total_orders": orders.count, "ticks": ticks.count},
         engine=engine.stats,
@@ -296,6 +300,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     show_stream(metrics, stream)
     show_process(metrics, health, supervisor, watchdog)
     show_host(metrics, host)
+    show_workers(metrics, workers)
     for loop in (
         auth.watch,
         reference,
@@ -306,6 +311,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         health,
         system,
         host,
+        workers,
     ):
         supervisor.add(loop)
     if redis is not None:
@@ -326,6 +332,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         health=health,
         metrics=metrics,
         system=system,
+        workers=workers,
     )
     routes = all_routes()
     application = make_application(

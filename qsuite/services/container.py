@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qsuite.services.tick_ingest import TickIngest
     from qsuite.services.trading import TradingService
     from qsuite.services.users import UserService
+    from qsuite.services.workers import WorkerPool
 
 
 @dataclass(slots=True)
@@ -37,3 +38,4 @@ class Services:
     health: "HealthService"
     metrics: "Metrics"
     system: "SystemMetrics"
+    workers: "WorkerPool"

@@ -12,6 +12,7 @@ from qsuite.services.stream import StreamHub
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import latencies
 from qsuite.services.watchdog import LoopWatchdog
+from qsuite.services.workers import WorkerPool
 
 MS_PER_S = 1000.0
 
@@ -71,6 +72,13 @@ def show_process(
         metrics.counter(
             "qsuite_event_loop_blocks", "Times the event loop was held over 100 ms", lambda: watchdog.blocks
         )
+
+
+def show_workers(metrics: Metrics, pool: WorkerPool) -> None:
+    """Show the process pool."""
+    metrics.counter("qsuite_worker_calls", "Computations handed to the process pool", lambda: pool.calls)
+    metrics.counter("qsuite_worker_deaths", "Times a worker process died at its work", lambda: pool.deaths)
+    metrics.gauge("qsuite_worker_running", "Computations under way or waiting for a process", lambda: pool.running)
 
 
 def show_host(metrics: Metrics, host: HostWatch) -> None:

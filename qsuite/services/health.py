@@ -80,6 +80,7 @@ class HealthService:
             "redis": lambda: State.DISABLED,
             "engine": lambda: State.STARTING,
             "feed": lambda: State.IDLE,
+            "workers": lambda: State.UP,
             **(probes or {}),
         }
         self._question: asyncio.Task[bool] | None = None
@@ -142,5 +143,7 @@ class HealthService:
         return self._serving and services["database"] is State.UP and services["engine"] is State.UP
 
     def _workers(self) -> State:
-        """All supervised loops do their work."""
-        return State.UP if all(state.up for state in self._supervisor.states.values()) else State.DOWN
+        """All supervised loops do their work, and so does the process pool."""
+        if not all(state.up for state in self._supervisor.states.values()):
+            return State.DOWN
+        return self._probes["workers"]()

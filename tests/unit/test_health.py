@@ -124,3 +124,9 @@ async def test_a_loop_that_keeps_failing_shows_as_workers_down() -> None:
     supervisor.states["health"].failures = 3
     assert health.now.services["workers"] is State.DOWN
     assert health.now.status == "down"
+
+
+async def test_a_process_pool_that_cannot_start_a_process_shows_as_workers_down() -> None:
+    health = service(workers=State.DOWN)
+    await health.run_once(0)
+    assert (health.now.status, health.now.services["workers"]) == ("down", State.DOWN)
