@@ -1,0 +1,1 @@
+"""What prices tell: indicators over whole series, and signals made of them. Numbers here are floats: none is money."""
