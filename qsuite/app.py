@@ -50,6 +50,7 @@ from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
 from qsuite.services.engine_jobs import EngineState
 from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream, show_workers
+from qsuite.services.fill_rules import rules_from
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
 from qsuite.services.market_data import MarketDataService
@@ -66,7 +67,7 @@ from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import SystemMetrics
 from qsuite.services.tick_ingest import TickIngest
 from qsuite.services.tokens import TokenSigner, secret_of
-from qsuite.services.trading import TradingService, limits_from, rules_from
+from qsuite.services.trading import TradingService, limits_from
 from qsuite.services.users import UserService
 from qsuite.services.watchdog import LoopWatchdog
 from qsuite.services.workers import WorkerPool

@@ -85,9 +85,22 @@ class TradingSettings:
 
     currency: str = _setting("USD", "currency of new accounts")
     initial_cash: Decimal = _setting(Decimal(1_000_000), "cash of a new trader", low=Decimal(0))
+    commission_model: str = _setting("per_share", "what commission goes by", choices=("per_share", "percent", "tiered"))
     commission_per_share: Decimal = _setting(Decimal("0.005"), "commission for each unit filled", low=Decimal(0))
+    commission_percent: Decimal = _setting(Decimal("0.1"), "commission in per cent of the value filled", low=Decimal(0))
+    commission_tiers: tuple[str, ...] = _setting(
+        ("1000:0.005", "0.003"), "commission for each unit until an order has filled so many, the last without end"
+    )
+    commission_minimum: Decimal | None = _setting(None, "least commission of an order that fills at all")
+    commission_maximum: Decimal | None = _setting(None, "most commission of an order")
     slippage_min_bps: Decimal = _setting(Decimal(1), "least slippage where only a last price is known", low=Decimal(0))
-    slippage_max_bps: Decimal = _setting(Decimal(5), "most slippage where only a last price is known", low=Decimal(0))
+    slippage_max_bps: Decimal = _setting(
+        Decimal(5), "most slippage where only a last price is known", low=Decimal(0), high=Decimal(10_000)
+    )
+    participation: Decimal = _setting(
+        Decimal(1), "part of a shown size that a fill takes at most", low=Decimal("0.0001"), high=Decimal(1)
+    )
+    latency_ms: float = _setting(0.0, "how long an order takes to the market", low=0.0, high=60_000.0)
     limit_fill: str = _setting("touch", "a resting limit fills when the market does this", choices=("touch", "through"))
     quote_max_age_s: float = _setting(60.0, "an older quote (in market time) gives way to the last trade", low=0.0)
 

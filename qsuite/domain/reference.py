@@ -1,8 +1,12 @@
 """What can be traded, and where its prices come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
+
+ALWAYS_OPEN = "24/7"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +25,11 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticker:
-    """A tradable symbol. Prices lie on multiples of ``tick_size``, quantities on multiples of ``lot_size``."""
+    """A tradable symbol. Prices lie on multiples of ``tick_size``, quantities on multiples of ``lot_size``.
+
+    ``commission`` and ``fill`` are what it changes of the configured commission (``domain.trading.commission``) and
+    fill rules (``domain.trading.paper.rules``); ``calendar`` names the trading sessions it follows.
+    """
 
     id: UUID
     symbol: str
@@ -33,6 +41,9 @@ class Ticker:
     tick_size: Decimal = Decimal("0.01")
     lot_size: Decimal = Decimal(1)
     execution_mode: str = "paper"
+    calendar: str = ALWAYS_OPEN
+    commission: Mapping[str, Any] | None = None
+    fill: Mapping[str, Any] | None = None
     created_at: int = 0
     updated_at: int = 0
     version: int = 1

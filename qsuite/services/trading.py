@@ -26,7 +26,6 @@ from qsuite.domain.trading.commands import (
     TradingHalt,
 )
 from qsuite.domain.trading.order import Execution, Order, OrderType, Side, Status, TimeInForce
-from qsuite.domain.trading.paper import FillRules
 from qsuite.domain.trading.risk import Limits
 from qsuite.domain.trading.state import Announcement
 from qsuite.repos.accounts import AccountsRepo
@@ -37,7 +36,7 @@ from qsuite.services.engine import TradingEngine
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.stream import StreamHub
 from qsuite.services.views import Shown, show_account, show_execution, show_order, show_position
-from qsuite.settings import RiskSettings, TradingSettings
+from qsuite.settings import RiskSettings
 
 
 def limits_from(settings: RiskSettings) -> Limits:
@@ -48,17 +47,6 @@ def limits_from(settings: RiskSettings) -> Limits:
         min_value=settings.min_value,
         position_limit=settings.position_limit,
         price_collar=settings.price_collar,
-    )
-
-
-def rules_from(settings: TradingSettings) -> FillRules:
-    """Read the configured fill rules."""
-    return FillRules(
-        commission_per_share=settings.commission_per_share,
-        slippage_min_bps=settings.slippage_min_bps,
-        slippage_max_bps=settings.slippage_max_bps,
-        limit_needs_through=settings.limit_fill == "through",
-        quote_max_age_ns=int(settings.quote_max_age_s * 1_000_000_000),
     )
 
 

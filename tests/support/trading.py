@@ -48,8 +48,8 @@ class Desk:
         if last is not None:
             self.trade(last, symbol)
 
-    def trade(self, price: str, symbol: str = "IBM", ts_ns: int = 1) -> Trade:
-        trade = Trade(symbol, ts_ns, Decimal(price), Decimal(100))
+    def trade(self, price: str, symbol: str = "IBM", ts_ns: int = 1, size: str = "1000000") -> Trade:
+        trade = Trade(symbol, ts_ns, Decimal(price), Decimal(size))
         self.market[symbol] = self.market.get(symbol, Snapshot())._replace(trade=trade)
         return trade
 

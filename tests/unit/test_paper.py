@@ -5,7 +5,7 @@ from decimal import Decimal
 from qsuite.domain.times import DAY_NS, NS_PER_S
 from qsuite.domain.trading.commands import TimePassed, MarketMoved
 from qsuite.domain.trading.order import Order, Status, TimeInForce
-from qsuite.domain.trading.paper import FillRules, price_of, slippage_bps
+from qsuite.domain.trading.paper import FillRules, recompute
 from tests.support.trading import Desk
 
 
@@ -32,12 +32,14 @@ def test_without_a_quote_a_market_order_pays_one_to_five_basis_points_rounded_ag
         assert Decimal("99.95") <= sold <= Decimal("99.99")
 
 
-def test_the_same_order_always_slips_the_same_and_the_basis_gives_the_price_again() -> None:
+def test_the_same_order_always_slips_the_same_and_the_basis_gives_the_fill_again() -> None:
     desk = Desk()
-    order = desk.place("BUY", 1)
+    order = desk.place("BUY", 7)
     execution = desk.state.changes.executions[-1]
-    assert execution.basis["slippage_bps"] == slippage_bps(order.id, FillRules())
-    assert price_of(execution.basis, buy=True) == execution.price
+    assert execution.basis["seed"] == f"{order.id}/0"
+    again = recompute(execution.basis)
+    assert (again.price, again.quantity, again.commission) == (execution.price, 7, Decimal("0.035"))
+    assert again.slippage_bps == execution.basis["slippage_bps"]
 
 
 def test_a_quote_without_the_side_needed_gives_way_to_the_last_trade() -> None:
@@ -84,12 +86,12 @@ def test_an_ioc_limit_that_cannot_trade_is_cancelled_at_once() -> None:
     assert desk.account.reserved == 0
 
 
-def test_resting_orders_fill_at_their_price_best_first_then_oldest() -> None:
+def test_resting_orders_fill_best_first_then_oldest_and_where_the_price_jumped_at_the_print() -> None:
     desk = Desk()
     ids = [desk.place("BUY", 1, limit).id for limit in ("98.00", "99.00", "98.00", "97.00")]
     outcome = desk.send(MarketMoved(ticks=[desk.trade("98.00")]))
     assert [order.id for order in outcome.orders] == [ids[1], ids[0], ids[2]]
-    assert [price(order) for order in outcome.orders] == [Decimal("99.00"), Decimal("98.00"), Decimal("98.00")]
+    assert [price(order) for order in outcome.orders] == [Decimal("98.00")] * 3
 
 
 def test_a_quote_reaches_resting_orders_but_a_crossed_one_does_not() -> None:

@@ -22,11 +22,13 @@ def market_moved(state: TradingState, command: MarketMoved, now: int) -> Outcome
 
 
 def _meet(state: TradingState, resting: RestingOrders, tick: Tick, now: int) -> list[Order]:
+    ticker = state.ticker(tick.symbol)
+    if ticker is None:
+        return []
     filled = []
     for side in (resting.buys, resting.sells):
-        while side:
-            order = side[0][2]
-            fill = match_resting(order, tick, state.rules)
+        for _, _, order in tuple(side):
+            fill = match_resting(order, tick, ticker, state.rules)
             if fill is None:
                 break
             keep_first_answer(order)
