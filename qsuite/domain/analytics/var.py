@@ -26,7 +26,7 @@ its weight by then (the same document, table 5.7).
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import NormalDist
 
@@ -83,12 +83,13 @@ def value_at_risk(question: VarQuestion) -> ValueAtRisk:
     if not symbols:
         return ValueAtRisk(value_at_risk=0.0, expected_shortfall=0.0)
     days, returns = aligned_returns([question.closes.get(symbol, {}) for symbol in symbols], question.window)
-    used = {"observations": len(returns)} | ({"first_ns": days[0], "last_ns": days[-1]} if days else {})
+    first_ns, last_ns = (days[0], days[-1]) if days else (None, None)
+    answer = ValueAtRisk(observations=len(returns), first_ns=first_ns, last_ns=last_ns)
     needed = least_returns(question.method, question.confidence)
     if len(returns) < needed:
-        return ValueAtRisk(reason=_too_few(question, symbols, len(returns), needed), **used)
+        return replace(answer, reason=_too_few(question, symbols, len(returns), needed))
     if not np.isfinite(returns).all():
-        return ValueAtRisk(reason="a close is zero or negative", **used)
+        return replace(answer, reason="a close is zero or negative")
     values = np.array([question.values[symbol] for symbol in symbols])
     scale = math.sqrt(question.horizon_days)
     estimate = _historical if question.method is VarMethod.HISTORICAL else _parametric
@@ -97,7 +98,7 @@ def value_at_risk(question: VarQuestion) -> ValueAtRisk:
         symbol: scale * estimate(values[place : place + 1], returns[:, place : place + 1], question)[0]
         for place, symbol in enumerate(symbols)
     }
-    return ValueAtRisk(value_at_risk=scale * loss, expected_shortfall=scale * shortfall, by_symbol=alone, **used)
+    return replace(answer, value_at_risk=scale * loss, expected_shortfall=scale * shortfall, by_symbol=alone)
 
 
 def least_returns(method: VarMethod, confidence: float) -> int:
