@@ -88,6 +88,11 @@ SPEC = CollectionSpec(
         ),
         IndexModel([("account", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="of_an_account"),
         IndexModel(
+            [("strategy", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+            name="of_a_strategy",
+            partialFilterExpression={"strategy": {"$exists": True}},
+        ),
+        IndexModel(
             [("status", ASCENDING)], name="open_orders", partialFilterExpression={"status": {"$in": OPEN_STATUSES}}
         ),
     ),
