@@ -5,8 +5,10 @@ repeat all day long, so both directions remember what they converted.
 """
 
 import struct
+from collections.abc import Mapping
 from decimal import Context, Decimal
 from functools import lru_cache
+from typing import Any
 
 from bson.decimal128 import Decimal128
 
@@ -40,6 +42,24 @@ def decode_decimal(value: Decimal128) -> Decimal:
 def decode_optional(value: Decimal128 | None) -> Decimal | None:
     """Return the decimal of a Decimal128, None of None."""
     return None if value is None else _decode(value.bid)
+
+
+def encode_decimals(value: Any) -> Any:
+    """Return a document's value with every decimal in it, at any depth, as a Decimal128."""
+    if isinstance(value, Decimal):
+        return _encode(str(value))
+    if isinstance(value, Mapping):
+        return {name: encode_decimals(each) for name, each in value.items()}
+    return [encode_decimals(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def decode_decimals(value: Any) -> Any:
+    """Return what ``encode_decimals`` was given."""
+    if isinstance(value, Decimal128):
+        return _decode(value.bid)
+    if isinstance(value, Mapping):
+        return {name: decode_decimals(each) for name, each in value.items()}
+    return [decode_decimals(each) for each in value] if isinstance(value, list) else value
 
 
 @lru_cache(maxsize=_REMEMBERED)

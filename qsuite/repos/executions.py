@@ -4,8 +4,9 @@
   "_id": UUID("0199…"), "order": UUID("…"), "account": UUID("…"), "symbol": "IBM", "side": "BUY",
   "quantity": Decimal128("100"), "price": Decimal128("181.52"), "commission": Decimal128("0.500"),
   "execution_time": ISODate("…"), "external_execution_id": "paper-0199…-1",
-  "basis": {"model": "paper-1", "rule": "quote", "market_ts": 1381152600123000000,
-            "price": Decimal128("181.52"), "bid": Decimal128("181.50"), "ask": Decimal128("181.52")},
+  "basis": {"model": "paper-2", "rule": "quote", "market_ts": 1381152600123000000,
+            "price": Decimal128("181.52"), "bid": Decimal128("181.50"), "ask": Decimal128("181.52"),
+            "commission": {"model": "per_share", "per_share": Decimal128("0.005")}, …},
   "postings": {"cash": Decimal128("-18152.500"), "position": Decimal128("18152.00"),
                "realized_pnl": Decimal128("0"), "commission": Decimal128("0.500")}
 }
@@ -14,10 +15,8 @@
 """
 
 from collections.abc import Iterable
-from decimal import Decimal
 from uuid import UUID
 
-from bson.decimal128 import Decimal128
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from qsuite.domain.errors import NotFound
@@ -25,7 +24,7 @@ from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.domain.trading.order import Execution, Side
 from qsuite.repos.database import Database, Document, translated
-from qsuite.repos.decimals import decode_decimal, encode_decimal
+from qsuite.repos.decimals import decode_decimal, decode_decimals, encode_decimal, encode_decimals
 from qsuite.repos.listing import FieldMap, decimal, find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, money, schema
 
@@ -78,10 +77,7 @@ def execution_document(execution: Execution) -> Document:
         "commission": encode_decimal(execution.commission),
         "execution_time": ns_to_datetime(execution.execution_time),
         "external_execution_id": execution.external_execution_id,
-        "basis": {
-            name: encode_decimal(value) if isinstance(value, Decimal) else value
-            for name, value in execution.basis.items()
-        },
+        "basis": encode_decimals(execution.basis),
         "postings": {name: encode_decimal(value) for name, value in execution.postings.items()},
     }
 
@@ -99,10 +95,7 @@ def execution_from(document: Document) -> Execution:
         commission=decode_decimal(document["commission"]),
         execution_time=datetime_to_ns(document["execution_time"]),
         external_execution_id=document["external_execution_id"],
-        basis={
-            name: decode_decimal(value) if isinstance(value, Decimal128) else value
-            for name, value in document["basis"].items()
-        },
+        basis=decode_decimals(document["basis"]),
         postings={name: decode_decimal(value) for name, value in document.get("postings", {}).items()},
     )
 
