@@ -11,7 +11,7 @@
 
 from pymongo import ASCENDING, IndexModel
 
-from qsuite.domain.times import ns_to_datetime
+from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.domain.trading.audit import Entry
 from qsuite.repos.database import Document
 from qsuite.repos.schema import CollectionSpec, schema
@@ -46,3 +46,18 @@ def entry_document(entry: Entry) -> Document:
         "prev_hash": entry.prev_hash,
         "hash": entry.hash,
     }
+
+
+def entry_from(document: Document) -> Entry:
+    """Read an entry back."""
+    return Entry(
+        seq=document["_id"],
+        ts_ns=datetime_to_ns(document["ts"]),
+        kind=document["kind"],
+        actor=document["actor"],
+        subject=document["subject"],
+        account=document["account"],
+        facts=document["facts"],
+        prev_hash=document["prev_hash"],
+        hash=document["hash"],
+    )

@@ -12,6 +12,8 @@ States:
     recovering  memory is being rebuilt from storage
     active      commands are served
 
+While it stands by, the ``Follower`` tells this process's subscribers what the other one made durable.
+
 Invariant: memory is never ahead of what this process itself is about to commit. Whatever goes wrong on the way to
 storage, memory is dropped and rebuilt under a new epoch; by then it is known which batches were committed: their
 commands are answered, the others are decided again, and those who waited too long are told that the outcome is unknown.
@@ -29,14 +31,15 @@ import structlog
 from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
 from qsuite.domain.market import Tick
 from qsuite.domain.times import floor_ms
-from qsuite.domain.trading.commands import Command, TimePassed, MarketMoved, Outcome, PlaceOrder
+from qsuite.domain.trading.commands import Command, MarketMoved, Outcome, PlaceOrder, TimePassed
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.seen import SeenIds
-from qsuite.domain.trading.state import TradingState
+from qsuite.domain.trading.state import Announcement, TradingState
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
 from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener
 from qsuite.services.engine_owner import owner, owner_is_dead
+from qsuite.services.follower import Follower
 from qsuite.settings import EngineSettings
 
 log = structlog.get_logger(__name__)
@@ -45,6 +48,10 @@ T = TypeVar("T")
 # Client order ids read at once in the background after a start: some 2 ms of the loop, then a pause.
 LEARN_SLICE = 1_000
 LEARN_PAUSE_S = 0.005
+# Open orders put into memory at once when recovering: some 5 ms of the loop.
+LOAD_SLICE = 500
+# How often a process that stands by looks whether the engine can be had.
+LOOKS_PER_LEASE = 10
 
 # After an answered batch all its clients ask again at once. Committing with the first of them would leave the others
 # to the next batch, so a batch waits while each second round of the loop brings more. A lone client waits for nothing.
@@ -64,8 +71,10 @@ class TradingEngine:
         new_state: Callable[[], TradingState],
         settings: EngineSettings,
         clock: Callable[[], int] = time.time_ns,
+        follower: Follower | None = None,
     ) -> None:
         self._store = store
+        self._follower = follower
         self._new_state = new_state
         self._settings = settings
         self._clock = clock
@@ -98,6 +107,8 @@ class TradingEngine:
     async def start(self) -> None:
         """Begin; returns when the engine is active, or stands by because another process is."""
         self._stopping = False
+        if self._follower is not None:
+            await self._follower.start()
         self._task = asyncio.create_task(self._run(), name="engine")
         self._watch = asyncio.create_task(self._reap(), name="engine-deadlines")
         await self._started.wait()
@@ -113,6 +124,8 @@ class TradingEngine:
             if task is not None:
                 task.cancel()
         self._fail_all(Unavailable("the server is stopping", code="stopping"))
+        if self._follower is not None:
+            await self._follower.stop()
         for pool in (self._writer, self._reader):
             await asyncio.to_thread(pool.shutdown)
         self.state = EngineState.STOPPED
@@ -150,7 +163,7 @@ class TradingEngine:
                 if await self._recover():
                     await self._serve()
                 else:
-                    await asyncio.sleep(self._settings.lease_s / 3)
+                    await asyncio.sleep(self._settings.lease_s / LOOKS_PER_LEASE)
             except Fenced:
                 log.warning("engine.fenced", batch=self._batch)
                 await self._stand_by()
@@ -159,7 +172,8 @@ class TradingEngine:
             except Exception as error:  # whatever it was: rebuild from storage, which is the truth
                 if self.state is EngineState.ACTIVE:
                     log.error("engine.failed", error=str(error), exc_info=not isinstance(error, EXPECTED))
-                self.state = EngineState.RECOVERING
+                if self.state is not EngineState.STANDBY:
+                    self.state = EngineState.RECOVERING
                 await asyncio.sleep(0.1)
         await self._finish()
 
@@ -173,12 +187,18 @@ class TradingEngine:
             if self.state is not EngineState.STANDBY:
                 await self._stand_by()
             return False
+        self.state = EngineState.RECOVERING
         self._resolve(head)
+        if self._follower is not None:
+            await self._follower.finish(head.audit_seq, self._tell)
         memory = self._new_state()
         memory.seen = SeenIds(await self._in_thread(self._store.count_orders))
         accounts, positions, orders, halts = await self._in_thread(self._store.load_open)
         memory.chain.seq, memory.chain.head = head.audit_seq, head.audit_hash
-        memory.load(accounts, positions, orders)
+        memory.load(accounts, positions, ())
+        for start in range(0, len(orders), LOAD_SLICE):
+            memory.load((), (), orders[start : start + LOAD_SLICE])
+            await asyncio.sleep(0)  # a process that stood by goes on serving reads and streams
         memory.halts = {(halt.scope, halt.target): halt for halt in halts}
         self.memory = memory
         self._batch = head.batch
@@ -206,14 +226,21 @@ class TradingEngine:
         memory.seen.complete = True
 
     def _resolve(self, head: Head) -> None:
-        """Learn what became of the batch on its way; answer it, or put it and what was decided after it back."""
+        """Learn what became of the batch on its way; answer it, or put it and what was decided after it back.
+
+        Where another process has had the engine since, its batches stand under this one's number and after it, and
+        whether this one is among them is not told.
+        """
         flight, self._in_flight = self._in_flight, None
         again: list[Job] = []
         if flight is not None:
-            if head.batch >= flight.number:
+            if head.batch < flight.number:
+                again = flight.jobs
+            elif head.audit_hash == flight.audit_hash:
                 self._conclude(flight)
             else:
-                again = flight.jobs
+                for job in flight.jobs:
+                    self._give_up(job, Unavailable("another process took the engine over", code="engine.standby"))
         again, self._open = again + self._open, []
         for job in again:
             job.attempted = False
@@ -290,7 +317,7 @@ class TradingEngine:
             return
         batch = encode_batch(changes, self._batch + 1)
         self._batch = batch.number
-        self._in_flight = InFlight(batch.number, jobs, changes.announcements)
+        self._in_flight = InFlight(batch.number, jobs, changes.announcements, batch.audit_seq, batch.audit_hash)
         self._committing = asyncio.ensure_future(self._commit(batch))
         self._committing.add_done_callback(lambda _: self._wake.set())
 
@@ -305,8 +332,13 @@ class TradingEngine:
         """Answer and announce what is durable."""
         self._answer(flight.jobs)
         if flight.announcements:
-            for listener in self._listeners:
-                listener(flight.announcements)
+            self._tell(flight.announcements)
+        if self._follower is not None and flight.audit_seq:
+            self._follower.told = flight.audit_seq
+
+    def _tell(self, announcements: Sequence[Announcement]) -> None:
+        for listener in self._listeners:
+            listener(announcements)
 
     async def _settle_commit(self) -> None:
         committing, self._committing = self._committing, None
@@ -341,6 +373,9 @@ class TradingEngine:
         self.state = EngineState.STANDBY
         await self._settled()
         self._fail_all(Unavailable("another process took the engine over", code="engine.standby"))
+        self.memory = self._new_state()
+        if self._follower is not None:
+            self._follower.follow(self._tell)
         self._started.set()
 
     async def _finish(self) -> None:

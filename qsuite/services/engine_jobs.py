@@ -40,11 +40,16 @@ class Job:
 
 @dataclass(slots=True)
 class InFlight:
-    """A batch on its way to storage, and what is to be said once it is there."""
+    """A batch on its way to storage, and what is to be said once it is there.
+
+    ``audit_seq`` and ``audit_hash`` are of its last audit entry; the hash tells it from any other process's batch.
+    """
 
     number: int
     jobs: list[Job]
     announcements: list[Announcement]
+    audit_seq: int = 0
+    audit_hash: str = ""
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from qsuite.repos.engine_store import CommitUnknown, EngineStore, NotCommitted
 from qsuite.repos.schema import migrate
 from qsuite.services.engine import TradingEngine
 from qsuite.services.engine_jobs import EngineState
+from qsuite.services.follower import Follower
 from qsuite.settings import EngineSettings
 from tests.support.waiting import eventually
 
@@ -58,8 +59,9 @@ class World:
         self.heard: list[Any] = []
         self.engine.listen(self.heard.extend)
 
-    def new_engine(self, store: EngineStore, **settings: Any) -> TradingEngine:
+    def new_engine(self, store: EngineStore, *, follower: Follower | None = None, **settings: Any) -> TradingEngine:
         return TradingEngine(
+            follower=follower,
             clock=lambda: time.time_ns() + self.later_ns,
             store=store,
             new_state=lambda: TradingState(

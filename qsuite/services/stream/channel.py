@@ -86,3 +86,9 @@ class Channel:
         """Give up the older half of what is kept."""
         for _ in range((len(self._kept) + 1) // 2):
             self.kept_bytes -= len(self._kept.popleft().data) + KEPT_OVERHEAD
+
+    def break_off(self) -> None:
+        """Leave out a number and forget what is kept: whoever comes back with an older one is told of the gap."""
+        self.seq += 1
+        self._kept.clear()
+        self.kept_bytes = 0

@@ -23,7 +23,7 @@ from qsuite.services.stream.counters import Counters
 from qsuite.services.stream.delivery import Delivery
 from qsuite.services.stream.registry import Registry
 from qsuite.services.stream.subscribe import SnapshotSource, Subscriptions
-from qsuite.services.stream.subscriber import GOING_AWAY, POLICY, Subscriber, Wire
+from qsuite.services.stream.subscriber import GOING_AWAY, POLICY, TRY_AGAIN, Subscriber, Wire
 from qsuite.services.stream.upkeep import Upkeep
 from qsuite.settings import StreamSettings
 
@@ -188,6 +188,12 @@ class StreamHub:
         """Close every socket of a user whose access ended or changed; who still may, connects again."""
         for subscriber in [one for one in self.sockets if one.caller is not None and one.caller.user == user]:
             self.close(subscriber, POLICY, "revoked")
+
+    def cut_off(self) -> None:
+        """Close the sockets that hear of accounts, because something could not be told; they come back to a gap."""
+        self.registry.break_private()
+        for subscriber in [one for one in self.sockets if one.private]:
+            self.close(subscriber, TRY_AGAIN, "resync")
 
     def _forget(self, subscriber: Subscriber, reason: str) -> None:
         del self.sockets[subscriber]

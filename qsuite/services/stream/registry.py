@@ -45,6 +45,15 @@ class Registry:
         """Return one account's channel, if its owner listens or lately did."""
         return self._private.get((owner, name))
 
+    def private_owners(self) -> set[UUID]:
+        """Return whose private channels somebody listens to or lately did; any thread may ask."""
+        return {owner for owner, _ in list(self._private)}
+
+    def break_private(self) -> None:
+        """Break off every private channel."""
+        for channel in self._private.values():
+            channel.break_off()
+
     def behind(self, name: ChannelName, caller: Caller, remembered: Iterable[ChannelName]) -> Sequence[Channel]:
         """Return the channels that a name stands for. Those a client remembers are made, for it to hear of the gap."""
         if name.private:
