@@ -33,6 +33,7 @@ from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.database import Database
 from qsuite.repos.engine_store import EngineStore
 from qsuite.repos.executions import ExecutionsRepo
+from qsuite.repos.journal import Journal
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.memory_engine_store import MemoryEngineStore
 from qsuite.repos.orders import OrdersRepo
@@ -51,6 +52,7 @@ from qsuite.services.engine import TradingEngine
 from qsuite.services.engine_jobs import EngineState
 from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream, show_workers
 from qsuite.services.fill_rules import rules_from
+from qsuite.services.follower import Follower
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
 from qsuite.services.market_data import MarketDataService
@@ -244,6 +246,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         database, lease_s=settings.engine.lease_s, commit_timeout_s=settings.engine.commit_timeout_s
     )
     limits, rules = limits_from(settings.risk), rules_from(settings.trading)
+    follower = Follower(Journal(database), owners=stream.registry.private_owners, cut_off=stream.cut_off)
     engine = TradingEngine(
         store=store,
         new_state=lambda: TradingState(
@@ -256,6 +259,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         ),
         settings=settings.engine,
         clock=clock,
+        follower=follower if database.transactions else None,
     )
     orders = OrdersRepo(database)
     trading = TradingService(
