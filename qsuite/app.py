@@ -21,7 +21,10 @@ from uuid_utils.compat import uuid7
 
 from qsuite.domain.errors import SetupError
 from qsuite.domain.listing import Condition, Listing
+from qsuite.domain.strategies import Strategy
 from qsuite.domain.times import NS_PER_S
+from qsuite.domain.trading.commands import Scope, TradingMode
+from qsuite.domain.trading.order import OPEN
 from qsuite.domain.trading.state import TradingState
 from qsuite.handlers.metrics import access_log
 from qsuite.handlers.routes import ApiApplication, all_routes, make_application
@@ -40,11 +43,15 @@ from qsuite.repos.orders import OrdersRepo
 from qsuite.repos.positions import PositionsRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.schema import migrate
+from qsuite.repos.signals import SignalsRepo
+from qsuite.repos.strategies import StrategiesRepo
+from qsuite.repos.strategy_books import StrategyBooks
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
 from qsuite.services.auth import AuthService
+from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.container import Services
 from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
@@ -64,6 +71,11 @@ from qsuite.services.price_history import PriceHistory
 from qsuite.services.quiet_symbols import QuietSymbols
 from qsuite.services.redis_probe import RedisProbe
 from qsuite.services.reference import ReferenceService
+from qsuite.services.sessions import TradingSessions
+from qsuite.services.signals import SignalService
+from qsuite.services.strategies import StrategyService
+from qsuite.services.strategy_performance import StrategyPerformance
+from qsuite.services.strategy_runs import StrategyRuns
 from qsuite.services.stream import StreamHub
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import SystemMetrics
@@ -180,6 +192,7 @@ class App:
             await self._watchdog.start()
             ends.push_async_callback(self._watchdog.stop)
         await services.reference.start()
+        await services.strategies.start()
         await services.market.start()
         ends.push_async_callback(services.market.stop)
         await services.stream.start()
@@ -229,7 +242,15 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
 
     # -- the market
     tickers, ticks, bars = TickersRepo(database), TicksRepo(database), MarketDataRepo(database)
-    reference = ReferenceService(tickers=tickers, data_sources=DataSourcesRepo(database), new_id=new_id, clock=clock)
+    workers = WorkerPool(settings.workers)
+    trading_sessions = TradingSessions(workers.run, clock=clock)
+    reference = ReferenceService(
+        tickers=tickers,
+        data_sources=DataSourcesRepo(database),
+        new_id=new_id,
+        calendars=trading_sessions,
+        clock=clock,
+    )
     stream = StreamHub(
         settings=settings.stream,
         auth=auth,
@@ -238,6 +259,12 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     )
     market = MarketDataService(
         settings=settings.market, ticks=ticks, market_data=bars, reference=reference, stream=stream, clock=clock
+    )
+
+    # -- what the engine must know of strategies
+    books = StrategyBooks(database)
+    strategies = StrategyService(
+        strategies=StrategiesRepo(database), books=books, reference=reference, new_id=new_id, clock=clock
     )
 
     # -- trading
@@ -277,7 +304,41 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         found = await orders.page(Listing((Condition("symbol", "eq", symbol),), page_size=1, cursor=""), None)
         return bool(found.items)
 
+    async def has_open_orders(symbol: str) -> bool:
+        if any(order.symbol == symbol for order in engine.memory.orders.values()):
+            return True  # also what is not stored yet
+        wanted = (Condition("symbol", "eq", symbol), Condition("status", "in", tuple(OPEN)))
+        return bool((await orders.page(Listing(wanted, page_size=1, cursor=""), None)).items)
+
     reference.protect("orders", has_orders)
+    reference.protect_terms(has_open_orders)
+
+    # -- strategies at work
+    history = PriceHistory(database=database, ticks=ticks, market_data=bars, clock=clock)
+    signals_repo = SignalsRepo(database)
+    signals = SignalService(
+        signals=signals_repo,
+        bars=ClosedBars(history=history, market_data=bars, market=market, clock=clock),
+        reference=reference,
+        workers=workers,
+        stream=stream,
+        new_id=new_id,
+        clock=clock,
+    )
+    strategy_runs = StrategyRuns(
+        strategies=strategies,
+        signals=signals,
+        repo=signals_repo,
+        books=books,
+        trading=trading,
+        users=user_service,
+        market=market,
+        reference=reference,
+        is_active=lambda: engine.state is EngineState.ACTIVE,
+        halted=lambda strategy: _is_halted(engine, strategy),
+        collar=settings.risk.price_collar,
+        clock=clock,
+    )
 
     # -- operations
     health = HealthService(
@@ -290,7 +351,6 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     )
     redis = RedisProbe(settings.redis_url) if settings.redis_url is not None else None
     host = HostWatch(settings.data_dir)
-    workers = WorkerPool(settings.workers)
     health.probe("workers", lambda: workers.state)
     system = SystemMetrics(
         counts={"market_data_records": bars.count, "total_orders": orders.count, "ticks": ticks.count},
@@ -309,6 +369,8 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     for loop in (
         auth.watch,
         reference,
+        strategies,
+        strategy_runs,
         market.writer,
         market,
         QuietSymbols(market),
@@ -317,6 +379,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         system,
         host,
         workers,
+        trading_sessions,
     ):
         supervisor.add(loop)
     if redis is not None:
@@ -330,9 +393,13 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         reference=reference,
         market=market,
         records=MarketRecords(repo=bars, reference=reference, new_id=new_id, clock=clock),
-        history=PriceHistory(database=database, ticks=ticks, market_data=bars, clock=clock),
+        history=history,
         ingest=TickIngest(market=market, reference=reference),
         trading=trading,
+        strategies=strategies,
+        strategy_runs=strategy_runs,
+        strategy_performance=StrategyPerformance(books=books, market=market.snapshot),
+        signals=signals,
         stream=stream,
         health=health,
         metrics=metrics,
@@ -356,6 +423,13 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         bars=bars,
         redis=redis,
     )
+
+
+def _is_halted(engine: TradingEngine, strategy: Strategy) -> bool:
+    """Say whether a kill switch keeps a strategy from trading at all."""
+    covering = ((Scope.GLOBAL, None), (Scope.ACCOUNT, str(strategy.account)), (Scope.STRATEGY, str(strategy.id)))
+    halts = [halt for key in covering if (halt := engine.memory.halts.get(key)) is not None]
+    return any(halt.mode is TradingMode.HALTED for halt in halts)
 
 
 def _feed_state(market: MarketDataService, clock: Clock) -> State:

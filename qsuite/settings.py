@@ -89,7 +89,7 @@ class TradingSettings:
     commission_per_share: Decimal = _setting(Decimal("0.005"), "commission for each unit filled", low=Decimal(0))
     commission_percent: Decimal = _setting(Decimal("0.1"), "commission in per cent of the value filled", low=Decimal(0))
     commission_tiers: tuple[str, ...] = _setting(
-        ("1000:0.005", "0.003"), "commission for each unit until an order has filled so many, the last without end"
+        (), "commission for each unit until an order has filled so many, the last without end: 1000:0.005,0.003"
     )
     commission_minimum: Decimal | None = _setting(None, "least commission of an order that fills at all")
     commission_maximum: Decimal | None = _setting(None, "most commission of an order")

@@ -12,13 +12,16 @@ from qsuite.domain.times import format_rfc3339, parse_rfc3339
 class DecimalField(fields.Field[Decimal]):
     """A Decimal: string or number on input, string on output, exact both ways.
 
-    ``above`` is an exclusive and ``least`` an inclusive lower bound.
+    ``above`` is an exclusive and ``least`` an inclusive lower bound; ``most`` is an inclusive upper one.
     """
 
-    def __init__(self, *, above: int | None = None, least: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, above: int | None = None, least: int | None = None, most: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.above = above
         self.least = least
+        self.most = most
 
     def _serialize(self, value: Decimal | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else show(value)
@@ -32,6 +35,8 @@ class DecimalField(fields.Field[Decimal]):
             raise ValidationError(f"must be above {self.above}")
         if self.least is not None and number < self.least:
             raise ValidationError(f"must be at least {self.least}")
+        if self.most is not None and number > self.most:
+            raise ValidationError(f"must be at most {self.most}")
         return number
 
 

@@ -125,9 +125,14 @@ def _tidied(component: Json, *, closed: bool) -> Json:
 
 def bounds_of(field: DecimalField) -> str:
     """Say in words what JSON Schema cannot say of a decimal in a string."""
+    bounds = []
     if field.above is not None:
-        return f"A decimal above {field.above}"
-    return f"A decimal of at least {field.least}" if field.least is not None else "A decimal"
+        bounds.append(f"above {field.above}")
+    if field.least is not None:
+        bounds.append(f"of at least {field.least}")
+    if field.most is not None:
+        bounds.append(f"at most {field.most}" if bounds else f"of at most {field.most}")
+    return f"A decimal {', '.join(bounds)}" if bounds else "A decimal"
 
 
 def document(routes: Iterable[Route]) -> Json:

@@ -1,19 +1,23 @@
 """What data sources and tickers look like over HTTP: one schema for what may be sent, one for what is shown."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from marshmallow import Schema, fields, validate
 
 from qsuite.domain.money import show
-from qsuite.domain.reference import DataSource, Ticker
+from qsuite.domain.reference import ALWAYS_OPEN, DataSource, Ticker
 from qsuite.domain.times import format_rfc3339
+from qsuite.domain.trading.commission import Model
+from qsuite.domain.trading.paper.rules import LIMIT_FILLS, MOST_LATENCY_MS, MOST_SLIPPAGE_BPS
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
 from qsuite.handlers.market_fields import SYMBOL, EdgeField, IntervalField
 
 CODE = r"[a-z0-9][a-z0-9_.-]{0,63}\Z"
+CALENDAR = r"[A-Za-z0-9_/]{1,32}\Z"
 CURRENCY = r"[A-Z][A-Z0-9]{1,9}\Z"
-MODES = ("paper",)  # how orders of a ticker are executed; the book among users is not built yet
+MODES = ("paper", "book")  # how orders of a ticker are executed: against the market, or among users
 
 
 def _text(most: int, **kwargs: Any) -> fields.String:
@@ -62,6 +66,34 @@ def shown_data_source(source: DataSource) -> dict[str, Any]:
 # -- tickers --------------------------------------------------------------------------------------------------------
 
 
+class TierSchema(Schema):
+    """What each unit costs until an order has traded ``up_to`` units; the last tier has no end."""
+
+    up_to = DecimalField(above=0)
+    per_share = DecimalField(required=True, least=0)
+
+
+class CommissionSchema(Schema):
+    """What an order costs: by the unit, in per cent of its value, or by the unit in tiers; never rounded."""
+
+    model = fields.Enum(Model, required=True, by_value=fields.String)
+    per_share = DecimalField(least=0)
+    percent = DecimalField(least=0)
+    tiers = fields.List(fields.Nested(TierSchema), validate=validate.Length(1, 50))
+    minimum = DecimalField(least=0)
+    maximum = DecimalField(least=0)
+
+
+class FillSchema(Schema):
+    """What a ticker changes of how paper orders fill."""
+
+    limit_fill = fields.String(validate=validate.OneOf(LIMIT_FILLS))
+    participation = DecimalField(above=0, most=1)
+    slippage_min_bps = DecimalField(least=0, most=MOST_SLIPPAGE_BPS)
+    slippage_max_bps = DecimalField(least=0, most=MOST_SLIPPAGE_BPS)
+    latency_ms = DecimalField(least=0, most=MOST_LATENCY_MS)
+
+
 class TickerInputSchema(Schema):
     """A ticker as it is sent. The symbol never changes afterwards."""
 
@@ -74,6 +106,9 @@ class TickerInputSchema(Schema):
     tick_size = DecimalField(above=0, load_default=Decimal("0.01"))
     lot_size = DecimalField(above=0, load_default=Decimal(1))
     execution_mode = fields.String(load_default="paper", validate=validate.OneOf(MODES))
+    calendar = fields.String(load_default=ALWAYS_OPEN, validate=validate.Regexp(CALENDAR))
+    commission = fields.Nested(CommissionSchema, allow_none=True, load_default=None)
+    fill = fields.Nested(FillSchema, allow_none=True, load_default=None)
 
 
 class TickerSchema(Schema):
@@ -89,6 +124,9 @@ class TickerSchema(Schema):
     tick_size = DecimalField(required=True)
     lot_size = DecimalField(required=True)
     execution_mode = fields.String(required=True, validate=validate.OneOf(MODES))
+    calendar = fields.String(required=True)
+    commission = fields.Nested(CommissionSchema, required=True, allow_none=True)
+    fill = fields.Nested(FillSchema, required=True, allow_none=True)
     created_at = InstantField(required=True)
     updated_at = InstantField(required=True)
     version = fields.Integer(required=True)
@@ -107,10 +145,22 @@ def shown_ticker(ticker: Ticker) -> dict[str, Any]:
         "tick_size": show(ticker.tick_size),
         "lot_size": show(ticker.lot_size),
         "execution_mode": ticker.execution_mode,
+        "calendar": ticker.calendar,
+        "commission": shown_terms(ticker.commission),
+        "fill": shown_terms(ticker.fill),
         "created_at": format_rfc3339(ticker.created_at),
         "updated_at": format_rfc3339(ticker.updated_at),
         "version": ticker.version,
     }
+
+
+def shown_terms(value: Any) -> Any:
+    """Show a document's value, with every decimal in it, at any depth, as text."""
+    if isinstance(value, Decimal):
+        return show(value)
+    if isinstance(value, Mapping):
+        return {name: shown_terms(each) for name, each in value.items()}
+    return [shown_terms(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 class LatestPriceSchema(Schema):

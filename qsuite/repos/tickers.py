@@ -2,7 +2,8 @@
 
 { _id: UUID("0192f8a0-…"), symbol: "AAPL", name: "Apple Inc.", description: "", currency: "USD",
   data_source: UUID("0192f89f-…"), is_active: true, tick_size: Decimal128("0.01"), lot_size: Decimal128("1"),
-  execution_mode: "paper", created_at: ISODate("…"), updated_at: ISODate("…"), version: 1 }
+  execution_mode: "paper", calendar: "XNYS", commission: { model: "percent", percent: Decimal128("0.1") },
+  fill: { participation: Decimal128("0.25") }, created_at: ISODate("…"), updated_at: ISODate("…"), version: 1 }
 """
 
 from typing import Any
@@ -10,10 +11,10 @@ from uuid import UUID
 
 from pymongo import IndexModel
 
-from qsuite.domain.reference import Ticker
+from qsuite.domain.reference import ALWAYS_OPEN, Ticker
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
-from qsuite.repos.decimals import decode_decimal, encode_decimal
+from qsuite.repos.decimals import decode_decimal, decode_decimals, encode_decimal, encode_decimals
 from qsuite.repos.documents import DocumentRepo
 from qsuite.repos.listing import instant, plain
 from qsuite.repos.schema import CollectionSpec, money, schema
@@ -35,6 +36,9 @@ SPEC = CollectionSpec(
             "tick_size": money(),
             "lot_size": money(),
             "execution_mode": {"enum": ["paper", "book"]},
+            "calendar": {"bsonType": "string", "minLength": 1},
+            "commission": {"bsonType": ["object", "null"]},
+            "fill": {"bsonType": ["object", "null"]},
             "created_at": {"bsonType": "date"},
             "updated_at": {"bsonType": "date"},
             "version": {"bsonType": ["int", "long"], "minimum": 1},
@@ -55,6 +59,7 @@ FIELDS = {
     "data_source": plain("data_source", nullable=True),
     "is_active": plain("is_active"),
     "execution_mode": plain("execution_mode"),
+    "calendar": plain("calendar"),
     "created_at": instant("created_at"),
     "updated_at": instant("updated_at"),
 }
@@ -101,6 +106,9 @@ def to_document(ticker: Ticker) -> Document:
         "tick_size": encode_decimal(ticker.tick_size),
         "lot_size": encode_decimal(ticker.lot_size),
         "execution_mode": ticker.execution_mode,
+        "calendar": ticker.calendar,
+        "commission": encode_decimals(ticker.commission),
+        "fill": encode_decimals(ticker.fill),
         "created_at": ns_to_datetime(ticker.created_at),
         "updated_at": ns_to_datetime(ticker.updated_at),
         "version": ticker.version,
@@ -120,6 +128,9 @@ def to_domain(document: dict[str, Any]) -> Ticker:
         tick_size=decode_decimal(document["tick_size"]),
         lot_size=decode_decimal(document["lot_size"]),
         execution_mode=document["execution_mode"],
+        calendar=document.get("calendar", ALWAYS_OPEN),
+        commission=decode_decimals(document.get("commission")),
+        fill=decode_decimals(document.get("fill")),
         created_at=datetime_to_ns(document["created_at"]),
         updated_at=datetime_to_ns(document["updated_at"]),
         version=document["version"],

@@ -2,27 +2,48 @@
 
 Every order and tick asks here for its ticker, so all tickers are in memory, by symbol and by id; changes go to the
 database first. A round of the loop (twice a second) takes over what other processes changed.
-Invariant: a ticker that prices or orders refer to is never deleted, and its symbol never changes.
+Invariants: a ticker that prices or orders refer to is never deleted, and its symbol never changes; what open orders
+were accepted under (tick size, lot size, execution mode) stays while they are open. A ticker whose stored terms cannot
+be read is not traded.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
+
+import structlog
 
 from qsuite.domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from qsuite.domain.listing import Listing, Page
-from qsuite.domain.reference import DataSource, Ticker
+from qsuite.domain.reference import ALWAYS_OPEN, DataSource, Ticker
 from qsuite.domain.times import NS_PER_S, floor_ms
+from qsuite.domain.trading.commission import commission_from
+from qsuite.domain.trading.paper.rules import fill_overrides
 from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.tickers import TickersRepo
+
+log = structlog.get_logger(__name__)
 
 Refers = Callable[[str], Awaitable[bool]]
 """Say whether something refers to a symbol."""
 
 # A change becomes visible later than its own time stamp says, by a slow write or another machine's clock.
 OVERLAP_NS = 5 * NS_PER_S
+
+HELD_BY_ORDERS = ("tick_size", "lot_size", "execution_mode")
+"""What of a ticker open orders depend on."""
+
+
+class Calendars(Protocol):
+    """Where trading sessions are read."""
+
+    async def load(self, calendar: str) -> None:
+        """Read a calendar. LookupError for one that is not there."""
+
+    async def load_all(self, calendars: Iterable[str]) -> None:
+        """Read these, as far as they can be."""
 
 
 class ReferenceService:
@@ -37,8 +58,10 @@ class ReferenceService:
         tickers: TickersRepo,
         data_sources: DataSourcesRepo,
         new_id: Callable[[], UUID],
+        calendars: Calendars | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._calendars = calendars
         self._tickers = tickers
         self._sources = data_sources
         self._new_id = new_id
@@ -48,6 +71,7 @@ class ReferenceService:
         self._newest_ns = 0
         self._count = 0
         self._refers: list[tuple[str, Refers]] = []
+        self._open_orders: Refers | None = None
 
     async def start(self) -> None:
         """Load every ticker."""
@@ -55,6 +79,7 @@ class ReferenceService:
         self._by_symbol, self._by_id = {}, {}
         for ticker in loaded:
             self._remember(ticker)
+        await self._load_calendars()
 
     async def run_once(self, now: int) -> None:
         """Take over what other processes changed since the last round."""
@@ -65,10 +90,15 @@ class ReferenceService:
         if count != self._count:
             self._count = count
             await self.start()
+        await self._load_calendars()
 
     def protect(self, what: str, refers: Refers) -> None:
         """Refuse to delete a ticker while ``refers(symbol)``; ``what`` names the things that do (``orders``)."""
         self._refers.append((what, refers))
+
+    def protect_terms(self, has_open_orders: Refers) -> None:
+        """Refuse to change what open orders depend on while ``has_open_orders(symbol)``."""
+        self._open_orders = has_open_orders
 
     # -- tickers ----------------------------------------------------------------------------------------------------
 
@@ -96,8 +126,10 @@ class ReferenceService:
         return await self._tickers.page(listing)
 
     async def create_ticker(self, values: Mapping[str, Any]) -> Ticker:
-        """Store a new ticker. AlreadyExists when the symbol is taken, Invalid for a data source that is not there."""
-        await self._check_source(values.get("data_source"))
+        """Store a new ticker. AlreadyExists when the symbol is taken, Invalid for a data source, calendar or terms that
+        are none.
+        """
+        values = await self._checked(values)
         now = floor_ms(self._clock())
         ticker = Ticker(id=self._new_id(), created_at=now, updated_at=now, **values)
         await self._tickers.add(ticker)
@@ -117,17 +149,33 @@ class ReferenceService:
     async def change_ticker(self, symbol_or_id: str, values: Mapping[str, Any], version: int | None = None) -> Ticker:
         """Store a ticker's changed fields, if it is still of the version given.
 
-        Invalid for another symbol: orders, positions and prices carry it.
+        Invalid for another symbol: orders, positions and prices carry it. Conflict for what open orders depend on.
         """
         known = await self._tickers.get(self.require(symbol_or_id).id)
         _require_version(known.version, version)
         if values.get("symbol", known.symbol) != known.symbol:
             raise Invalid("a symbol never changes", errors={"symbol": ["make a new ticker instead"]})
-        await self._check_source(values.get("data_source"))
+        values = await self._checked(values)
         changed = replace(known, **values, updated_at=self._later_than(known.updated_at), version=known.version + 1)
-        await self._tickers.save(changed)
-        self._remember(changed)
+        if any(getattr(known, name) != getattr(changed, name) for name in HELD_BY_ORDERS):
+            await self._change_held(known, changed)
+        else:
+            await self._tickers.save(changed)
+            self._remember(changed)
         return changed
+
+    async def _change_held(self, known: Ticker, changed: Ticker) -> None:
+        """Store what open orders depend on, if there are none. No order is taken meanwhile."""
+        self._remember(replace(known, is_active=False))
+        try:
+            if self._open_orders is not None and await self._open_orders(known.symbol):
+                detail = f"orders in {known.symbol} are open; cancel them before its {', '.join(HELD_BY_ORDERS)} change"
+                raise Conflict(detail, code="ticker.open_orders")
+            await self._tickers.save(changed)
+        except BaseException:
+            self._remember(known)
+            raise
+        self._remember(changed)
 
     async def delete_ticker(self, symbol_or_id: str, version: int | None = None) -> None:
         """Delete a ticker. Conflict while prices, orders or positions refer to it."""
@@ -182,6 +230,38 @@ class ReferenceService:
 
     # ---------------------------------------------------------------------------------------------------------------
 
+    async def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a ticker's values as they are kept. Invalid names the field that makes no sense."""
+        await self._check_source(values.get("data_source"))
+        kept = dict(values)
+        if "calendar" in kept:
+            await self._check_calendar(kept["calendar"])
+        try:
+            field = "commission"
+            if kept.get(field) is not None:
+                kept[field] = dict(commission_from(kept[field]).shown)
+            field = "fill"
+            if kept.get(field) is not None:
+                fill_overrides(kept[field])
+                kept[field] = {name: value for name, value in kept[field].items() if value is not None} or None
+        except ValueError as error:
+            raise Invalid(str(error), errors={field: [str(error)]}) from None
+        return kept
+
+    async def _check_calendar(self, name: str) -> None:
+        if name == ALWAYS_OPEN:
+            return
+        try:
+            if self._calendars is None:
+                raise LookupError(f"there is no calendar {name}")
+            await self._calendars.load(name)
+        except LookupError as error:
+            raise Invalid(str(error), errors={"calendar": [str(error)]}) from None
+
+    async def _load_calendars(self) -> None:
+        if self._calendars is not None:
+            await self._calendars.load_all({ticker.calendar for ticker in self._by_symbol.values()})
+
     async def _check_source(self, identity: UUID | None) -> None:
         if identity is not None and await self._sources.find(identity) is None:
             raise Invalid("no such data source", errors={"data_source": ["no such data source"]})
@@ -194,9 +274,27 @@ class ReferenceService:
         known = self._by_id.get(ticker.id)
         if known is not None and known.version > ticker.version:
             return  # read before our own change, arrived after it
+        reason = _unreadable(ticker)
+        if reason is not None:
+            if known is None or known.version != ticker.version:
+                log.error("reference.ticker_unreadable", symbol=ticker.symbol, reason=reason)
+            # Nobody can say what an order would cost.
+            ticker = replace(ticker, is_active=False, commission=None, fill=None)
         self._by_symbol[ticker.symbol] = ticker
         self._by_id[ticker.id] = ticker
         self._newest_ns = max(self._newest_ns, ticker.updated_at)
+
+
+def _unreadable(ticker: Ticker) -> str | None:
+    """Say what is wrong with a ticker's own terms, None if nothing is."""
+    try:
+        if ticker.commission is not None:
+            commission_from(ticker.commission)
+        if ticker.fill is not None:
+            fill_overrides(ticker.fill)
+    except (ValueError, TypeError, AttributeError) as error:
+        return str(error)
+    return None
 
 
 def _require_version(known: int, wanted: int | None) -> None:
