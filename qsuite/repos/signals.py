@@ -102,9 +102,7 @@ class SignalsRepo:
         """Write down what became of a pending signal; False when that was known before."""
         changes = {"status": signal.status.value, "order": signal.order, "reason": signal.reason}
         with translated("signal"):
-            result = await self._signals.update_one(
-                {"_id": signal.id, "status": Fate.PENDING.value}, {"$set": changes}
-            )
+            result = await self._signals.update_one({"_id": signal.id, "status": Fate.PENDING.value}, {"$set": changes})
         return bool(result.modified_count)
 
     async def pending(self, limit: int) -> list[Signal]:
