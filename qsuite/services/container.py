@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from qsuite.services.metrics import Metrics
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.reference import ReferenceService
+    from qsuite.services.signals import SignalService
+    from qsuite.services.strategies import StrategyService
+    from qsuite.services.strategy_performance import StrategyPerformance
+    from qsuite.services.strategy_runs import StrategyRuns
     from qsuite.services.stream import StreamHub
     from qsuite.services.system_metrics import SystemMetrics
     from qsuite.services.tick_ingest import TickIngest
@@ -34,6 +38,10 @@ class Services:
     history: "PriceHistory"
     ingest: "TickIngest"
     trading: "TradingService"
+    strategies: "StrategyService"
+    strategy_runs: "StrategyRuns"
+    strategy_performance: "StrategyPerformance"
+    signals: "SignalService"
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"

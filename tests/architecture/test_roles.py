@@ -75,6 +75,18 @@ GET     /api/v1/account/                         T
 GET     /api/v1/risk/kill-switch/                T R U A
 POST    /api/v1/risk/kill-switch/                R A
 DELETE  /api/v1/risk/kill-switch/                R A
+GET     /api/v1/strategies/                      T R U A
+POST    /api/v1/strategies/                      T
+GET     /api/v1/strategies/{id}/                 T R U A
+PUT     /api/v1/strategies/{id}/                 T
+PATCH   /api/v1/strategies/{id}/                 T
+DELETE  /api/v1/strategies/{id}/                 T
+POST    /api/v1/strategies/{id}/run/             T
+POST    /api/v1/strategies/{id}/start/           T
+POST    /api/v1/strategies/{id}/stop/            T R A
+GET     /api/v1/strategies/{id}/performance/     T R U A
+GET     /api/v1/signals/                         V T R U A
+POST    /api/v1/signals/generate/                T R A
 GET     /api/v1/stream/                          V T R U A
 GET     /api/v1/system-metrics/                  V T R U A
 GET     /ws/v1/stream/                           anyone
