@@ -40,6 +40,7 @@ from qsuite.repos.journal import Journal
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.memory_engine_store import MemoryEngineStore
 from qsuite.repos.orders import OrdersRepo
+from qsuite.repos.performance import PerformanceRepo
 from qsuite.repos.positions import PositionsRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.schema import migrate
@@ -67,6 +68,7 @@ from qsuite.services.market_records import MarketRecords
 from qsuite.services.metrics import Metrics
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.passwords import Passwords
+from qsuite.services.performance import PerformanceService
 from qsuite.services.price_history import PriceHistory
 from qsuite.services.quiet_symbols import QuietSymbols
 from qsuite.services.redis_probe import RedisProbe
@@ -288,13 +290,13 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         clock=clock,
         follower=follower if database.transactions else None,
     )
-    orders = OrdersRepo(database)
+    orders, positions = OrdersRepo(database), PositionsRepo(database)
     trading = TradingService(
         engine=engine,
         orders=orders,
         executions=ExecutionsRepo(database),
         accounts=accounts,
-        positions=PositionsRepo(database),
+        positions=positions,
         market=market,
         stream=stream,
         new_id=new_id,
@@ -405,6 +407,9 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         metrics=metrics,
         system=system,
         workers=workers,
+        performance=PerformanceService(
+            figures=PerformanceRepo(database), positions=positions, price_of=trading.market_price
+        ),
     )
     routes = all_routes()
     application = make_application(

@@ -103,8 +103,7 @@ class ApiHandler(Answering):
         elif declared.listing is None and self._given:
             raise Invalid("this route takes no query parameters", errors=_unknown(self._given))
         if declared.listing is not None:
-            own = frozenset(declared.query.fields) if declared.query is not None else frozenset()
-            self._listing = declared.listing.read(self._given, also=own)
+            self._listing = declared.listing.read(self._given, also=declared.query_names)
         if declared.reads_body:
             # Of nothing the type does not matter: some clients call every empty body a form.
             self.media = JSON if not self.request.body and declared.body_optional else self._media_type(declared)
@@ -145,7 +144,8 @@ class ApiHandler(Answering):
 
     def _read_own_query(self, declared: Operation) -> None:
         assert declared.query is not None
-        known = {name: values for name, values in self._given.items() if name in declared.query.fields}
+        names = declared.query_names
+        known = {name: values for name, values in self._given.items() if name in names}
         if declared.listing is None and len(known) < len(self._given):
             raise Invalid("unknown query parameters", errors=_unknown(self._given.keys() - known.keys()))
         self.query = load(declared.query, single_values(known))

@@ -49,6 +49,13 @@ class Operation:
         return self.body is not None or self.media != (JSON,)
 
     @property
+    def query_names(self) -> frozenset[str]:
+        """Return its own query parameters, as they are written."""
+        if self.query is None:
+            return frozenset()
+        return frozenset(field.data_key or name for name, field in self.query.fields.items())
+
+    @property
     def body_optional(self) -> bool:
         """Say whether no body at all stands for an empty object, as where none of its fields is required."""
         if self.body is None or self.body.many or self.media != (JSON,):

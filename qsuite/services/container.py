@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
+    from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.reference import ReferenceService
     from qsuite.services.signals import SignalService
@@ -47,3 +48,4 @@ class Services:
     metrics: "Metrics"
     system: "SystemMetrics"
     workers: "WorkerPool"
+    performance: "PerformanceService"

@@ -60,6 +60,7 @@ GET     /api/v1/bars/                            V T R U A
 GET     /api/v1/orders/                          T R U A
 POST    /api/v1/orders/                          T
 POST    /api/v1/orders/cancel_all/               T
+GET     /api/v1/orders/performance_metrics/      T R U A
 GET     /api/v1/orders/by-client-id/{id}/        T R U A
 GET     /api/v1/orders/{id}/                     T R U A
 DELETE  /api/v1/orders/{id}/                     T

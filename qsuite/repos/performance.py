@@ -1,0 +1,296 @@
+"""Figures of trading, added up where the orders and executions are: one row comes back, however many there were.
+
+Invariant: each question has a time limit, so that nobody's history holds up the database.
+
+Round trips are followed by window functions: a running position per account and symbol, the number of times it was
+closed before, and sums over each stretch between. They need every fill since the account was flat for the first time.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bson.decimal128 import Decimal128
+
+from qsuite.domain.money import ZERO
+from qsuite.domain.performance import (
+    FillFigures,
+    OrderFigures,
+    Period,
+    TripFigures,
+    fill_figures,
+    order_figures,
+    round_trips,
+    trip_figures,
+)
+from qsuite.domain.times import NS_PER_MS, ns_to_datetime
+from qsuite.domain.trading.order import Execution, Order, Status
+from qsuite.repos import executions, orders
+from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.decimals import decode_decimal
+
+TIME_LIMIT_MS = 5_000
+NOTHING = Decimal128("0")
+TWO = Decimal128("2")
+
+SENT = {"$not": [{"$in": ["$status", [Status.HELD.value, Status.REJECTED.value]]}]}
+IS_FILLED = {"$eq": ["$status", Status.FILLED.value]}
+SIGNED = {"$cond": [{"$eq": ["$side", "BUY"]}, "$quantity", {"$multiply": ["$quantity", Decimal128("-1")]}]}
+MIDDLE = {"$divide": [{"$add": ["$basis.bid", "$basis.ask"]}, TWO]}
+HAS_QUOTE = {"$and": [{"$isNumber": "$basis.bid"}, {"$isNumber": "$basis.ask"}]}
+
+
+class PerformanceRepo:
+    """Add up orders, fills and round trips of a period."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def orders(self, period: Period) -> OrderFigures:
+        """Add up the orders placed in the period."""
+        match = _whose(period) | _strategy(period) | _between("created_at", period)
+        if not self._database.transactions:  # the in-memory database knows no decimal arithmetic
+            return order_figures(await self._orders(match))
+        pipeline = [
+            {"$match": match},
+            {
+                "$group": {
+                    "_id": "$status",
+                    "count": {"$sum": 1},
+                    "sent": {"$sum": {"$cond": [SENT, "$quantity", NOTHING]}},
+                    "filled": {"$sum": {"$cond": [SENT, "$filled_quantity", NOTHING]}},
+                    "waited": {"$sum": {"$cond": [IS_FILLED, {"$subtract": ["$updated_at", "$created_at"]}, 0]}},
+                }
+            },
+        ]
+        rows = await self._ask(orders.SPEC.name, pipeline)
+        filled = next((row for row in rows if row["_id"] == Status.FILLED.value), None)
+        return OrderFigures(
+            by_status={row["_id"]: row["count"] for row in rows},
+            sent=sum((decode_decimal(row["sent"]) for row in rows), ZERO),
+            filled=sum((decode_decimal(row["filled"]) for row in rows), ZERO),
+            avg_execution_ms=None if filled is None else float(filled["waited"]) / filled["count"],
+        )
+
+    async def fills(self, period: Period) -> FillFigures:
+        """Add up the fills in the period."""
+        if not self._database.transactions:
+            return fill_figures(fill for fill in await self._fills(period) if period.holds(fill.execution_time))
+        source, pipeline = _fills_of(period, _between("execution_time", period))
+        rows = await self._ask(source, [*pipeline, *_FILL_SUMS])
+        if not rows:
+            return FillFigures()
+        row = rows[0]
+        sums = {
+            name: decode_decimal(row[name])
+            for name in ("volume", "value", "commission", "realized_pnl", "cost", "reference")
+        }
+        return FillFigures(count=row["count"], **sums)
+
+    async def trips(self, period: Period) -> TripFigures:
+        """Count the round trips that closed in the period."""
+        if not self._database.transactions:
+            trips = round_trips(await self._fills(period))
+            return trip_figures(trip for trip in trips if period.holds(trip.closed_at))
+        source, pipeline = _fills_of(period, _between("execution_time", period, upper_only=True))
+        rows = await self._ask(source, [*pipeline, *_FOLLOW, *_count_closed(period)])
+        return TripFigures(**{name: rows[0][name] for name in ("closed", "winning", "losing")} if rows else {})
+
+    async def _ask(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
+        with translated("performance"):
+            found = self._database.collection(collection).aggregate(
+                list(pipeline), maxTimeMS=TIME_LIMIT_MS, allowDiskUse=True
+            )
+            rows: list[Document] = await found.to_list(None)
+        return rows
+
+    # -- without a server that adds up ------------------------------------------------------------------------------
+
+    async def _orders(self, match: Document) -> list[Order]:
+        with translated("orders"):
+            found = await self._database.collection(orders.SPEC.name).find(match).to_list(None)
+        return [orders.order_from(document) for document in found]
+
+    async def _fills(self, period: Period) -> list[Execution]:
+        """Return the fills until the end of the period, by time."""
+        match = _whose(period) | _between("execution_time", period, upper_only=True)
+        if period.strategy is not None:
+            match["order"] = {"$in": [order.id for order in await self._orders(_whose(period) | _strategy(period))]}
+        with translated("executions"):
+            found = await self._database.collection(executions.SPEC.name).find(match).to_list(None)
+        fills = [executions.execution_from(document) for document in found]
+        return sorted(fills, key=lambda fill: (fill.execution_time, fill.id))
+
+
+def _whose(period: Period) -> Document:
+    match: Document = {}
+    if period.accounts is not None:
+        match["account"] = {"$in": list(period.accounts)}
+    if period.symbol is not None:
+        match["symbol"] = period.symbol
+    return match
+
+
+def _strategy(period: Period) -> Document:
+    return {} if period.strategy is None else {"strategy": period.strategy}
+
+
+def _between(path: str, period: Period, *, upper_only: bool = False) -> Document:
+    """Stored times are whole milliseconds: rounding a bound up keeps exactly those that are not before it."""
+    times: Document = {}
+    if period.from_ns is not None and not upper_only:
+        times["$gte"] = ns_to_datetime(_ceil_ms(period.from_ns))
+    if period.to_ns is not None:
+        times["$lt"] = ns_to_datetime(_ceil_ms(period.to_ns))
+    return {path: times} if times else {}
+
+
+def _ceil_ms(ts_ns: int) -> int:
+    return -(-ts_ns // NS_PER_MS) * NS_PER_MS
+
+
+def _fills_of(period: Period, times: Document) -> tuple[str, list[Document]]:
+    """Return where to begin and how to come to the fills: a strategy's are found by its orders."""
+    if period.strategy is None:
+        return executions.SPEC.name, [{"$match": _whose(period) | times}]
+    lookup = {"from": executions.SPEC.name, "localField": "_id", "foreignField": "order", "as": "fill"}
+    return orders.SPEC.name, [
+        {"$match": _whose(period) | _strategy(period) | {"filled_quantity": {"$gt": NOTHING}}},
+        {"$project": {"_id": 1}},
+        {"$lookup": lookup},
+        {"$unwind": "$fill"},
+        {"$replaceRoot": {"newRoot": "$fill"}},
+        *([{"$match": times}] if times else []),
+    ]
+
+
+_FILL_SUMS: list[Document] = [
+    {
+        "$project": {
+            "quantity": 1,
+            "commission": 1,
+            "value": {"$multiply": ["$quantity", "$price"]},
+            "realized": {"$ifNull": ["$postings.realized_pnl", NOTHING]},
+            "signed": SIGNED,
+            "price": 1,
+            "shown": {"$cond": [HAS_QUOTE, MIDDLE, {"$cond": [{"$isNumber": "$basis.price"}, "$basis.price", None]}]},
+        }
+    },
+    {
+        "$group": {
+            "_id": None,
+            "count": {"$sum": 1},
+            "volume": {"$sum": "$quantity"},
+            "value": {"$sum": "$value"},
+            "commission": {"$sum": "$commission"},
+            "realized_pnl": {"$sum": {"$multiply": ["$realized", Decimal128("-1")]}},
+            "cost": {
+                "$sum": {
+                    "$cond": [
+                        {"$isNumber": "$shown"},
+                        {"$multiply": ["$signed", {"$subtract": ["$price", "$shown"]}]},
+                        NOTHING,
+                    ]
+                }
+            },
+            "reference": {
+                "$sum": {"$cond": [{"$isNumber": "$shown"}, {"$multiply": ["$quantity", "$shown"]}, NOTHING]}
+            },
+        }
+    },
+]
+
+_HELD_BY = {"account": "$account", "symbol": "$symbol"}
+_IN_ORDER = {"execution_time": 1, "_id": 1}
+_TURNED = {"$lt": [{"$multiply": ["$before", "$after"]}, NOTHING]}
+_CLOSING = {"$cond": ["$turned", {"$multiply": ["$before", Decimal128("-1")]}, "$signed"]}
+
+
+def _flow(quantity: Any, fee: Any) -> Document:
+    """Return what a part of a fill brought in: its value, signed, less its commission."""
+    return {"$subtract": [{"$multiply": [quantity, "$price", Decimal128("-1")]}, fee]}
+
+
+_FOLLOW: list[Document] = [
+    {"$project": {"account": 1, "symbol": 1, "execution_time": 1, "price": 1, "commission": 1, "signed": SIGNED}},
+    {
+        "$setWindowFields": {
+            "partitionBy": _HELD_BY,
+            "sortBy": _IN_ORDER,
+            "output": {"after": {"$sum": "$signed", "window": {"documents": ["unbounded", "current"]}}},
+        }
+    },
+    {"$set": {"before": {"$subtract": ["$after", "$signed"]}}},
+    {"$set": {"turned": _TURNED}},
+    {"$set": {"closes": {"$or": ["$turned", {"$eq": ["$after", NOTHING]}]}, "closing": _CLOSING}},
+    {"$set": {"fee": {"$divide": [{"$multiply": ["$commission", "$closing"]}, "$signed"]}}},
+    {
+        "$setWindowFields": {
+            "partitionBy": _HELD_BY,
+            "sortBy": _IN_ORDER,
+            "output": {
+                "trip": {
+                    "$sum": {"$cond": ["$closes", 1, 0]},
+                    "window": {"documents": ["unbounded", "current"]},
+                }
+            },
+        }
+    },
+    {
+        # The part of a fill that closes belongs to the round trip before; what turned over to the next one.
+        "$project": {
+            "account": 1,
+            "symbol": 1,
+            "parts": {
+                "$concatArrays": [
+                    [
+                        {
+                            "trip": {"$subtract": ["$trip", {"$cond": ["$closes", 1, 0]}]},
+                            "made": _flow("$closing", "$fee"),
+                            "closed_at": {"$cond": ["$closes", "$execution_time", None]},
+                        }
+                    ],
+                    {
+                        "$cond": [
+                            "$turned",
+                            [
+                                {
+                                    "trip": "$trip",
+                                    "made": _flow(
+                                        {"$subtract": ["$signed", "$closing"]}, {"$subtract": ["$commission", "$fee"]}
+                                    ),
+                                    "closed_at": None,
+                                }
+                            ],
+                            [],
+                        ]
+                    },
+                ]
+            },
+        }
+    },
+    {"$unwind": "$parts"},
+    {
+        "$group": {
+            "_id": {"account": "$account", "symbol": "$symbol", "trip": "$parts.trip"},
+            "made": {"$sum": "$parts.made"},
+            "closed_at": {"$max": "$parts.closed_at"},
+        }
+    },
+]
+
+
+def _count_closed(period: Period) -> list[Document]:
+    closed: Document = {"closed_at": {"$ne": None}}
+    if period.from_ns is not None:
+        closed = {"closed_at": {"$gte": ns_to_datetime(_ceil_ms(period.from_ns))}}
+    return [
+        {"$match": closed},
+        {
+            "$group": {
+                "_id": None,
+                "closed": {"$sum": 1},
+                "winning": {"$sum": {"$cond": [{"$gt": ["$made", NOTHING]}, 1, 0]}},
+                "losing": {"$sum": {"$cond": [{"$lt": ["$made", NOTHING]}, 1, 0]}},
+            }
+        },
+    ]
