@@ -35,7 +35,6 @@ STORED_TIMEOUT_S = 10.0
 SLOWEST_TICKS_PER_S = 10_000
 """A database slower than this counts as away."""
 LOADS_AT_ONCE = 16
-ONE = Decimal(1)
 
 TickCallback = Callable[[Sequence[Tick]], None]
 
@@ -240,4 +239,4 @@ class MarketDataService:
             return None
         # A bar of today ends in the future, and nothing was traded there yet.
         ts_ns = min(bar_end(bar.ts_ns, bar.interval), self._clock())
-        return Trade(symbol, ts_ns, bar.close, bar.volume or ONE)
+        return Trade(symbol, ts_ns, bar.close, bar.volume)  # a volume of 0 is not known, and bounds no fill

@@ -149,7 +149,7 @@ async def test_a_resting_limit_fills_at_its_price_when_a_trade_touches_it(world:
     outcome = await world.engine.submit(world.limit("180.00"))
     assert outcome.order is not None
     world.engine.on_ticks([Trade("IBM", 3, Decimal("180.01"), Decimal(1))])
-    world.engine.on_ticks([Trade("IBM", 4, Decimal("180.00"), Decimal(1))])
+    world.engine.on_ticks([Trade("IBM", 4, Decimal("180.00"), Decimal(10))])
     order_id = outcome.order.id
     await eventually(lambda: world.stored(order_id)["status"] != "PENDING")
     assert world.stored(outcome.order.id)["avg_fill_price"].to_decimal() == Decimal("180.00")
