@@ -24,10 +24,12 @@ from dotenv import dotenv_values
 
 from qsuite.domain.errors import SetupError
 from qsuite.domain.money import parse_decimal
+from qsuite.domain.off import OFF, Off
 
 PREFIX = "QSUITE_"
 PROFILES = ("local", "test", "production")
 SECRET_MIN_LENGTH = 32
+Figure = Decimal | Off
 
 
 def _setting(default: Any, text: str, *, low: Any = None, high: Any = None, choices: tuple[Any, ...] = ()) -> Any:
@@ -36,6 +38,10 @@ def _setting(default: Any, text: str, *, low: Any = None, high: Any = None, choi
 
 def _secret(text: str) -> Any:
     return field(default=None, repr=False, metadata={"help": text, "secret": True})
+
+
+def _figure(default: str, text: str) -> Any:
+    return _setting(Decimal(default), text, low=Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +113,30 @@ class TradingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskSettings:
-    """Defaults of the pre-trade controls."""
+    """Defaults of the pre-trade controls: a number, or "off". Fractions are of one, rates a second."""
 
-    max_quantity: Decimal = _setting(Decimal(10_000), "largest quantity of an order", low=Decimal(0))
-    max_value: Decimal = _setting(Decimal(250_000), "largest value of an order", low=Decimal(0))
-    min_value: Decimal = _setting(Decimal(1), "smallest value of an order", low=Decimal(0))
-    position_limit: Decimal = _setting(Decimal(1_000_000), "largest position in a ticker, open orders counted")
-    price_collar: Decimal = _setting(Decimal("0.05"), "market orders are valued this far beyond the reference price")
+    max_quantity: Figure = _figure("10000", "largest quantity of an order")
+    max_value: Figure = _figure("250000", "largest value of an order")
+    min_value: Figure = _figure("1", "smallest value of an order")
+    price_collar: Figure = _figure("0.05", "how far an order may go beyond the reference price; market orders count there")
+    price_collar_passive: Figure = _figure("0.20", "how far a limit may stay away from the reference price")
+    price_collar_window: Figure = _figure("0.03", "how far an order may go beyond the average of the last minute")
+    reference_stale: Figure = _figure("10", "seconds after which the last price is too old to trade on")
+    reference_suspect: Figure = _figure("0.10", "jump of the price that a second trade must confirm")
+    position_limit: Figure = _figure("1000000", "largest position in a ticker, open orders counted")
+    gross_exposure: Figure = _figure("2", "largest gross exposure of an account, in times of its equity")
+    system_exposure: Figure = _figure("10", "largest gross exposure of all, in times of the largest account's limit")
+    short_sale: bool = _setting(False, "selling more than is held")
+    max_open_orders: Figure = _figure("200", "open orders of an account")
+    max_open_orders_ticker: Figure = _figure("50", "open orders of an account in one ticker")
+    order_rate: Figure = _figure("10", "orders of an account a second")
+    order_burst: Figure = _figure("20", "orders of an account at once")
+    cancel_rate: Figure = _figure("50", "cancels of an account a second")
+    lookalike: Figure = _figure("3", "orders alike in a second")
+    execution_throttle: Figure = _figure("100", "fills in ten seconds that stop a strategy")
+    daily_loss: Figure = _figure("0.02", "loss of a day, of its opening equity, from which an account may only reduce")
+    daily_loss_halt: Figure = _figure("0.05", "loss of a day, of its opening equity, that halts an account")
+    self_trade: bool = _setting(True, "cancel the newer of two orders of an account that would trade with each other")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,12 +298,16 @@ def _value(kind: Any, raw: Any, item: "dataclasses.Field[Any]", name: str) -> An
     low, high, choices = (item.metadata.get(key) for key in ("low", "high", "choices"))
     if choices and value not in choices:
         raise SetupError(f"setting {name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+    if value is OFF:
+        return value
     if (low is not None and value < low) or (high is not None and value > high):
         raise SetupError(f"setting {name} must be between {low} and {high if high is not None else 'any'}, not {value}")
     return value
 
 
 def _cast(kind: Any, raw: Any) -> Any:
+    if kind == Figure:  # nothing but the word switches a control off: an empty value is a mistake
+        return OFF if raw == OFF.value else _cast(Decimal, raw)
     if isinstance(kind, types.UnionType):  # the optional ones: X | None
         return None if raw in (None, "") else _cast(typing.get_args(kind)[0], raw)
     if kind is bool:

@@ -28,7 +28,8 @@ class Ticker:
     """A tradable symbol. Prices lie on multiples of ``tick_size``, quantities on multiples of ``lot_size``.
 
     ``commission`` and ``fill`` are what it changes of the configured commission (``domain.trading.commission``) and
-    fill rules (``domain.trading.paper.rules``); ``calendar`` names the trading sessions it follows.
+    fill rules (``domain.trading.paper.rules``); ``calendar`` names the trading sessions it follows. One that
+    is ``restricted`` is known and priced, but may not be traded here.
     """
 
     id: UUID
@@ -38,6 +39,7 @@ class Ticker:
     currency: str = "USD"
     data_source: UUID | None = None
     is_active: bool = True
+    restricted: bool = False
     tick_size: Decimal = Decimal("0.01")
     lot_size: Decimal = Decimal(1)
     execution_mode: str = "paper"

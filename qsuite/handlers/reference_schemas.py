@@ -103,6 +103,7 @@ class TickerInputSchema(Schema):
     currency = fields.String(load_default="USD", validate=validate.Regexp(CURRENCY))
     data_source = fields.UUID(allow_none=True, load_default=None)
     is_active = FlagField(load_default=True)
+    restricted = FlagField(load_default=False)
     tick_size = DecimalField(above=0, load_default=Decimal("0.01"))
     lot_size = DecimalField(above=0, load_default=Decimal(1))
     execution_mode = fields.String(load_default="paper", validate=validate.OneOf(MODES))
@@ -121,6 +122,7 @@ class TickerSchema(Schema):
     currency = fields.String(required=True)
     data_source = fields.UUID(required=True, allow_none=True)
     is_active = fields.Boolean(required=True)
+    restricted = fields.Boolean(required=True)
     tick_size = DecimalField(required=True)
     lot_size = DecimalField(required=True)
     execution_mode = fields.String(required=True, validate=validate.OneOf(MODES))
@@ -142,6 +144,7 @@ def shown_ticker(ticker: Ticker) -> dict[str, Any]:
         "currency": ticker.currency,
         "data_source": None if ticker.data_source is None else str(ticker.data_source),
         "is_active": ticker.is_active,
+        "restricted": ticker.restricted,
         "tick_size": show(ticker.tick_size),
         "lot_size": show(ticker.lot_size),
         "execution_mode": ticker.execution_mode,

@@ -1,9 +1,10 @@
 """What can be traded.
 
 { _id: UUID("0192f8a0-…"), symbol: "AAPL", name: "Apple Inc.", description: "", currency: "USD",
-  data_source: UUID("0192f89f-…"), is_active: true, tick_size: Decimal128("0.01"), lot_size: Decimal128("1"),
-  execution_mode: "paper", calendar: "XNYS", commission: { model: "percent", percent: Decimal128("0.1") },
-  fill: { participation: Decimal128("0.25") }, created_at: ISODate("…"), updated_at: ISODate("…"), version: 1 }
+  data_source: UUID("0192f89f-…"), is_active: true, restricted: false, tick_size: Decimal128("0.01"),
+  lot_size: Decimal128("1"), execution_mode: "paper", calendar: "XNYS",
+  commission: { model: "percent", percent: Decimal128("0.1") }, fill: { participation: Decimal128("0.25") },
+  created_at: ISODate("…"), updated_at: ISODate("…"), version: 1 }
 """
 
 from typing import Any
@@ -33,6 +34,7 @@ SPEC = CollectionSpec(
             "currency": {"bsonType": "string"},
             "data_source": {"bsonType": ["binData", "null"]},
             "is_active": {"bsonType": "bool"},
+            "restricted": {"bsonType": "bool"},
             "tick_size": money(),
             "lot_size": money(),
             "execution_mode": {"enum": ["paper", "book"]},
@@ -103,6 +105,7 @@ def to_document(ticker: Ticker) -> Document:
         "currency": ticker.currency,
         "data_source": ticker.data_source,
         "is_active": ticker.is_active,
+        "restricted": ticker.restricted,
         "tick_size": encode_decimal(ticker.tick_size),
         "lot_size": encode_decimal(ticker.lot_size),
         "execution_mode": ticker.execution_mode,
@@ -125,6 +128,7 @@ def to_domain(document: dict[str, Any]) -> Ticker:
         currency=document["currency"],
         data_source=document.get("data_source"),
         is_active=document["is_active"],
+        restricted=document.get("restricted", False),
         tick_size=decode_decimal(document["tick_size"]),
         lot_size=decode_decimal(document["lot_size"]),
         execution_mode=document["execution_mode"],

@@ -4,6 +4,7 @@ Turns requests into the engine's commands and its outcomes into answers or error
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
@@ -41,13 +42,7 @@ from qsuite.settings import RiskSettings
 
 def limits_from(settings: RiskSettings) -> Limits:
     """Read the configured limits."""
-    return Limits(
-        max_quantity=settings.max_quantity,
-        max_value=settings.max_value,
-        min_value=settings.min_value,
-        position_limit=settings.position_limit,
-        price_collar=settings.price_collar,
-    )
+    return Limits(**{item.name: getattr(settings, item.name) for item in fields(Limits)})
 
 
 class TradingService:

@@ -37,6 +37,7 @@ async def test_a_ticker_is_made_with_sensible_defaults_and_found_by_id_and_symbo
         "description": "",
         "data_source": None,
         "is_active": True,
+        "restricted": False,
         "tick_size": "0.05",
         "lot_size": "1",
         "execution_mode": "paper",

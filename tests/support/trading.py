@@ -13,12 +13,14 @@ from qsuite.domain.trading.commands import Command, Outcome, PlaceOrder
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.order import Order, OrderType, Side, TimeInForce
 from qsuite.domain.trading.paper import FillRules
-from qsuite.domain.trading.risk import Limits
+from qsuite.domain.trading.risk import OFF, Limits
 from qsuite.domain.trading.state import TradingState
 
 USER = UUID(int=1)
 ACCOUNT = UUID(int=2)
 NOW = 1_700_000_000 * NS_PER_S
+FAR = Limits(price_collar_passive=OFF)
+"""The defaults, but orders may rest far from the market."""
 
 
 class Desk:
@@ -31,7 +33,7 @@ class Desk:
         self.tickers: dict[str, Ticker] = {}
         self.add_ticker("IBM", last="100.00")
         self.state = TradingState(
-            limits=limits or Limits(),
+            limits=limits or FAR,
             rules=rules or FillRules(),
             ticker=self.tickers.get,
             market=lambda symbol: self.market.get(symbol, Snapshot()),

@@ -6,6 +6,7 @@ from qsuite.domain.times import DAY_NS, NS_PER_S
 from qsuite.domain.trading.commands import TimePassed, MarketMoved
 from qsuite.domain.trading.order import Order, Status, TimeInForce
 from qsuite.domain.trading.paper import FillRules, recompute
+from qsuite.domain.trading.risk import OFF, Limits
 from tests.support.trading import Desk
 
 
@@ -52,7 +53,7 @@ def test_a_quote_without_the_side_needed_gives_way_to_the_last_trade() -> None:
 
 
 def test_a_crossed_quote_is_not_dealt_on() -> None:
-    desk = Desk()
+    desk = Desk(limits=Limits(reference_suspect=OFF))
     desk.quote("100.50", "99.50")
     bought = price(desk.place("BUY", 1))
     assert bought is not None

@@ -8,14 +8,14 @@ import pytest
 
 from qsuite.domain.trading.commands import Halt, Scope
 from qsuite.domain.trading.order import Status
-from qsuite.domain.trading.risk import Limits
+from qsuite.domain.trading.risk import OFF, Limits
 from tests.support.trading import ACCOUNT, USER, Desk
 
 
 @pytest.mark.parametrize(("quantity", "code"), [(499, None), (500, None), (501, "risk.max_quantity")])
 def test_quantity_at_most_the_limit(quantity: int, code: str | None) -> None:
     desk = Desk(limits=Limits(max_quantity=Decimal(500)))
-    assert desk.refusal("BUY", quantity, "50.00") == code
+    assert desk.refusal("BUY", quantity, "90.00") == code
 
 
 @pytest.mark.parametrize(("price", "code"), [("99.99", None), ("100.00", None), ("100.01", "risk.max_value")])
@@ -33,7 +33,7 @@ def test_a_market_order_is_valued_five_percent_beyond_the_market(quantity: int, 
 
 @pytest.mark.parametrize(("price", "code"), [("4.99", "risk.min_value"), ("5.00", None), ("5.01", None)])
 def test_value_at_least_the_limit(price: str, code: str | None) -> None:
-    desk = Desk(limits=Limits(min_value=Decimal(5)))
+    desk = Desk(limits=Limits(min_value=Decimal(5), price_collar_passive=OFF))
     assert desk.refusal("BUY", 1, price) == code
 
 

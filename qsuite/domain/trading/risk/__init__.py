@@ -1,6 +1,54 @@
-"""Pre-trade controls: whether an order may go to the market."""
+"""Pre-trade controls: whether an order may go to the market, and what watches over those that went.
 
-from qsuite.domain.trading.risk.limits import OFF, LimitBook, Limits
-from qsuite.domain.trading.risk.review import Refusal, Review, reservation, review, worst_price
+limits, set_limits                        the figures, by scope, and how they change
+exposure, rates, reference                what is kept to compare with them: O(1) to keep, O(1) to look at
+gather, review                            all of it for one order
+controls                                  the controls in their order, by theme:
+standing, fields, size, price, money, pace
+events, invariants                        what is told of a no, and what must hold after every fill
+"""
 
-__all__ = ["OFF", "LimitBook", "Limits", "Refusal", "Review", "reservation", "review", "worst_price"]
+from qsuite.domain.trading.risk.controls import review
+from qsuite.domain.trading.risk.events import Refusal, RiskEvent, Severity, event_of_refusal, scope_event
+from qsuite.domain.trading.risk.exposure import ExposureBook, Exposures
+from qsuite.domain.trading.risk.gather import halt_over, review_of
+from qsuite.domain.trading.risk.invariants import check_invariants
+from qsuite.domain.trading.risk.limits import OFF, LimitBook, Limits, Off, ScopeLimits
+from qsuite.domain.trading.risk.money import buying_power, leg_reservation, reservation
+from qsuite.domain.trading.risk.pace import cancel_too_fast, day_of
+from qsuite.domain.trading.risk.rates import RateBook
+from qsuite.domain.trading.risk.reference import ReferencePrice, ReferenceTape
+from qsuite.domain.trading.risk.review import Origin, Review, protective_limit, worst_price
+from qsuite.domain.trading.risk.set_limits import set_limits
+
+__all__ = [
+    "OFF",
+    "ExposureBook",
+    "Exposures",
+    "LimitBook",
+    "Limits",
+    "Off",
+    "Origin",
+    "RateBook",
+    "ReferencePrice",
+    "ReferenceTape",
+    "Refusal",
+    "Review",
+    "RiskEvent",
+    "ScopeLimits",
+    "Severity",
+    "buying_power",
+    "cancel_too_fast",
+    "check_invariants",
+    "day_of",
+    "event_of_refusal",
+    "halt_over",
+    "leg_reservation",
+    "protective_limit",
+    "reservation",
+    "review",
+    "review_of",
+    "scope_event",
+    "set_limits",
+    "worst_price",
+]

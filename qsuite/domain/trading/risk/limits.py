@@ -11,20 +11,13 @@ control refuses. Versions rise by one per change of a scope, so that what was in
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from qsuite.domain.off import OFF, Off
 from qsuite.domain.trading.commands import Scope
 
 
-class Off(StrEnum):
-    """Mark a control that is switched off on purpose, as opposed to one whose figure is missing."""
-
-    OFF = "off"
-
-
-OFF = Off.OFF
 Figure = Decimal | bool | Off | None
 Number = Decimal | Off | None
 

@@ -1,42 +1,62 @@
-"""Pre-trade controls: whether an order may go to the market.
+"""All that the controls look at for one order, gathered once; ``gather.review_of`` fills it in.
 
-They run in the order of ``CONTROLS``; the first no wins and is kept with its figures. Each is O(1). One that cannot be
-evaluated refuses. Nothing bypasses them but cancels. Check and reservation are one step of the single writer, so orders
-that only together breach a limit are counted one after the other.
-
-After SEC rule 15c3-5 (c)(1) and MiFID II RTS 6 article 15.
+Invariant: nothing here changes anything. What a control compares is computed here where two controls need it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from enum import Enum, auto
+from typing import Protocol
+from uuid import UUID
 
 from qsuite.domain.market import Snapshot
-from qsuite.domain.money import ZERO, is_multiple, show
+from qsuite.domain.money import ZERO
 from qsuite.domain.reference import Ticker
 from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.commands import TradingHalt
+from qsuite.domain.trading.commission import worst_commission
 from qsuite.domain.trading.order import Order, OrderType
-from qsuite.domain.trading.paper import FillRules, commission_of, touchline
-from qsuite.domain.trading.risk.limits import Limits, Number
+from qsuite.domain.trading.paper import FillRules, touchline, usable_quote
+from qsuite.domain.trading.risk.events import Refusal
+from qsuite.domain.trading.risk.exposure import Exposures, worst_quantity
+from qsuite.domain.trading.risk.limits import Limits
+from qsuite.domain.trading.risk.rates import RateBook
+from qsuite.domain.trading.risk.reference import UNKNOWN, ReferencePrice
+
+CUSHION = Decimal("0.05")
+"""How far beyond the market an order without a limit is valued while the price collar is off."""
+HUNDRED = Decimal(100)
+SHORT_MARGIN = Decimal("0.5")
+
+Control = Callable[["Review"], Refusal | None]
 
 
-COLLAR = Decimal("0.05")
+class Origin(Enum):
+    """Where a review comes from: a message counts against the rates, a check only looks, the engine's own has none."""
+
+    MESSAGE = auto()
+    CHECK = auto()
+    ENGINE = auto()
 
 
-class Refusal(NamedTuple):
-    """A control's no: its code, a sentence, and the limit and value it compared where it compared any."""
+class RiskBudget(Protocol):
+    """What the controls must know of a strategy."""
 
-    code: str
-    detail: str
-    limit: Decimal | None = None
-    value: Decimal | None = None
+    @property
+    def risk_limit(self) -> Decimal | None:
+        """Return the gross exposure it may have, or None where nobody set one."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Review:
-    """All that the controls look at for one order."""
+    """One order and its surroundings, as they are without it: an order being replaced or triggered counts nowhere.
+
+    ``other_leg`` is what the position counts of an order that this one would cancel, and ``added`` what it adds to its
+    side's working quantity: of two that cancel each other only one counts. ``touch`` is the price it would be dealt at
+    now, ``worst_price`` the worst it may be, ``mark`` what a unit of its symbol is valued at; each is None while nobody
+    can tell. ``open_orders`` and ``open_in_ticker`` are the account's; None where the order takes no further place.
+    """
 
     order: Order
     account: Account | None
@@ -46,10 +66,37 @@ class Review:
     halt: TradingHalt | None
     limits: Limits
     rules: FillRules
-    worst_price: Decimal | None = None
+    exposures: Exposures = field(default_factory=Exposures)
+    rates: RateBook = field(default_factory=RateBook)
+    now: int = 0
+    origin: Origin = Origin.MESSAGE
+    is_open: bool = True
+    reference: ReferencePrice = UNKNOWN
+    strategy: RiskBudget | None = None
+    strategy_position: Position | None = None
+    open_orders: int | None = None
+    open_in_ticker: int | None = None
+    replacing: UUID | None = None
+    other_leg: Decimal = ZERO
+    message_allowed: bool = True
+    alike: int = 0
+    added: Decimal = field(init=False)
+    touch: Decimal | None = field(init=False)
+    worst_price: Decimal | None = field(init=False)
+    reference_price: Decimal | None = field(init=False)
+    mark: Decimal | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.worst_price = worst_price(self.order, self.market, self.limits, self.rules)
+        self.added = max(ZERO, self.order.remaining - self.other_leg)
+        self.touch = touchline(self.market, self.order.is_buy, self.rules)
+        self.worst_price = worst_price(self.order, self.touch, self.limits)
+        self.reference_price = reference_price(self.market, self.rules)
+        self.mark = self.worst_price if self.reference_price is None else self.reference_price
+
+    @property
+    def in_book(self) -> bool:
+        """Say whether the symbol's orders meet each other; then the book is the market, and needs no other price."""
+        return self.ticker is not None and self.ticker.execution_mode == "book"
 
     @property
     def value(self) -> Decimal:
@@ -57,169 +104,105 @@ class Review:
         assert self.worst_price is not None
         return self.worst_price * self.order.remaining
 
+    @property
+    def is_restricted(self) -> bool:
+        """Say whether the ticker may not be traded here."""
+        return self.ticker is not None and self.ticker.restricted
 
-def figure(limit: Number) -> Decimal:
-    """Return a limit's number."""
-    assert isinstance(limit, Decimal)
-    return limit
+    @property
+    def reservation(self) -> Decimal:
+        """Return the cash the order must have behind it.
+
+        A buy's worst value, or half a short's (see ``money``), and the most its commission can come to. An order that
+        flips a position is reserved for as a whole: which part of it fills first cannot be told. What only closes a
+        position needs nothing: it gives back more than it takes.
+        """
+        if not self.opening:
+            return ZERO
+        assert self.worst_price is not None
+        order, price = self.order, self.worst_price
+        value = price * order.remaining
+        commission = worst_commission(order, order.remaining, price, self.rules.commission)
+        return (value if order.is_buy else SHORT_MARGIN * value) + commission
+
+    @property
+    def closes(self) -> bool:
+        """Say whether the order only reduces the position, whatever else works on its side."""
+        return reduces(self.position, is_buy=self.order.is_buy, quantity=self.added)
+
+    @property
+    def opening(self) -> Decimal:
+        """Return the part of the order that opens or adds to a position, when all else on its side fills before it."""
+        return opening(self.position, is_buy=self.order.is_buy, quantity=self.added)
+
+    def worst_after(self, position: Position) -> Decimal:
+        """Return the size that a position can come to, with the order."""
+        if self.order.is_buy:
+            return worst_quantity(position.quantity, position.working_buys + self.added, position.working_sells)
+        return worst_quantity(position.quantity, position.working_buys, position.working_sells + self.added)
 
 
-def worst_price(order: Order, market: Snapshot, limits: Limits, rules: FillRules) -> Decimal | None:
-    """Return the limit price, or the market's price moved by the collar; None while no price is known."""
-    if order.order_type is OrderType.LIMIT:
-        return order.price
-    price = touchline(market, order.is_buy, rules)
-    return None if price is None else price * (1 + COLLAR)
+def reduces(position: Position, *, is_buy: bool, quantity: Decimal) -> bool:
+    """Say whether a further order of this quantity can only bring the position nearer to flat."""
+    held, working = (
+        (-position.quantity, position.working_buys) if is_buy else (position.quantity, position.working_sells)
+    )
+    return held > 0 and working + quantity <= held
 
 
-def reservation(order: Order, price: Decimal, rules: FillRules) -> Decimal:
-    """Return the cash a buy must have behind it: its value at this price and its commission. A sell needs none."""
-    if not order.is_buy:
-        return ZERO
-    return price * order.remaining + commission_of(order.remaining, rules)
+def opening(position: Position, *, is_buy: bool, quantity: Decimal) -> Decimal:
+    """Return how much of a further order of this quantity is more than closes the position."""
+    held, working = (
+        (-position.quantity, position.working_buys) if is_buy else (position.quantity, position.working_sells)
+    )
+    return max(ZERO, quantity - max(ZERO, held - working))
 
 
-def review(subject: Review) -> Refusal | None:
-    """Return the first control's refusal, or None if the order may go."""
-    for control in CONTROLS:
-        refusal = control(subject)
-        if refusal is not None:
-            return refusal
-    return None
+def worst_price(order: Order, touch: Decimal | None, limits: Limits) -> Decimal | None:
+    """Return the price an order is valued at: the most a buy may pay, the most a sell can bring or come to cost.
+
+    That is its limit, or where it has none the market (of a waiting stop: the stop) moved by the aggressive collar. A
+    sell that the market would take at better than its limit is valued at the market. None while no price is known.
+    """
+    collar = limits.price_collar if isinstance(limits.price_collar, Decimal) else CUSHION
+    base = stop_of(order, touch) if order.waits else touch
+    limit = order.limit
+    if limit is None:
+        return None if base is None else base * (1 + collar)
+    if order.is_buy or base is None:
+        return limit
+    return max(limit, base)
 
 
-def account_enabled(subject: Review) -> Refusal | None:
-    """Refuse for an account that is unknown or switched off."""
-    if subject.account is None or not subject.account.is_active:
-        return Refusal("account.disabled", "the account is not enabled for trading")
-    return None
+def stop_of(order: Order, touch: Decimal | None) -> Decimal | None:
+    """Return where a waiting stop would trigger; of a trailing one that has not seen a price yet, seen from the touch.
+
+    A trailing buy is above the market and only ever comes down, so that is the worst it can come to.
+    """
+    if order.stop_price is not None or order.order_type is not OrderType.TRAILING_STOP or touch is None:
+        return order.stop_price
+    share = (order.trail_percent or ZERO) / HUNDRED
+    trail = touch * share if order.trail_price is None else order.trail_price
+    return touch + trail if order.is_buy else touch
 
 
-def trading_state(subject: Review) -> Refusal | None:
-    """Refuse while a kill switch covers the order."""
-    halt = subject.halt
-    if halt is None:
+def reference_price(market: Snapshot, rules: FillRules) -> Decimal | None:
+    """Return what a symbol is worth now: the last trade, or the middle of a much newer quote; None if nobody knows."""
+    trade, quote = market.trade, usable_quote(market, rules)
+    if trade is not None and (quote is None or quote.ts_ns - trade.ts_ns <= rules.quote_max_age_ns):
+        return trade.price
+    if quote is not None and quote.bid is not None and quote.ask is not None:
+        return (quote.bid + quote.ask) / 2
+    return None if trade is None else trade.price
+
+
+def protective_limit(order: Order, market: Snapshot, limits: Limits, rules: FillRules | None = None) -> Decimal | None:
+    """Return the price beyond which an order without a limit may not trade in a book; None while none is known.
+
+    It is the price that ``worst_price`` counted with, so that what was reserved is enough.
+    """
+    touch = touchline(market, order.is_buy, rules or FillRules())
+    if touch is None:
         return None
-    return Refusal("risk.halted", f"trading is halted ({halt.scope.value}): {halt.reason}")
-
-
-def tradable(subject: Review) -> Refusal | None:
-    """Refuse a ticker that is unknown or not active."""
-    if subject.ticker is None:
-        return Refusal("ticker.unknown", f"{subject.order.symbol} is not known here")
-    if not subject.ticker.is_active:
-        return Refusal("ticker.inactive", f"{subject.order.symbol} is not traded now")
-    return None
-
-
-def price_given(subject: Review) -> Refusal | None:
-    """Refuse a limit order without a price, a market order with one, and one nobody can price."""
-    order = subject.order
-    if order.order_type is OrderType.LIMIT and order.price is None:
-        return Refusal("order.price", "a LIMIT order needs a price")
-    if order.order_type is OrderType.MARKET and order.price is not None:
-        return Refusal("order.price", "a MARKET order takes no price")
-    if order.price is not None and order.price <= 0:
-        return Refusal("order.price", "the price must be above zero", ZERO, order.price)
-    return None
-
-
-def tick_size(subject: Review) -> Refusal | None:
-    """Refuse a price off the ticker's grid."""
-    order, ticker = subject.order, subject.ticker
-    assert ticker is not None
-    if order.price is not None and not is_multiple(order.price, ticker.tick_size):
-        detail = f"prices of {ticker.symbol} are multiples of {show(ticker.tick_size)}"
-        return Refusal("order.tick_size", detail, ticker.tick_size, order.price)
-    return None
-
-
-def lot_size(subject: Review) -> Refusal | None:
-    """Refuse a quantity off the ticker's grid."""
-    order, ticker = subject.order, subject.ticker
-    assert ticker is not None
-    if order.quantity <= 0 or not is_multiple(order.quantity, ticker.lot_size):
-        detail = f"quantities of {ticker.symbol} are multiples of {show(ticker.lot_size)}"
-        return Refusal("order.lot_size", detail, ticker.lot_size, order.quantity)
-    return None
-
-
-def max_quantity(subject: Review) -> Refusal | None:
-    """Refuse a quantity above the limit."""
-    limit, quantity = figure(subject.limits.max_quantity), subject.order.quantity
-    if quantity > limit:
-        return Refusal("risk.max_quantity", f"at most {show(limit)} in one order", limit, quantity)
-    return None
-
-
-def priced(subject: Review) -> Refusal | None:
-    """Refuse a market order while the market has shown no price: the controls below could not be evaluated."""
-    if subject.worst_price is None:
-        return Refusal("risk.reference_stale", f"no price of {subject.order.symbol} is known yet")
-    return None
-
-
-def max_value(subject: Review) -> Refusal | None:
-    """Refuse a value above the limit."""
-    limit, value = figure(subject.limits.max_value), subject.value
-    if value > limit:
-        return Refusal("risk.max_value", f"at most {show(limit)} in one order", limit, value)
-    return None
-
-
-def min_value(subject: Review) -> Refusal | None:
-    """Refuse a value below the limit."""
-    limit, value = figure(subject.limits.min_value), subject.value
-    if value < limit:
-        return Refusal("risk.min_value", f"at least {show(limit)} in one order", limit, value)
-    return None
-
-
-def buying_power(subject: Review) -> Refusal | None:
-    """Refuse a buy that the cash not yet reserved does not cover, commission included."""
-    assert subject.account is not None
-    assert subject.worst_price is not None
-    needed = reservation(subject.order, subject.worst_price, subject.rules)
-    if needed > subject.account.available:
-        detail = "not enough cash that is not reserved by other orders"
-        return Refusal("risk.buying_power", detail, subject.account.available, needed)
-    return None
-
-
-def position_limit(subject: Review) -> Refusal | None:
-    """Refuse a buy that, with all working buys filled, would exceed the limit. A sell only reduces."""
-    if not subject.order.is_buy:
-        return None
-    position, limit = subject.position, figure(subject.limits.position_limit)
-    worst = position.quantity + position.working_buys + subject.order.remaining
-    if worst > limit:
-        detail = f"at most {show(limit)} of {subject.order.symbol}, working orders counted"
-        return Refusal("risk.position_limit", detail, limit, worst)
-    return None
-
-
-def short_sale(subject: Review) -> Refusal | None:
-    """Refuse selling more than is held, less what working sells may take."""
-    if subject.order.is_buy:
-        return None
-    held = subject.position.quantity - subject.position.working_sells
-    if subject.order.remaining > held:
-        return Refusal("risk.short_sale", "selling more than is held", held, subject.order.remaining)
-    return None
-
-
-CONTROLS: tuple[Callable[[Review], Refusal | None], ...] = (
-    account_enabled,
-    trading_state,
-    tradable,
-    price_given,
-    tick_size,
-    lot_size,
-    max_quantity,
-    priced,
-    max_value,
-    min_value,
-    buying_power,
-    position_limit,
-    short_sale,
-)
+    collar = limits.price_collar if isinstance(limits.price_collar, Decimal) else CUSHION
+    return touch * (1 + collar if order.is_buy else 1 - collar)
