@@ -118,7 +118,7 @@ class RiskSettings:
     max_quantity: Figure = _figure("10000", "largest quantity of an order")
     max_value: Figure = _figure("250000", "largest value of an order")
     min_value: Figure = _figure("1", "smallest value of an order")
-    price_collar: Figure = _figure("0.05", "how far an order may go beyond the reference price; market orders count there")
+    price_collar: Figure = _figure("0.05", "how far an order may go beyond the market; market orders count there")
     price_collar_passive: Figure = _figure("0.20", "how far a limit may stay away from the reference price")
     price_collar_window: Figure = _figure("0.03", "how far an order may go beyond the average of the last minute")
     reference_stale: Figure = _figure("10", "seconds after which the last price is too old to trade on")

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from qsuite.domain.times import DAY_NS, NS_PER_S
-from qsuite.domain.trading.commands import TimePassed, MarketMoved
+from qsuite.domain.trading.commands import MarketMoved, TimePassed
 from qsuite.domain.trading.order import Order, Status, TimeInForce
 from qsuite.domain.trading.paper import FillRules, recompute
 from qsuite.domain.trading.risk import OFF, Limits

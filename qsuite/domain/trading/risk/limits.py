@@ -17,7 +17,6 @@ from uuid import UUID
 from qsuite.domain.off import OFF, Off
 from qsuite.domain.trading.commands import Scope
 
-
 Figure = Decimal | bool | Off | None
 Number = Decimal | Off | None
 
