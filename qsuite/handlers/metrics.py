@@ -66,6 +66,8 @@ def access_log(metrics: Metrics, routes: Iterable[Route], *, lowest: int) -> Log
 
 
 def _level(status: int, *, slow: bool) -> int:
+    if status == 503:  # a state that health tells of, as of a process that stands by, and no fault of the request's
+        return logging.WARNING
     if status >= 500:
         return logging.ERROR
     return logging.INFO if status >= 400 or slow else logging.DEBUG

@@ -45,7 +45,7 @@ def logged(status: int, seconds: float = 0.001, *, lowest: int = INFO, lasting: 
     return [dict(line) for line in lines]
 
 
-@pytest.mark.parametrize(("status", "level"), [(400, "info"), (422, "info"), (500, "error"), (503, "error")])
+@pytest.mark.parametrize(("status", "level"), [(400, "info"), (422, "info"), (500, "error"), (503, "warning")])
 def test_a_request_that_was_refused_or_failed_is_a_line(status: int, level: str) -> None:
     (line,) = logged(status)
     assert (line["log_level"], line["status"], line["request_id"]) == (level, status, "r-1")
