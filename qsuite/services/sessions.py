@@ -7,6 +7,7 @@ Invariant: a calendar that could not be read, or read far enough, raises LookupE
 """
 
 import time
+import warnings
 from array import array
 from asyncio import Lock
 from collections.abc import Awaitable, Callable, Iterable
@@ -96,6 +97,20 @@ def read_timetable(name: str, until: int) -> Timetable:
 
     Slow, and the import takes 120 MB: to be run in another process.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the library is a little behind the newest pandas
+        begin, sessions = _schedule(name, until)
+    opens, closes, ends = array("q"), array("q"), array("q")
+    for row in sessions:
+        for start, close in _times(row):
+            opens.append(_ns(start))
+            closes.append(_ns(close))
+        ends.append(_ns(row.close))
+    return Timetable(begin, opens, closes, ends)
+
+
+def _schedule(name: str, until: int) -> tuple[int, list[Any]]:
+    """Return the instant from which a calendar is known, and its sessions, as far as the library knows them."""
     import exchange_calendars
     import pandas
 
@@ -103,18 +118,12 @@ def read_timetable(name: str, until: int) -> Timetable:
         bounds = exchange_calendars.get_calendar(name)
     except exchange_calendars.errors.InvalidCalendarName:
         raise LookupError(f"there is no calendar {name}") from None
-    first, last = pandas.Timestamp(FIRST_DAY_NS), pandas.Timestamp(until).normalize()
+    start, end = pandas.Timestamp(FIRST_DAY_NS), pandas.Timestamp(until).normalize()
     earliest, latest = bounds.bound_min(), bounds.bound_max()
-    start = first if earliest is None else max(first, earliest)
-    end = last if latest is None else min(last, latest)
+    start = start if earliest is None else max(start, earliest)
+    end = end if latest is None else min(end, latest)
     schedule = exchange_calendars.get_calendar(name, start=start, end=end).schedule
-    opens, closes, ends = array("q"), array("q"), array("q")
-    for row in schedule.itertuples(index=False):
-        for begin, close in _times(row):
-            opens.append(_ns(begin))
-            closes.append(_ns(close))
-        ends.append(_ns(row.close))
-    return Timetable(_ns(start), opens, closes, ends)
+    return _ns(start), list(schedule.itertuples(index=False))
 
 
 def _times(row: Any) -> list[tuple[Any, Any]]:
