@@ -9,12 +9,13 @@ from qsuite.repos import (
     data_sources,
     engine_store,
     executions,
-    halts,
     imports,
     market_data,
     orders,
     positions,
     refresh_tokens,
+    risk_events,
+    risk_limits,
     signals,
     strategies,
     tickers,
@@ -31,12 +32,13 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     data_sources.SPEC,
     engine_store.SPEC,
     executions.SPEC,
-    halts.SPEC,
     imports.SPEC,
     market_data.SPEC,
     orders.SPEC,
     positions.SPEC,
     refresh_tokens.SPEC,
+    risk_events.SPEC,
+    risk_limits.SPEC,
     signals.SPEC,
     strategies.SPEC,
     tickers.SPEC,
@@ -44,7 +46,9 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     users.SPEC,
 )
 
-GROWING = frozenset(module.SPEC.name for module in (audit, executions, imports, market_data, orders, ticks))
+GROWING = frozenset(
+    module.SPEC.name for module in (audit, executions, imports, market_data, orders, risk_events, ticks)
+)
 
 
 def collections_of(database: Database) -> tuple[CollectionSpec, ...]:

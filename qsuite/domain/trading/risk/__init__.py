@@ -14,11 +14,11 @@ from qsuite.domain.trading.risk.exposure import ExposureBook, Exposures
 from qsuite.domain.trading.risk.gather import halt_over, review_of
 from qsuite.domain.trading.risk.invariants import check_invariants
 from qsuite.domain.trading.risk.limits import OFF, LimitBook, Limits, Off, ScopeLimits
-from qsuite.domain.trading.risk.money import buying_power, leg_reservation, reservation
+from qsuite.domain.trading.risk.money import buying_power, gross_limit, leg_reservation, reservation
 from qsuite.domain.trading.risk.pace import cancel_too_fast, day_of
 from qsuite.domain.trading.risk.rates import RateBook
 from qsuite.domain.trading.risk.reference import ReferencePrice, ReferenceTape
-from qsuite.domain.trading.risk.review import Origin, Review, protective_limit, worst_price
+from qsuite.domain.trading.risk.review import Origin, Review, protective_limit, reference_price, worst_price
 from qsuite.domain.trading.risk.set_limits import set_limits
 
 __all__ = [
@@ -42,9 +42,11 @@ __all__ = [
     "check_invariants",
     "day_of",
     "event_of_refusal",
+    "gross_limit",
     "halt_over",
     "leg_reservation",
     "protective_limit",
+    "reference_price",
     "reservation",
     "review",
     "review_of",

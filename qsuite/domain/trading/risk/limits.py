@@ -60,7 +60,10 @@ FLOORS = frozenset({"min_value"})
 
 
 class ScopeLimits(NamedTuple):
-    """What one scope sets: ``figures`` by name, who set them last, when and why, and how often they changed."""
+    """What one scope sets: ``figures`` by name, who set them last, when and why, and how often they changed.
+
+    ``history`` holds the versions before, newest first, themselves without one; the audit log has those it drops.
+    """
 
     scope: Scope
     target: str | None
@@ -69,6 +72,7 @@ class ScopeLimits(NamedTuple):
     set_by: UUID | None = None
     set_at: int = 0
     reason: str = ""
+    history: tuple["ScopeLimits", ...] = ()
 
 
 class LimitBook:

@@ -9,6 +9,7 @@ row that must agree, whichever way the price went.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -85,6 +86,11 @@ class ReferenceTape:
         if recent is None:
             recent = self._recent[tick.symbol] = Recent()
         recent.see(tick, now)
+
+    def see_all(self, ticks: Iterable[Tick], now: int) -> None:
+        """Take in ticks that arrived now, in their order."""
+        for tick in ticks:
+            self.see(tick, now)
 
     def look(self, symbol: str, now: int) -> ReferencePrice:
         """Return what is known of a symbol at an instant."""

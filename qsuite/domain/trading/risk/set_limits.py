@@ -16,6 +16,7 @@ from qsuite.domain.trading.risk.limits import NAMES, SWITCHES, Figure, ScopeLimi
 if TYPE_CHECKING:
     from qsuite.domain.trading.state import TradingState
 
+KEPT_VERSIONS = 50
 EVERYWHERE = frozenset(Scope)
 OF_ACCOUNTS = frozenset({Scope.GLOBAL, Scope.ACCOUNT})
 
@@ -70,7 +71,10 @@ def set_limits(state: "TradingState", command: SetLimits, now: int) -> Outcome:
             figures.pop(name, None)
         else:
             figures[name] = figure
-    limits = ScopeLimits(command.scope, command.target, figures, version + 1, command.user, now, command.reason)
+    history = () if known is None else (known._replace(history=()), *known.history)[:KEPT_VERSIONS]
+    limits = ScopeLimits(
+        command.scope, command.target, figures, version + 1, command.user, now, command.reason, history
+    )
     state.limits.put(limits)
     _record(state, command, limits, now)
     return Outcome(facts={"version": limits.version})
