@@ -25,10 +25,13 @@ from qsuite.domain.strategies import Strategy
 from qsuite.domain.times import NS_PER_S
 from qsuite.domain.trading.commands import Scope, TradingMode
 from qsuite.domain.trading.order import OPEN
+from qsuite.domain.trading.risk import OFF, LimitBook, ReferenceTape
+from qsuite.domain.trading.risk.review import CUSHION
 from qsuite.domain.trading.state import TradingState
 from qsuite.handlers.metrics import access_log
 from qsuite.handlers.routes import ApiApplication, all_routes, make_application
 from qsuite.handlers.server import ApiServer
+from qsuite.repos.account_history import AccountHistoryRepo, HoldersRepo
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.collections import collections_of
@@ -50,8 +53,11 @@ from qsuite.repos.strategy_books import StrategyBooks
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.repos.users import UsersRepo
+from qsuite.services.account_history import AccountHistory
 from qsuite.services.account_opening import account_opener
+from qsuite.services.accounts import AccountService
 from qsuite.services.auth import AuthService
+from qsuite.services.book_market import BookMarket
 from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.container import Services
 from qsuite.services.demo_market import DemoMarket, Progress, load_demo
@@ -275,14 +281,19 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         database, lease_s=settings.engine.lease_s, commit_timeout_s=settings.engine.commit_timeout_s
     )
     limits, rules = limits_from(settings.risk), rules_from(settings.trading)
+    tape = ReferenceTape()
+    market.on_ticks(lambda ticks: tape.see_all(ticks, clock()))
     follower = Follower(Journal(database), owners=stream.registry.private_owners, cut_off=stream.cut_off)
     engine = TradingEngine(
         store=store,
         new_state=lambda: TradingState(
-            limits=limits,
+            limits=LimitBook(limits),
             rules=rules,
             ticker=reference.ticker,
             market=market.snapshot,
+            reference=lambda symbol: tape.look(symbol, clock()),
+            strategy=strategies.strategy,
+            sessions=trading_sessions,
             new_id=new_id,
             heard=lambda account: stream.wanted_private(account.id, "account"),
         ),
@@ -290,6 +301,8 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         clock=clock,
         follower=follower if database.transactions else None,
     )
+    book_market = BookMarket(market.publish, clock)
+    engine.listen(book_market.heard)
     orders, positions = OrdersRepo(database), PositionsRepo(database)
     trading = TradingService(
         engine=engine,
@@ -300,6 +313,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         market=market,
         stream=stream,
         new_id=new_id,
+        clock=clock,
     )
 
     async def has_orders(symbol: str) -> bool:
@@ -338,8 +352,17 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         reference=reference,
         is_active=lambda: engine.state is EngineState.ACTIVE,
         halted=lambda strategy: _is_halted(engine, strategy),
-        collar=settings.risk.price_collar,
+        collar=CUSHION if settings.risk.price_collar is OFF else settings.risk.price_collar,
         clock=clock,
+    )
+
+    account_history = AccountHistory(
+        engine=engine,
+        history=AccountHistoryRepo(database),
+        holders=HoldersRepo(database),
+        accounts=accounts,
+        positions=positions,
+        price_of=trading.market_price,
     )
 
     # -- operations
@@ -381,6 +404,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         system,
         host,
         workers,
+        account_history,
         trading_sessions,
     ):
         supervisor.add(loop)
@@ -410,6 +434,17 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         performance=PerformanceService(
             figures=PerformanceRepo(database), positions=positions, price_of=trading.market_price
         ),
+        accounts=AccountService(
+            accounts=accounts,
+            positions=positions,
+            users=user_service,
+            engine=engine,
+            price_of=trading.market_price,
+            new_id=new_id,
+            currency=settings.trading.currency,
+            clock=clock,
+        ),
+        account_history=account_history,
     )
     routes = all_routes()
     application = make_application(

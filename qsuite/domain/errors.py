@@ -4,6 +4,7 @@
     ├── Invalid                what was sent cannot be accepted; ``errors`` names the fields
     │   └── Malformed          it could not even be read
     ├── OrderRefused           a control refused the order, which is stored as REJECTED; ``order`` shows it
+    │   └── OrderTooFast       by a control of how often
     ├── Unauthenticated        nobody, or no longer who they say
     ├── Forbidden              known, but not allowed
     ├── NotFound               no such thing, or not theirs to see
@@ -69,6 +70,16 @@ class OrderRefused(QSuiteError):
 
     code = "order_refused"
     title = "Order refused"
+
+
+class OrderTooFast(OrderRefused):
+    """Tell whoever placed an order that they place too many in too short a time; ``retry_after_s`` says for how long."""
+
+    title = "Too many orders"
+
+    def __init__(self, detail: str = "", *, code: str, retry_after_s: float = 1.0, **facts: object) -> None:
+        super().__init__(detail, code=code, **facts)
+        self.retry_after_s = retry_after_s
 
 
 class Unauthenticated(QSuiteError):

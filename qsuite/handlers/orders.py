@@ -1,24 +1,33 @@
 """Orders over HTTP. The module to imitate: declare, call, show."""
 
+from typing import Any
 from uuid import UUID
 
 from marshmallow import fields
 
-from qsuite.domain.errors import NotFound
+from qsuite.domain.errors import Invalid, NotFound, QSuiteError
 from qsuite.domain.roles import TRADERS, TRADING_READERS
-from qsuite.domain.trading.order import OrderType, Side, Status
+from qsuite.domain.trading.order import Order, OrderType, Side, Status
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
 from qsuite.handlers.operations import operation
+from qsuite.handlers.payloads import load
+from qsuite.handlers.problems import status_of
 from qsuite.handlers.trading_schemas import (
+    BulkOrdersSchema,
+    BulkResultsSchema,
     CancelAllSchema,
     CancelledSchema,
     ExecutionSchema,
     OrderSchema,
     PlaceOrderSchema,
+    ReplaceOrderSchema,
 )
 from qsuite.services.views import show_execution, show_order
+
+CREATED = 201
+_PLACE = PlaceOrderSchema()
 
 ORDERS = ListingSpec(
     filters={
@@ -62,6 +71,45 @@ class OrdersHandler(ApiHandler):
         self.answer_resource(show_order(order), order.version, 201)
 
 
+class BulkHandler(ApiHandler):
+    """Many orders in one body."""
+
+    @operation(
+        "Place up to 1,000 orders; each has a result of its own, and none waits for another",
+        roles=TRADERS,
+        body=BulkOrdersSchema(),
+        returns={200: BulkResultsSchema()},
+        bulk=True,
+    )
+    async def post(self) -> None:
+        """Place them."""
+        read = [_read_order(raw) for raw in self.body["orders"]]
+        asked = [one for one in read if not isinstance(one, QSuiteError)]
+        placed = iter(await self.services.trading.place_many(self.caller, asked) if asked else ())
+        results = [one if isinstance(one, QSuiteError) else next(placed) for one in read]
+        shown = [_show_result(result) for result in results]
+        accepted = sum(one["status"] == CREATED for one in shown)
+        self.answer({"count": len(shown), "accepted": accepted, "results": shown})
+
+
+def _read_order(raw: Any) -> dict[str, Any] | QSuiteError:
+    try:
+        loaded: dict[str, Any] = load(_PLACE, raw)
+    except Invalid as error:
+        return error
+    return loaded
+
+
+def _show_result(result: Order | QSuiteError) -> dict[str, Any]:
+    """Show what became of one order as it would have been answered alone."""
+    if not isinstance(result, QSuiteError):
+        return {"status": CREATED, "order": show_order(result)}
+    shown = {"status": status_of(result), "code": result.code, "detail": result.detail, **result.facts}
+    if isinstance(result, Invalid) and result.errors:
+        shown["errors"] = result.errors
+    return shown
+
+
 class OrderHandler(ApiHandler):
     """One order."""
 
@@ -69,6 +117,20 @@ class OrderHandler(ApiHandler):
     async def get(self, order_id: str) -> None:
         """Show the order."""
         order = await self.services.trading.get(self.caller, as_id(order_id))
+        self.answer_resource(show_order(order), order.version)
+
+    @operation(
+        "Replace the quantity or prices of an open order",
+        roles=TRADERS,
+        body=ReplaceOrderSchema(),
+        returns={200: OrderSchema()},
+        raises=(409, 412),
+    )
+    async def patch(self, order_id: str) -> None:
+        """Replace what is given."""
+        found = as_id(order_id)
+        version = self.expected_version(found)
+        order = await self.services.trading.replace(self.caller, found, self.body, version)
         self.answer_resource(show_order(order), order.version)
 
     @operation("Cancel an order", roles=TRADERS, returns={200: OrderSchema()}, raises=(409,))
@@ -143,6 +205,7 @@ def as_id(text: str) -> UUID:
 
 routes = [
     (r"/api/v1/orders/?", OrdersHandler),
+    (r"/api/v1/orders/bulk/?", BulkHandler),
     (r"/api/v1/orders/cancel_all/?", CancelAllHandler),
     (r"/api/v1/orders/by-client-id/([^/]+)/?", OrderByClientIdHandler),
     (r"/api/v1/orders/([^/]+)/?", OrderHandler),

@@ -23,6 +23,7 @@ STATUS: dict[type[Exception], int] = {
     errors.Malformed: 400,
     errors.Invalid: 422,
     errors.OrderRefused: 422,
+    errors.OrderTooFast: 429,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,

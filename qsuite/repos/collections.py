@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from qsuite.repos import (
+    account_history,
     accounts,
     api_keys,
     audit,
@@ -18,6 +19,7 @@ from qsuite.repos import (
     risk_limits,
     signals,
     strategies,
+    strategy_positions,
     tickers,
     ticks,
     users,
@@ -26,6 +28,7 @@ from qsuite.repos.database import Database
 from qsuite.repos.schema import CollectionSpec
 
 COLLECTIONS: tuple[CollectionSpec, ...] = (
+    account_history.SPEC,
     accounts.SPEC,
     api_keys.SPEC,
     audit.SPEC,
@@ -41,6 +44,7 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     risk_limits.SPEC,
     signals.SPEC,
     strategies.SPEC,
+    strategy_positions.SPEC,
     tickers.SPEC,
     ticks.SPEC,
     users.SPEC,

@@ -28,10 +28,21 @@ from pymongo.read_concern import ReadConcern
 
 from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.audit import GENESIS
+from qsuite.domain.trading.changes import Changes, Missing
 from qsuite.domain.trading.commands import TradingHalt
 from qsuite.domain.trading.order import Order
-from qsuite.domain.trading.state import Changes, Missing
-from qsuite.repos import accounts, audit, executions, halts, orders, positions
+from qsuite.domain.trading.risk import ScopeLimits
+from qsuite.repos import (
+    accounts,
+    audit,
+    executions,
+    halts,
+    orders,
+    positions,
+    risk_events,
+    risk_limits,
+    strategy_positions,
+)
 from qsuite.repos.database import DURABLE, Database, Document, translated
 from qsuite.repos.schema import CollectionSpec
 
@@ -50,6 +61,16 @@ class NotCommitted(Exception):
 
 class CommitUnknown(Exception):
     """The answer to the commit was lost: ``acquire`` tells, by the batch number, which way it went."""
+
+
+class Loaded(NamedTuple):
+    """What was read for the engine's memory, in the order that ``TradingState.load`` takes it."""
+
+    accounts: list[Account]
+    positions: list[Position]
+    orders: list[Order]
+    strategy_positions: list[Position]
+    strategies: list[UUID]
 
 
 class Head(NamedTuple):
@@ -76,6 +97,9 @@ class Batch:
     positions: list[Document] = field(default_factory=list)
     entries: list[Document] = field(default_factory=list)
     halts: list[tuple[str, Document | None]] = field(default_factory=list)
+    strategy_positions: list[tuple[Document, bool]] = field(default_factory=list)
+    limits: list[Document] = field(default_factory=list)
+    risk_events: list[Document] = field(default_factory=list)
 
 
 def encode_batch(changes: Changes, number: int) -> Batch:
@@ -85,6 +109,10 @@ def encode_batch(changes: Changes, number: int) -> Batch:
     known: list[Document] = []
     for position in changes.positions.values():
         (known if position.stored else fresh).append(positions.position_document(position))
+        position.stored = True
+    own: list[tuple[Document, bool]] = []
+    for position in changes.strategy_positions.values():
+        own.append((strategy_positions.position_document(position), position.stored))
         position.stored = True
     return Batch(
         number=number,
@@ -101,6 +129,9 @@ def encode_batch(changes: Changes, number: int) -> Batch:
             (halts.halt_id(key), None if halt is None else halts.halt_document(halt))
             for key, halt in changes.halts.items()
         ],
+        strategy_positions=own,
+        limits=[risk_limits.limits_document(limits) for limits in changes.limits.values()],
+        risk_events=[risk_events.event_document(event) for event in changes.risk_events],
     )
 
 
@@ -206,23 +237,37 @@ class EngineStore:
 
     # -- loading ------------------------------------------------------------------------------------------------
 
-    def load_open(self) -> tuple[list[Account], list[Position], list[Order], list[TradingHalt]]:
-        """Load every open order, oldest first, with its account and that account's positions, and the halts."""
+    def load_open(self) -> Loaded:
+        """Load every open order by arrival, with all accounts and strategies that have one or hold anything."""
         # Documents are decoded a batch at a time without letting other threads run: short batches keep the loop free.
         stored = self._db.orders.find({"status": {"$in": orders.OPEN_STATUSES}}, batch_size=DECODED_AT_ONCE)
         found = [orders.order_from(document) for document in stored]
-        found.sort(key=lambda order: (order.created_at, order.id))
-        loaded, held = self._load_accounts({order.account for order in found})
-        thrown = [halts.halt_from(document) for document in self._db.risk_limits.find({"state": "HALTED"})]
-        return loaded, held, found, thrown
+        found.sort(key=lambda order: (order.arrival, order.id))
+        holders = {document["account"] for document in self._db.positions.find(positions.HELD, {"account": 1})}
+        loaded, held = self._load_accounts({order.account for order in found} | holders)
+        strategies = {order.strategy for order in found if order.strategy is not None}
+        return Loaded(loaded, held, found, *self._load_strategies(strategies))
 
-    def load(self, missing: Missing) -> tuple[list[Account], list[Position], list[Order]]:
+    def load_controls(self) -> tuple[list[TradingHalt], list[ScopeLimits]]:
+        """Load the thrown kill switches and the limits of every scope."""
+        found = list(self._db.risk_limits.find({}))
+        thrown = [halts.halt_from(document) for document in found if halts.is_halt(document)]
+        return thrown, [risk_limits.limits_from(document) for document in found if not halts.is_halt(document)]
+
+    def load(self, missing: Missing) -> Loaded:
         """Load what a batch needs; what is not there stays missing."""
         loaded, held = self._load_accounts(missing.accounts)
         found = [
             orders.order_from(document) for query in _order_queries(missing) for document in self._db.orders.find(query)
         ]
-        return loaded, held, found
+        return Loaded(loaded, held, found, *self._load_strategies(missing.strategies))
+
+    def _load_strategies(self, ids: Iterable[UUID]) -> tuple[list[Position], list[UUID]]:
+        wanted = list(ids)
+        if not wanted:
+            return [], []
+        found = self._db.strategy_positions.find({"strategy": {"$in": wanted}})
+        return [strategy_positions.position_from(document) for document in found], wanted
 
     def count_orders(self) -> int:
         """Return about how many orders are stored."""
@@ -288,8 +333,18 @@ class EngineStore:
             written: list[Any] = [InsertOne(document) for document in batch.new_positions]
             written += [_replacement(document) for document in batch.positions]
             self._db.positions.bulk_write(written, session=session)
+        if batch.strategy_positions:
+            own: list[Any] = [
+                _replacement(document) if stored else InsertOne(document)
+                for document, stored in batch.strategy_positions
+            ]
+            self._db.strategy_positions.bulk_write(own, session=session)
         if batch.halts:
             self._write_halts(batch.halts, session)
+        if batch.limits:
+            self._write_limits(batch.limits, session)
+        if batch.risk_events:
+            self._db.risk_events.insert_many(batch.risk_events, session=session)
         self._db.audit_log.insert_many(batch.entries, session=session)
 
     def _advance(self, batch: Batch, session: ClientSession | None) -> None:
@@ -319,6 +374,11 @@ class EngineStore:
             self._db.risk_limits.bulk_write([DeleteOne({"_id": key})], session=session)
             if document is not None:
                 self._db.risk_limits.insert_one(document, session=session)
+
+    def _write_limits(self, changed: list[Document], session: ClientSession | None) -> None:
+        """Put each scope's limits in the place of those before; no upsert, which this server cannot in a transaction."""
+        for document in changed:
+            self._db.risk_limits.bulk_write([DeleteOne({"_id": document["_id"]}), InsertOne(document)], session=session)
 
     def _abort(self, session: ClientSession) -> None:
         with suppress(PyMongoError):  # the server ends it by itself; what matters is that it is not committed

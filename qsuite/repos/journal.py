@@ -13,8 +13,8 @@ from uuid import UUID
 from pymongo.client_session import ClientSession
 
 from qsuite.domain.trading.audit import Entry
+from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.retell import Stretch, retell
-from qsuite.domain.trading.state import Announcement
 from qsuite.repos import accounts, audit, executions, orders, positions
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.engine_store import ENGINE

@@ -41,6 +41,12 @@ class MemoryEngineStore(EngineStore):
             db.positions.replace_one({"_id": document["_id"]}, document, upsert=True)
         for account, changed in batch.accounts:
             db.accounts.update_one({"_id": account}, {"$set": changed})
+        for document, _ in batch.strategy_positions:
+            db.strategy_positions.replace_one({"_id": document["_id"]}, document, upsert=True)
+        for document in batch.limits:
+            db.risk_limits.replace_one({"_id": document["_id"]}, document, upsert=True)
+        if batch.risk_events:
+            db.risk_events.insert_many(batch.risk_events)
         for key, halt in batch.halts:
             db.risk_limits.delete_one({"_id": key})
             if halt is not None:

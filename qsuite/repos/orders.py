@@ -13,7 +13,8 @@
 Absent: ``price`` of a market order, ``client_order_id`` and ``strategy`` where none was given, ``reject`` unless
 refused, ``original`` unless a later event changed what the first answer said, and all that only stops, brackets and
 their legs have (``stop_price``, ``trail_percent``, ``trail_price``, ``triggered``, ``take_profit``, ``stop_loss``,
-``parent``, ``oco``). Only open orders keep ``arrival``, their place in the queue at their price, and ``sent_at``.
+``parent``, ``oco``). Only open orders keep ``arrival``, their place in the queue at their price, ``sent_at`` and ``taken``, the quote or print
+they last took from.
 """
 
 from collections.abc import Iterable
@@ -156,6 +157,8 @@ def order_document(order: Order) -> Document:
     if order.status in OPEN:
         document["arrival"] = order.arrival
         document["sent_at"] = ns_to_datetime(order.sent_at)
+        if order.taken is not None:
+            document["taken"] = order.taken
     if order.order_type in WITH_STOP or order.parent is not None or order.is_bracket or order.reduce_only:
         document.update(_rarer_fields(order))
     return document
@@ -209,6 +212,7 @@ def order_from(document: Document) -> Order:
         triggered=document.get("triggered", False),
         sent_at=0 if sent_at is None else datetime_to_ns(sent_at),
         arrival=document.get("arrival", 0),
+        taken=document.get("taken"),
         time_in_force=TimeInForce(document["time_in_force"]),
         client_order_id=document.get("client_order_id"),
         strategy=document.get("strategy"),
@@ -230,7 +234,9 @@ def order_from(document: Document) -> Order:
 
 def _original_document(original: dict[str, Any]) -> Document:
     document = dict(original, status=original["status"].value, updated_at=ns_to_datetime(original["updated_at"]))
-    document.update({name: encode_decimal(original[name]) for name in _ORIGINAL_MONEY if original.get(name) is not None})
+    document.update(
+        {name: encode_decimal(original[name]) for name in _ORIGINAL_MONEY if original.get(name) is not None}
+    )
     return document
 
 

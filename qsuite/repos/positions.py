@@ -3,10 +3,11 @@
     {
       "_id": "0199…:IBM", "account": UUID("0199…"), "symbol": "IBM", "quantity": Decimal128("100"),
       "cost": Decimal128("18152.00"), "avg_cost": Decimal128("181.52"), "realized_pnl": Decimal128("0"),
-      "updated_at": ISODate("…"), "version": 1
+      "commission": Decimal128("0.500"), "updated_at": ISODate("…"), "version": 1
     }
 
-``avg_cost`` is absent while flat. A flat position stays, with what it realised.
+``quantity`` and ``cost`` are below zero when short; ``avg_cost`` is absent while flat. A flat position stays, with what
+it realised.
 """
 
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from uuid import UUID
 
 from pymongo import ASCENDING, IndexModel
 
+from qsuite.domain.money import ZERO
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.domain.trading.account import Position
 from qsuite.repos.database import Database, Document, translated
@@ -37,6 +39,10 @@ SPEC = CollectionSpec(
 )
 
 
+HELD: Document = {"avg_cost": {"$exists": True}}
+"""Which positions are not flat."""
+
+
 def position_document(position: Position) -> Document:
     """Write a position as a whole document."""
     document: Document = {
@@ -46,6 +52,7 @@ def position_document(position: Position) -> Document:
         "quantity": encode_decimal(position.quantity),
         "cost": encode_decimal(position.cost),
         "realized_pnl": encode_decimal(position.realized_pnl),
+        "commission": encode_decimal(position.commission),
         "updated_at": ns_to_datetime(position.updated_at),
         "version": position.version,
     }
@@ -63,6 +70,7 @@ def position_from(document: Document) -> Position:
         quantity=decode_decimal(document["quantity"]),
         cost=decode_decimal(document["cost"]),
         realized_pnl=decode_decimal(document["realized_pnl"]),
+        commission=decode_decimal(document["commission"]) if "commission" in document else ZERO,
         updated_at=datetime_to_ns(document["updated_at"]),
         version=document["version"],
         stored=True,

@@ -31,11 +31,12 @@ import structlog
 from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
 from qsuite.domain.market import Tick
 from qsuite.domain.times import floor_ms
-from qsuite.domain.trading.commands import Command, MarketMoved, Outcome, PlaceOrder, TimePassed
+from qsuite.domain.trading.changes import Announcement
+from qsuite.domain.trading.commands import Command, MarkAccounts, MarketMoved, Outcome, PlaceOrder, TimePassed
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.seen import SeenIds
-from qsuite.domain.trading.state import Announcement, TradingState
+from qsuite.domain.trading.state import TradingState
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
 from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener
 from qsuite.services.engine_owner import owner, owner_is_dead
@@ -56,6 +57,9 @@ LOOKS_PER_LEASE = 10
 # After an answered batch all its clients ask again at once. Committing with the first of them would leave the others
 # to the next batch, so a batch waits while each second round of the loop brings more. A lone client waits for nothing.
 ROUNDS_WITHOUT_NEWS = 2
+
+# Accounts are valued, and their losses looked at, this often.
+MARK_S = 1.0
 
 # What a database that is away or slow makes of a commit: no fault of the code, so no trace in the log.
 EXPECTED = (NotCommitted, CommitUnknown)
@@ -94,6 +98,7 @@ class TradingEngine:
         self._batch = 0
         self._last_now = 0
         self._last_commit_s = 0.0
+        self._mark_at_s = 0.0
         self.state = EngineState.STOPPED
         self.memory = new_state()
         self.stats = EngineStats()
@@ -140,15 +145,26 @@ class TradingEngine:
 
         Unavailable: nothing was done. OutcomeUnknown: it may or may not have been; its id finds out.
         """
-        if self.state in (EngineState.STANDBY, EngineState.STOPPED) or self._stopping:
-            raise Unavailable(f"the engine is in {self.state.value} here", code="engine.standby")
-        if len(self._queue) >= self._settings.queue_max:
-            raise Unavailable("too many orders are waiting", code="engine.busy")
-        job = self._job(command, asyncio.get_running_loop().create_future())
-        self._queue.append(job)
+        self._check_room(1)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append(self._job(command, future))
         self._wake.set()
-        assert job.future is not None
-        return await job.future
+        return await future
+
+    async def submit_many(self, commands: Sequence[Command]) -> list[Outcome | BaseException]:
+        """Have many commands decided in their order; return an outcome or error for each. Unavailable for all at once."""
+        self._check_room(len(commands))
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Outcome]] = [loop.create_future() for _ in commands]
+        self._queue.extend(self._job(command, future) for command, future in zip(commands, futures, strict=True))
+        self._wake.set()
+        return await asyncio.gather(*futures, return_exceptions=True)
+
+    def _check_room(self, count: int) -> None:
+        if self.state in (EngineState.STANDBY, EngineState.STOPPED) or self._stopping:
+            raise Unavailable(f"the engine is in {self.state.value} here", code="engine.standby", retry_after_s=1)
+        if len(self._queue) + count > self._settings.queue_max:
+            raise Unavailable("too many orders are waiting", code="engine.busy")
 
     def on_ticks(self, ticks: Sequence[Tick]) -> None:
         """Let resting orders meet new ticks; cheap when none is reached."""
@@ -193,13 +209,15 @@ class TradingEngine:
             await self._follower.finish(head.audit_seq, self._tell)
         memory = self._new_state()
         memory.seen = SeenIds(await self._in_thread(self._store.count_orders))
-        accounts, positions, orders, halts = await self._in_thread(self._store.load_open)
+        loaded = await self._in_thread(self._store.load_open)
+        halts, limits = await self._in_thread(self._store.load_controls)
         memory.chain.seq, memory.chain.head = head.audit_seq, head.audit_hash
-        memory.load(accounts, positions, ())
-        for start in range(0, len(orders), LOAD_SLICE):
-            memory.load((), (), orders[start : start + LOAD_SLICE])
+        memory.load(*loaded._replace(orders=[]))
+        for start in range(0, len(loaded.orders), LOAD_SLICE):
+            memory.load(orders=loaded.orders[start : start + LOAD_SLICE])
             await asyncio.sleep(0)  # a process that stood by goes on serving reads and streams
         memory.halts = {(halt.scope, halt.target): halt for halt in halts}
+        memory.limits.load(limits)
         self.memory = memory
         self._batch = head.batch
         self._last_commit_s = time.monotonic()
@@ -209,7 +227,7 @@ class TradingEngine:
             self._learning.cancel()
         self._learning = asyncio.create_task(self._learn_client_ids(memory), name="engine-client-ids")
         self._started.set()
-        log.info("engine.active", epoch=head.epoch, batch=head.batch, open_orders=len(orders))
+        log.info("engine.active", epoch=head.epoch, batch=head.batch, open_orders=len(loaded.orders))
         return True
 
     async def _learn_client_ids(self, memory: TradingState) -> None:
@@ -251,6 +269,7 @@ class TradingEngine:
         while not (self._stopping and not self._queue and not self._open and self._committing is None):
             if self._committing is not None and self._committing.done():
                 await self._settle_commit()
+            self._put_what_is_due()
             if self._queue and len(self._open) < self._settings.batch_max:
                 await self._decide_queued()
             elif self._open and self._committing is None:
@@ -258,6 +277,17 @@ class TradingEngine:
                     self._begin_commit()
             else:
                 await self._idle()
+
+    def _put_what_is_due(self) -> None:
+        """Before what waits, let time pass for the orders it concerns; now and then value the accounts."""
+        waiting = bool(self._queue) and isinstance(self._queue[0].command, TimePassed)
+        if not waiting and self.memory.anything_due(self._now()):
+            self._queue.appendleft(self._job(TimePassed(), None))
+        now_s = time.monotonic()
+        if now_s >= self._mark_at_s:
+            self._mark_at_s = now_s + MARK_S
+            if self.memory.positions:
+                self._put(MarkAccounts())
 
     async def _more_come(self) -> bool:
         """Let the loop go round: say whether that brought further commands, which then join the batch."""
@@ -277,9 +307,7 @@ class TradingEngine:
             async with asyncio.timeout(min(quiet_s, 0.25)):
                 await self._wake.wait()
         except TimeoutError:
-            if self.memory.due(self._now()):
-                self._put(TimePassed())
-            elif self._committing is None and time.monotonic() - self._last_commit_s > quiet_s:
+            if self._committing is None and time.monotonic() - self._last_commit_s > quiet_s:
                 await self._in_thread(self._store.renew)
                 self._last_commit_s = time.monotonic()
 
@@ -292,9 +320,6 @@ class TradingEngine:
         if missing:
             self.memory.load(*await self._in_thread(self._store.load, missing, pool=self._reader))
         now = self._now()
-        if self.memory.due(now):
-            jobs.insert(0, self._job(TimePassed(), None))
-            self._open.append(jobs[0])
         for job in jobs:
             self._decide(job, now)
 

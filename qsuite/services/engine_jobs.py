@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.commands import Command, Outcome
-from qsuite.domain.trading.state import Announcement
 
 
 class EngineState(StrEnum):

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from qsuite.domain.errors import QSuiteError
-from qsuite.domain.trading.state import Announcement
+from qsuite.domain.trading.changes import Announcement
 from qsuite.repos.journal import Journal
 
 log = structlog.get_logger(__name__)

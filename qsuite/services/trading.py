@@ -3,6 +3,7 @@
 Turns requests into the engine's commands and its outcomes into answers or errors; tells the stream what became durable.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
@@ -10,25 +11,45 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.errors import Conflict, Forbidden, NotFound, OrderRefused, QSuiteError
+from qsuite.domain.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    OrderRefused,
+    OrderTooFast,
+    PreconditionFailed,
+    QSuiteError,
+)
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.money import ZERO
 from qsuite.domain.roles import Caller
-from qsuite.domain.trading.account import Position
+from qsuite.domain.times import DAY_NS
+from qsuite.domain.trading.account import Account, Position
+from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.commands import (
     CancelAll,
     CancelOrder,
+    CheckOrder,
     Halt,
     Outcome,
     PlaceOrder,
     ReleaseOrder,
+    ReplaceOrder,
     Resume,
     Scope,
     TradingHalt,
 )
-from qsuite.domain.trading.order import Execution, Order, OrderType, Side, Status, TimeInForce
+from qsuite.domain.trading.order import (
+    Execution,
+    Order,
+    OrderType,
+    Side,
+    Status,
+    StopLoss,
+    TakeProfit,
+    TimeInForce,
+)
 from qsuite.domain.trading.risk import Limits
-from qsuite.domain.trading.state import Announcement
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.executions import ExecutionsRepo
 from qsuite.repos.orders import OrdersRepo
@@ -36,7 +57,7 @@ from qsuite.repos.positions import PositionsRepo
 from qsuite.services.engine import TradingEngine
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.stream import StreamHub
-from qsuite.services.views import Shown, show_account, show_execution, show_order, show_position
+from qsuite.services.views import Shown, show_account, show_execution, show_order, show_position, show_risk_event
 from qsuite.settings import RiskSettings
 
 
@@ -59,6 +80,7 @@ class TradingService:
         market: MarketDataService,
         stream: StreamHub,
         new_id: Callable[[], UUID],
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._engine = engine
         self._orders = orders
@@ -68,11 +90,13 @@ class TradingService:
         self._market = market
         self._stream = stream
         self._new_id = new_id
+        self._clock = clock
         self._rendered: dict[str, tuple[str, Callable[[Any], Shown]]] = {
             "order": ("orders", show_order),
             "execution": ("executions", show_execution),
             "position": ("positions", self._show_position),
-            "account": ("account", lambda what: show_account(what[0], self._valued(what[1]))),
+            "account": ("account", lambda what: self._show_account(what[0], what[1])),
+            "risk_event": ("risk", show_risk_event),
         }
         engine.listen(self._announce)
         market.on_ticks(engine.on_ticks)
@@ -88,13 +112,33 @@ class TradingService:
         account_id = self._own(caller, account)
         found = await self._accounts.get(account_id)
         held = await self._positions.of([account_id])
-        return show_account(found, self._valued(held))
+        return self._show_account(found, held)
 
     # -- orders -------------------------------------------------------------------------------------------------
 
     async def place(self, caller: Caller, asked: Mapping[str, Any]) -> Order:
         """Place an order and return it, durable. OrderRefused when a control said no, Conflict for a used id."""
         return self._settled_order(await self._engine.submit(self._place_command(caller, asked)))
+
+    async def place_many(self, caller: Caller, asked: Sequence[Mapping[str, Any]]) -> list[Order | QSuiteError]:
+        """Place orders, one after the other as given; return the order or the error of each. No order waits for another."""
+        commands = [self._place_command(caller, one) for one in asked]
+        outcomes = await self._engine.submit_many(commands)
+        return [self._order_or_error(outcome) for outcome in outcomes]
+
+    async def check(self, caller: Caller, asked: Mapping[str, Any]) -> Outcome:
+        """Say what an order would meet, without placing it. Conflict for a used client id."""
+        outcome = await self._engine.submit(CheckOrder(place=self._place_command(caller, asked)))
+        if outcome.error is not None:
+            raise error_of(outcome)
+        return outcome
+
+    async def replace(
+        self, caller: Caller, order: UUID, changed: Mapping[str, Decimal], version: int | None = None
+    ) -> Order:
+        """Change an open order's quantity or prices. OrderRefused by a control, which leaves it as it was."""
+        command = ReplaceOrder(order=order, user=caller.user, accounts=caller.accounts, version=version, **changed)
+        return self._settled_order(await self._engine.submit(command))
 
     async def release(self, caller: Caller, order: UUID) -> Order:
         """Send a held order to the market."""
@@ -110,6 +154,12 @@ class TradingService:
         """Cancel every open order of an account, or of one of its symbols."""
         command = CancelAll(account=self._own(caller, account), user=caller.user, symbol=symbol)
         return (await self._engine.submit(command)).orders
+
+    async def cancel_these(self, caller: Caller, orders: Iterable[UUID]) -> None:
+        """Cancel those of the orders that are still open, on any of the caller's accounts."""
+        named = frozenset(orders)
+        for account in caller.accounts:
+            await self._engine.submit(CancelAll(account=account, user=caller.user, orders=named))
 
     async def get(self, caller: Caller, order: UUID) -> Order:
         """Return an order the caller may see."""
@@ -149,22 +199,32 @@ class TradingService:
         return self._show_position(await self._position(caller, symbol))
 
     async def close_position(self, caller: Caller, symbol: str) -> Order:
-        """Sell all that is held of a symbol, by a market order through the same controls."""
+        """Close a position by a market order through the same controls; open orders in the symbol are cancelled first.
+
+        They hold what is to be sold, or would open a position anew behind it.
+        """
         position = await self._position(caller, symbol)
         if position.quantity == ZERO:
             raise Conflict(f"the position in {symbol} is flat", code="position.flat")
-        asked = {"symbol": symbol, "side": Side.SELL, "order_type": OrderType.MARKET, "quantity": position.quantity}
-        return await self.place(caller, asked | {"account": position.account})
+        await self.cancel_all(caller, position.account, symbol)
+        side = Side.SELL if position.quantity > ZERO else Side.BUY
+        asked = {"symbol": symbol, "side": side, "order_type": OrderType.MARKET, "quantity": abs(position.quantity)}
+        return await self.place(caller, asked | {"account": position.account, "reduce_only": True})
 
     def market_price(self, position: Position) -> Decimal | None:
-        """Return what a unit of a holding would bring: the bid, else the last trade."""
+        """Return what a unit of a holding would bring, or one sold short would cost: bid or ask, else the last trade."""
         snapshot = self._market.snapshot(position.symbol)
-        if snapshot.quote is not None and snapshot.quote.bid is not None:
-            return snapshot.quote.bid
+        if snapshot.quote is not None:
+            side = snapshot.quote.bid if position.quantity >= ZERO else snapshot.quote.ask
+            if side is not None:
+                return side
         return None if snapshot.trade is None else snapshot.trade.price
 
     def _show_position(self, position: Position) -> Shown:
         return show_position(position, self.market_price(position))
+
+    def _show_account(self, account: Account, held: Iterable[Position]) -> Shown:
+        return show_account(account, self._valued(held), self._clock() // DAY_NS)
 
     def _valued(self, held: Iterable[Position]) -> list[tuple[Position, Decimal | None]]:
         return [(position, self.market_price(position)) for position in held]
@@ -188,6 +248,7 @@ class TradingService:
 
     def _place_command(self, caller: Caller, asked: Mapping[str, Any]) -> PlaceOrder:
         client_order_id = asked.get("client_order_id")
+        takes, stops = asked.get("take_profit"), asked.get("stop_loss")
         return PlaceOrder(
             id=self._new_id(),
             account=self._own(caller, asked.get("account")),
@@ -197,6 +258,13 @@ class TradingService:
             order_type=asked["order_type"],
             quantity=asked["quantity"],
             price=asked.get("price"),
+            stop_price=asked.get("stop_price"),
+            trail_percent=asked.get("trail_percent"),
+            trail_price=asked.get("trail_price"),
+            reduce_only=asked.get("reduce_only", False),
+            take_profit=None if takes is None else TakeProfit(takes["price"]),
+            stop_loss=None if stops is None else StopLoss(stops["stop_price"], stops.get("price")),
+            expires_at=asked.get("expires_at"),
             time_in_force=asked.get("time_in_force", TimeInForce.DAY),
             client_order_id=client_order_id,
             strategy=asked.get("strategy"),
@@ -216,8 +284,20 @@ class TradingService:
             raise error_of(outcome)
         if order is not None and order.status is Status.REJECTED:
             assert order.reject is not None
-            raise OrderRefused(order.reject["detail"], code=order.reject["code"], order=show_order(order))
+            raise refused(order.reject, order)
+        if outcome.refusal is not None:
+            raise refused(outcome.refusal, order)
         return order
+
+    def _order_or_error(self, outcome: Outcome | BaseException) -> Order | QSuiteError:
+        if isinstance(outcome, QSuiteError):
+            return outcome
+        if isinstance(outcome, BaseException):
+            raise outcome
+        try:
+            return self._settled_order(outcome)
+        except QSuiteError as error:
+            return error
 
     def _own(self, caller: Caller, account: UUID | None) -> UUID:
         if account is None and caller.accounts:
@@ -240,6 +320,8 @@ class TradingService:
     def _announce(self, announcements: Sequence[Announcement]) -> None:
         """Tell the stream what became durable, in order. Nothing is rendered that nobody would get."""
         for kind, account, what in announcements:
+            if account is None:
+                continue  # of a book: ``BookMarket`` tells of those
             channel, render = self._rendered[kind]
             if self._stream.wanted_private(account, channel):
                 self._stream.publish_private(account, channel, {"type": kind, **render(what)})
@@ -273,8 +355,22 @@ def error_of(outcome: Outcome) -> QSuiteError:
         return NotFound(outcome.detail)
     if outcome.error == "forbidden":
         return Forbidden(outcome.detail)
+    if outcome.error == "precondition_failed":
+        return PreconditionFailed("it was changed since it was read: read it again")
     facts = {} if outcome.order is None else {"order": show_order(outcome.order)}
     return Conflict(outcome.detail, code=outcome.error, **facts)
+
+
+RATES = frozenset({"risk.order_rate", "risk.cancel_rate"})
+
+
+def refused(refusal: Mapping[str, Any], order: Order | None) -> OrderRefused:
+    """Return the error that tells of a control's no, with its figures and the order as it is stored."""
+    facts: dict[str, Any] = {name: refusal[name] for name in ("limit", "value") if name in refusal}
+    if order is not None:
+        facts["order"] = show_order(order)
+    kind = OrderTooFast if refusal["code"] in RATES else OrderRefused
+    return kind(refusal["detail"], code=refusal["code"], **facts)
 
 
 def fingerprint(asked: Mapping[str, Any]) -> str:

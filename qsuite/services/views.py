@@ -7,7 +7,9 @@ from qsuite.domain.money import ZERO, show
 from qsuite.domain.times import format_rfc3339
 from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.commands import TradingHalt
-from qsuite.domain.trading.order import Execution, Order
+from qsuite.domain.trading.order import Execution, Order, StopLoss
+from qsuite.domain.trading.risk import RiskEvent
+from qsuite.domain.trading.risk.money import SHORT_COLLATERAL
 
 Shown = dict[str, Any]
 
@@ -23,9 +25,18 @@ def show_order(order: Order) -> Shown:
         "order_type": order.order_type.value,
         "quantity": show(order.quantity),
         "price": _optional(order.price),
+        "stop_price": _optional(order.stop_price),
+        "trail_percent": _optional(order.trail_percent),
+        "trail_price": _optional(order.trail_price),
         "time_in_force": order.time_in_force.value,
         "client_order_id": order.client_order_id,
         "strategy": None if order.strategy is None else str(order.strategy),
+        "reduce_only": order.reduce_only,
+        "take_profit": None if order.take_profit is None else {"price": show(order.take_profit.price)},
+        "stop_loss": None if order.stop_loss is None else _show_stop_loss(order.stop_loss),
+        "parent": None if order.parent is None else str(order.parent),
+        "oco": None if order.oco is None else str(order.oco),
+        "triggered": order.triggered,
         "status": order.status.value,
         "filled_quantity": show(order.filled_quantity),
         "avg_fill_price": None if average is None else show(average),
@@ -37,6 +48,10 @@ def show_order(order: Order) -> Shown:
         "updated_at": format_rfc3339(order.updated_at),
         "version": order.version,
     }
+
+
+def _show_stop_loss(loss: StopLoss) -> Shown:
+    return {"stop_price": show(loss.stop_price), "price": _optional(loss.price)}
 
 
 def show_execution(execution: Execution) -> Shown:
@@ -72,25 +87,33 @@ def show_position(position: Position, market_price: Decimal | None) -> Shown:
     }
 
 
-def show_account(account: Account, valued: list[tuple[Position, Decimal | None]]) -> Shown:
-    """Show an account with its positions' worth; a position without a market price counts at its cost."""
-    long_value = ZERO
-    cost = ZERO
+def show_account(account: Account, valued: list[tuple[Position, Decimal | None]], day: int) -> Shown:
+    """Show an account with its positions' worth; a position without a market price counts at its cost.
+
+    ``day`` is today, in days since the epoch: what was made today counts from where the account began it.
+    """
+    long_value = short_value = cost = ZERO
     for position, price in valued:
-        long_value += position.cost if price is None else position.quantity * price
+        value = position.cost if price is None else position.quantity * price
         cost += position.cost
+        if value >= ZERO:
+            long_value += value
+        else:
+            short_value -= value
+    equity = account.cash + long_value - short_value
     return {
         "id": str(account.id),
         "name": account.name,
         "currency": account.currency,
         "cash": show(account.cash),
         "reserved": show(account.reserved),
-        "equity": show(account.cash + long_value),
-        "buying_power": show(account.available),
+        "equity": show(equity),
+        "buying_power": show(account.available - SHORT_COLLATERAL * short_value),
         "long_value": show(long_value),
-        "short_value": show(ZERO),
+        "short_value": show(short_value),
         "realized_pnl": show(account.realized_pnl),
-        "unrealized_pnl": show(long_value - cost),
+        "unrealized_pnl": show(long_value - short_value - cost),
+        "day_pnl": show(equity - account.day_open_equity if account.day == day else ZERO),
         "commission": show(account.commission),
         "is_active": account.is_active,
         "created_at": format_rfc3339(account.created_at),
@@ -103,10 +126,28 @@ def show_halt(halt: TradingHalt) -> Shown:
     return {
         "scope": halt.scope.value,
         "id": halt.target,
-        "state": "HALTED",
+        "state": halt.mode.value,
         "reason": halt.reason,
-        "user": str(halt.user),
+        "user": None if halt.user is None else str(halt.user),
         "since": format_rfc3339(halt.since),
+    }
+
+
+def show_risk_event(event: RiskEvent) -> Shown:
+    """Show a risk event."""
+    return {
+        "id": str(event.id),
+        "ts": format_rfc3339(event.ts),
+        "code": event.code,
+        "severity": event.severity.value,
+        "scope": event.scope.value,
+        "target": event.target,
+        "account": None if event.account is None else str(event.account),
+        "order": None if event.order is None else str(event.order),
+        "detail": event.detail,
+        "limit": _optional(event.limit),
+        "value": _optional(event.value),
+        "actor": None if event.actor is None else str(event.actor),
     }
 
 

@@ -19,9 +19,19 @@ from qsuite.domain.trading.account import Account
 from qsuite.domain.trading.commands import CancelAll, CancelOrder, Halt, PlaceOrder, ReleaseOrder, Resume, Scope
 from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
 from qsuite.domain.trading.paper import FillRules
-from qsuite.domain.trading.risk import Limits
+from qsuite.domain.trading.risk import LimitBook, Limits, ReferencePrice
 from qsuite.domain.trading.state import TradingState
-from qsuite.repos import accounts, audit, engine_store, executions, halts, orders, positions
+from qsuite.repos import (
+    accounts,
+    audit,
+    engine_store,
+    executions,
+    orders,
+    positions,
+    risk_events,
+    risk_limits,
+    strategy_positions,
+)
 from qsuite.repos.accounts import account_document
 from qsuite.repos.database import Database
 from qsuite.repos.engine_store import CommitUnknown, EngineStore, NotCommitted
@@ -32,7 +42,20 @@ from qsuite.services.follower import Follower
 from qsuite.settings import EngineSettings
 from tests.support.waiting import eventually
 
-SPECS = tuple(module.SPEC for module in (accounts, audit, engine_store, executions, halts, orders, positions))
+SPECS = tuple(
+    module.SPEC
+    for module in (
+        accounts,
+        audit,
+        engine_store,
+        executions,
+        orders,
+        positions,
+        risk_events,
+        risk_limits,
+        strategy_positions,
+    )
+)
 IBM = Ticker(id=uuid.uuid4(), symbol="IBM", name="IBM")
 USER = uuid.uuid4()
 
@@ -65,7 +88,8 @@ class World:
             clock=lambda: time.time_ns() + self.later_ns,
             store=store,
             new_state=lambda: TradingState(
-                limits=Limits(),
+                limits=LimitBook(Limits()),
+                reference=lambda symbol: ReferencePrice(),
                 rules=FillRules(),
                 ticker={"IBM": IBM}.get,
                 market=lambda symbol: self.market if symbol == "IBM" else Snapshot(),

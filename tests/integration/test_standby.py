@@ -11,9 +11,9 @@ from tornado.ioloop import IOLoop
 
 from qsuite.domain.errors import QSuiteError, Unavailable
 from qsuite.domain.market import Trade
+from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.commands import CancelOrder
 from qsuite.domain.trading.order import TimeInForce
-from qsuite.domain.trading.state import Announcement
 from qsuite.repos.database import Database
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Head
 from qsuite.repos.journal import Journal
@@ -147,7 +147,7 @@ async def test_the_follower_ends_with_the_same_money(pair: Pair) -> None:
     shown = []
     for side in (pair.here, pair.there):
         account, positions = last(side, "account")
-        shown.append(show_account(account, [(position, Decimal(181)) for position in positions]))
+        shown.append(show_account(account, [(position, Decimal(181)) for position in positions], 0))
     assert shown[0] == shown[1]
 
 

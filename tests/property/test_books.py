@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsuite.domain.trading.audit import GENESIS, digest
-from qsuite.domain.trading.commands import CancelAll, CancelOrder, TimePassed, MarketMoved, ReleaseOrder
+from qsuite.domain.trading.commands import CancelAll, CancelOrder, MarketMoved, ReleaseOrder, TimePassed
 from qsuite.domain.trading.order import OPEN, TERMINAL, Order, Status, TimeInForce
 from tests.support.trading import ACCOUNT, USER, Desk
 

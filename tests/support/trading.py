@@ -13,7 +13,7 @@ from qsuite.domain.trading.commands import Command, Outcome, PlaceOrder
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.order import Order, OrderType, Side, TimeInForce
 from qsuite.domain.trading.paper import FillRules
-from qsuite.domain.trading.risk import OFF, Limits
+from qsuite.domain.trading.risk import OFF, LimitBook, Limits, ReferencePrice
 from qsuite.domain.trading.state import TradingState
 
 USER = UUID(int=1)
@@ -33,7 +33,8 @@ class Desk:
         self.tickers: dict[str, Ticker] = {}
         self.add_ticker("IBM", last="100.00")
         self.state = TradingState(
-            limits=limits or FAR,
+            limits=LimitBook(limits or FAR),
+            reference=lambda symbol: ReferencePrice(),
             rules=rules or FillRules(),
             ticker=self.tickers.get,
             market=lambda symbol: self.market.get(symbol, Snapshot()),

@@ -1,6 +1,5 @@
 """Each pre-trade control one step below, at, and above its limit; figures worked out by hand."""
 
-from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -8,7 +7,7 @@ import pytest
 
 from qsuite.domain.trading.commands import Halt, Scope
 from qsuite.domain.trading.order import Status
-from qsuite.domain.trading.risk import OFF, Limits
+from qsuite.domain.trading.risk import OFF, LimitBook, Limits
 from tests.support.trading import ACCOUNT, USER, Desk
 
 
@@ -62,7 +61,7 @@ def test_position_and_working_buys_together_stay_within_the_limit(quantity: int,
 def test_a_sell_that_reduces_a_breached_position_passes() -> None:
     desk = Desk()
     desk.place("BUY", 50)
-    desk.state.limits = replace(desk.state.limits, position_limit=Decimal(10))
+    desk.state.limits = LimitBook(Limits(position_limit=Decimal(10)))
     assert desk.refusal("SELL", 20) is None
 
 

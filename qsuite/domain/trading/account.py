@@ -62,6 +62,7 @@ class Position:
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
     realized_pnl: Decimal = ZERO
+    commission: Decimal = ZERO
     updated_at: int = 0
     version: int = 0
     working_buys: Decimal = ZERO
@@ -108,6 +109,7 @@ def settle(
     cost = position.cost
     realized = take(position, signed, price, now)
     cash = -signed * price - commission
+    position.commission += commission
     account.cash += cash
     account.commission += commission
     account.realized_pnl += realized

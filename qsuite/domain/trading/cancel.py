@@ -1,10 +1,11 @@
-"""End orders before they fill: cancel one, cancel all, expire."""
+"""End orders before they fill: cancel one, cancel many, expire. Cancels pass no control but their own rate."""
 
-from qsuite.domain.trading.commands import CancelAll, CancelOrder, Outcome
+from qsuite.domain.trading.act import act_delayed
+from qsuite.domain.trading.commands import CancelAll, CancelOrder, ChangeAccount, Outcome
 from qsuite.domain.trading.order import Status
-from qsuite.domain.trading.place import close, keep_first_answer
-from qsuite.domain.trading.settle import ENGINE
+from qsuite.domain.trading.risk import cancel_too_fast
 from qsuite.domain.trading.state import TradingState
+from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer, shown
 
 
 def cancel(state: TradingState, command: CancelOrder, now: int) -> Outcome:
@@ -17,25 +18,49 @@ def cancel(state: TradingState, command: CancelOrder, now: int) -> Outcome:
     if order.id not in state.orders:
         detail = f"the order is {order.status.value}"
         return Outcome(order=order.copy(), error="order.already_processed", detail=detail)
+    too_fast = cancel_too_fast(state, order.account, now)
+    if too_fast is not None:
+        return Outcome(order=order.copy(), refusal=shown(too_fast))
     keep_first_answer(order)
     cancelled = close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="requested")
     return Outcome(order=cancelled)
 
 
 def cancel_all(state: TradingState, command: CancelAll, now: int) -> Outcome:
-    """Cancel every open order of an account, or of one of its symbols."""
+    """Cancel the open orders of an account: all, those of a symbol, or those named."""
     cancelled = []
     for order in list(state.by_account.get(command.account, {}).values()):
-        if command.symbol is None or order.symbol == command.symbol:
-            keep_first_answer(order)
-            cancelled.append(close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="all"))
+        if command.symbol is not None and order.symbol != command.symbol:
+            continue
+        if command.orders is not None and order.id not in command.orders:
+            continue
+        keep_first_answer(order)
+        cancelled.append(close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="all"))
     return Outcome(orders=tuple(cancelled))
 
 
-def expire(state: TradingState, now: int) -> Outcome:
-    """Expire the open orders whose time is up."""
-    expired = []
-    for order in state.due(now):
+def change_account(state: TradingState, command: ChangeAccount, now: int) -> Outcome:
+    """Switch an account on or off. Off cancels its open orders."""
+    account = state.accounts.get(command.account)
+    if account is None:
+        return Outcome(error="not_found", detail="no such account")
+    if account.is_active == command.is_active:
+        return Outcome()
+    account.is_active = command.is_active
+    account.updated_at = now
+    account.version += 1
+    state.touch(account)
+    kind = "account.enabled" if command.is_active else "account.disabled"
+    state.note(kind, str(account.id), now, command.user, str(account.id))
+    if command.is_active:
+        return Outcome()
+    return cancel_all(state, CancelAll(account=account.id, user=command.user), now)
+
+
+def time_passed(state: TradingState, now: int) -> Outcome:
+    """Expire the open orders whose time is up, and let those meet the market whose way to it is over."""
+    done = []
+    for order in state.expiring.by(now):
         keep_first_answer(order)
-        expired.append(close(state, order, Status.EXPIRED, "order.expired", now, ENGINE))
-    return Outcome(orders=tuple(expired))
+        done.append(close(state, order, Status.EXPIRED, "order.expired", now, ENGINE))
+    return Outcome(orders=(*done, *act_delayed(state, now)))

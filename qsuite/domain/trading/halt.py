@@ -2,8 +2,8 @@
 
 from qsuite.domain.trading.commands import Halt, Outcome, Resume, Scope, TradingHalt
 from qsuite.domain.trading.order import Order, Status
-from qsuite.domain.trading.place import close, keep_first_answer
 from qsuite.domain.trading.state import TradingState
+from qsuite.domain.trading.steps import close, keep_first_answer
 
 
 def halt(state: TradingState, command: Halt, now: int) -> Outcome:

@@ -1,52 +1,67 @@
-"""Let resting limit orders meet the market as it moves."""
+"""Let resting orders meet the market as it moves, tick by tick."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from qsuite.domain.market import Tick, Trade
+from qsuite.domain.market import Snapshot, Tick, Trade
 from qsuite.domain.trading.commands import MarketMoved, Outcome
+from qsuite.domain.trading.follow import follow
 from qsuite.domain.trading.order import Order
 from qsuite.domain.trading.paper import match_resting
-from qsuite.domain.trading.place import keep_first_answer
+from qsuite.domain.trading.resting import RestingOrders, span, stop_prices
 from qsuite.domain.trading.settle import fill_order
-from qsuite.domain.trading.state import RestingOrders, TradingState
+from qsuite.domain.trading.state import TradingState
+from qsuite.domain.trading.steps import keep_first_answer
+from qsuite.domain.trading.trigger import meet_stops
 
 
 def market_moved(state: TradingState, command: MarketMoved, now: int) -> Outcome:
-    """Fill every resting order that one of the ticks reaches, tick by tick, best price first, then oldest."""
-    filled: list[Order] = []
+    """Let every resting order meet each of the ticks: limits best price first, then oldest; then stops.
+
+    Orders in a book meet each other, not the ticks: their stops go by the book's own trades.
+    """
+    met: list[Order] = []
     for tick in command.ticks:
         resting = state.resting.get(tick.symbol)
-        if resting:
-            filled += _meet(state, resting, tick, now)
-    return Outcome(orders=tuple(filled))
+        if resting and not state.in_book(tick.symbol):
+            met += _meet(state, resting, tick, now)
+    return Outcome(orders=tuple(met))
 
 
 def _meet(state: TradingState, resting: RestingOrders, tick: Tick, now: int) -> list[Order]:
+    market = state.market(tick.symbol)
+    traded = market.trade is not None
+    low, high = span(tick)
+    remainders = list(resting.remainders.values())
+    met = _fill(state, [*resting.buys.up_to(low), *resting.sells.up_to(high), *remainders], tick, now)
+    follow(state, now)
+    shown = Snapshot(tick, market.quote) if isinstance(tick, Trade) else Snapshot(market.trade, tick)
+    met += meet_stops(state, resting, stop_prices(tick, traded=traded), shown, now)
+    follow(state, now)
+    return met
+
+
+def _fill(state: TradingState, reached: Iterable[Order], tick: Tick, now: int) -> list[Order]:
+    met: list[Order] = []
     ticker = state.ticker(tick.symbol)
     if ticker is None:
-        return []
-    filled = []
-    for side in (resting.buys, resting.sells):
-        for _, _, order in tuple(side):
-            fill = match_resting(order, tick, ticker, state.rules)
-            if fill is None:
-                break
+        return met
+    rules = state.rules.for_ticker(ticker)
+    for order in reached:
+        if order.id not in state.orders:  # ended by what an order before it did
+            continue
+        fill = match_resting(order, tick, ticker, rules, taken=order.taken)
+        if fill is not None:
             keep_first_answer(order)
-            filled.append(fill_order(state, order, fill, now))
-    return filled
+            met.append(fill_order(state, order, fill, now))
+    return met
 
 
 def reaches(state: TradingState, ticks: Sequence[Tick]) -> bool:
-    """Say, cheaply, whether any of the ticks could fill any resting order."""
+    """Say, cheaply, whether any of the ticks could do anything to any resting order."""
     if not state.resting:
         return False
     for tick in ticks:
         resting = state.resting.get(tick.symbol)
-        if not resting:
-            continue
-        low, high = (tick.price, tick.price) if isinstance(tick, Trade) else (tick.ask, tick.bid)
-        if resting.buys and low is not None and low <= -resting.buys[0][0]:
-            return True
-        if resting.sells and high is not None and high >= resting.sells[0][0]:
+        if resting and resting.touched_by(tick, traded=state.market(tick.symbol).trade is not None):
             return True
     return False

@@ -106,7 +106,8 @@ class Order:
 
     ``filled_value`` is the sum of price x quantity of its fills. ``sent_at`` is when it last began to act: placed,
     released or triggered. ``arrival`` is its place in the queue at its price: the number of the audit entry with which
-    it got there. ``counted`` is the part of it that its position counts as working. ``original`` keeps what the first
+    it got there. ``counted`` is the part of it that its position counts as working; ``taken`` names the quote or
+    print it last took from. ``original`` keeps what the first
     answer said, once a later event has changed it, so that a repeated request gets the first answer again.
     ``request_hash`` is the fingerprint of what was asked.
     """
@@ -137,6 +138,7 @@ class Order:
     sent_at: int = 0
     arrival: int = 0
     counted: Decimal = ZERO
+    taken: str | None = None
     status: Status = Status.PENDING
     filled_quantity: Decimal = ZERO
     filled_value: Decimal = ZERO

@@ -1,29 +1,23 @@
-"""Place and release orders: review, then match, settle, or rest."""
+"""Place, check and release orders: review, then send to the market."""
 
-from typing import Any
 from uuid import UUID
 
-from qsuite.domain.money import ZERO, show
-from qsuite.domain.trading.commands import Outcome, PlaceOrder, ReleaseOrder
+from qsuite.domain.trading.act import act, begin_trailing
+from qsuite.domain.trading.commands import CheckOrder, Outcome, PlaceOrder, ReleaseOrder
+from qsuite.domain.trading.legs import add_legs
 from qsuite.domain.trading.order import Order, Status, TimeInForce, first_answer
-from qsuite.domain.trading.paper import match_now
-from qsuite.domain.trading.risk import Refusal, Review, reservation, review
-from qsuite.domain.trading.settle import fill_order
+from qsuite.domain.trading.risk import Review, review, review_of
 from qsuite.domain.trading.state import TradingState, asked
+from qsuite.domain.trading.steps import keep_first_answer, refuse, shown
 
 
 def place(state: TradingState, command: PlaceOrder, now: int) -> Outcome:
     """Place an order; the same request again gets the first answer, the same id with another content an error."""
-    known = None
-    if command.client_order_id is not None:
-        known = state.find_by_client_id(command.account, command.client_order_id)
-    if known is not None:
-        if known.request_hash == command.request_hash:
-            return Outcome(order=first_answer(known))
-        detail = f"client_order_id {command.client_order_id} was used for another order"
-        return Outcome(order=known.copy(), error="order.duplicate_id", detail=detail)
+    again = _repeated(state, command)
+    if again is not None:
+        return again
     order = new_order(state, command, now)
-    subject = reviewed(state, order)
+    subject = review_of(state, order, now)
     refusal = review(subject)
     if refusal is not None:
         answered = refuse(state, order, refusal, now, command.user)
@@ -32,7 +26,23 @@ def place(state: TradingState, command: PlaceOrder, now: int) -> Outcome:
         answered = state.record("order.held", order, now, command.user, **asked(order))
     else:
         answered = send(state, order, subject, now, command.user, "order.placed")
+    if refusal is None and order.is_bracket and order.status is not Status.CANCELLED:
+        add_legs(state, order, now)
     return Outcome(order=answered)
+
+
+def check(state: TradingState, command: CheckOrder, now: int) -> Outcome:
+    """Say what an order would meet now. Nothing changes, and nothing counts against a rate."""
+    again = _repeated(state, command.place)
+    if again is not None:
+        return again
+    order = new_order(state, command.place, now)
+    subject = review_of(state, order, now, dry=True)
+    refusal = review(subject)
+    facts = {"worst_price": subject.worst_price, "limits": subject.limits}
+    if refusal is not None:
+        return Outcome(refusal=shown(refusal), facts=facts)
+    return Outcome(facts=facts | {"reservation": subject.reservation})
 
 
 def release(state: TradingState, command: ReleaseOrder, now: int) -> Outcome:
@@ -43,9 +53,13 @@ def release(state: TradingState, command: ReleaseOrder, now: int) -> Outcome:
     if order.status is not Status.HELD:
         detail = f"the order is {order.status.value}"
         return Outcome(order=order.copy(), error="order.already_processed", detail=detail)
+    if order.parent is not None:
+        return Outcome(order=order.copy(), error="order.leg", detail="a leg is released by the fills of its parent")
     keep_first_answer(order)
-    subject = reviewed(state, order)
-    refusal = review(subject)
+    begin_trailing(state, order)
+    with state.without(order):
+        subject = review_of(state, order, now)
+        refusal = review(subject)
     if refusal is not None:
         return Outcome(order=refuse(state, order, refusal, now, command.user))
     return Outcome(order=send(state, order, subject, now, command.user, "order.released"))
@@ -53,7 +67,7 @@ def release(state: TradingState, command: ReleaseOrder, now: int) -> Outcome:
 
 def new_order(state: TradingState, command: PlaceOrder, now: int) -> Order:
     """Make the order a command asks for, not yet decided."""
-    return Order(
+    order = Order(
         id=command.id,
         account=command.account,
         symbol=command.symbol,
@@ -61,6 +75,12 @@ def new_order(state: TradingState, command: PlaceOrder, now: int) -> Order:
         order_type=command.order_type,
         quantity=command.quantity,
         price=command.price,
+        stop_price=command.stop_price,
+        trail_percent=command.trail_percent,
+        trail_price=command.trail_price,
+        reduce_only=command.reduce_only,
+        take_profit=command.take_profit,
+        stop_loss=command.stop_loss,
         time_in_force=command.time_in_force,
         client_order_id=command.client_order_id,
         strategy=command.strategy,
@@ -68,76 +88,35 @@ def new_order(state: TradingState, command: PlaceOrder, now: int) -> Order:
         created_by=command.user,
         created_at=now,
         updated_at=now,
-        expires_at=state.day_end(now) if command.time_in_force is TimeInForce.DAY else None,
+        expires_at=command.expires_at,
     )
+    if order.time_in_force is TimeInForce.DAY:
+        end = state.day_end(order.symbol, now)
+        order.expires_at = end if order.expires_at is None else min(end, order.expires_at)
+    begin_trailing(state, order)
+    return order
 
 
-def reviewed(state: TradingState, order: Order) -> Review:
-    """Gather what the controls look at."""
-    return Review(
-        order=order,
-        account=state.accounts.get(order.account),
-        position=state.position_or_flat(order.account, order.symbol),
-        ticker=state.ticker(order.symbol),
-        market=state.market(order.symbol),
-        halt=state.halt_for(order.account, order.symbol),
-        limits=state.limits,
-        rules=state.rules,
-    )
-
-
-def refuse(state: TradingState, order: Order, refusal: Refusal, now: int, actor: UUID) -> Order:
-    """Store the order as REJECTED, with the control's code and figures."""
-    order.reject = shown(refusal)
-    was_open = order.version > 0
-    order.move(Status.REJECTED, now)
-    facts = order.reject if was_open else asked(order) | order.reject
-    return state.record("order.rejected", order, now, actor, **facts)
-
-
-def shown(refusal: Refusal) -> dict[str, Any]:
-    """Write a refusal as the order keeps it."""
-    figures = {"limit": refusal.limit, "value": refusal.value}
-    given = {name: show(figure) for name, figure in figures.items() if figure is not None}
-    return {"code": refusal.code, "detail": refusal.detail} | given
-
-
-def send(state: TradingState, order: Order, subject: Review, now: int, actor: UUID, kind: str) -> Order:
-    """Bring a reviewed order to the market: it trades now, rests, or, being IOC, is cancelled. Return it as it is."""
-    assert subject.ticker is not None
-    assert subject.worst_price is not None
+def send(state: TradingState, order: Order, subject: Review, now: int, actor: UUID | str, kind: str) -> Order:
+    """Bring a reviewed order to the market: it waits, trades, rests, or ends at once. Return it as it is."""
     order.move(Status.PENDING, now)
+    order.sent_at = now
     sent = state.record(kind, order, now, actor, **asked(order))
-    state.reserve(order, reservation(order, subject.worst_price, state.rules))
-    state.keep_working(order)
-    fill = match_now(order, subject.market, subject.ticker, state.rules)
-    if fill is not None:
-        sent = fill_order(state, order, fill, now)
-    if order.remaining and order.time_in_force is TimeInForce.IOC:
-        sent = close(state, order, Status.CANCELLED, "order.cancelled", now, actor, reason="ioc")
-    return sent
+    state.reserve(order, subject.reservation)
+    if order.waits:
+        state.rest(order)
+        return sent
+    return act(state, order, now) or sent
 
 
-def close(
-    state: TradingState, order: Order, status: Status, kind: str, now: int, actor: UUID | str, **facts: Any
-) -> Order:
-    """End an open order without a fill, giving back what it reserved. Return it as it is then."""
-    if order.status is not Status.HELD:
-        state.reduce_working(order, order.remaining)
-        state.reserve(order, ZERO)
-    order.move(status, now)
-    return state.record(kind, order, now, actor, **facts)
-
-
-def keep_first_answer(order: Order) -> None:
-    """Before a later command changes an order for the first time, note what its placing was answered."""
-    if order.original is None:
-        order.original = {
-            "status": order.status,
-            "filled_quantity": order.filled_quantity,
-            "filled_value": order.filled_value,
-            "commission": order.commission,
-            "reject": order.reject,
-            "updated_at": order.updated_at,
-            "version": order.version,
-        }
+def _repeated(state: TradingState, command: PlaceOrder) -> Outcome | None:
+    """Return the answer to a request that came before under the same client id, None if it is new."""
+    if command.client_order_id is None:
+        return None
+    known = state.find_by_client_id(command.account, command.client_order_id)
+    if known is None:
+        return None
+    if known.request_hash == command.request_hash:
+        return Outcome(order=first_answer(known))
+    detail = f"client_order_id {command.client_order_id} was used for another order"
+    return Outcome(order=known.copy(), error="order.duplicate_id", detail=detail)

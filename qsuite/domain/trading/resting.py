@@ -3,8 +3,7 @@
 Invariant: every working order of a paper symbol is in exactly one of the three, or delayed on its way to them.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
 from decimal import Decimal
 from uuid import UUID
 
@@ -38,19 +37,24 @@ class Ranked:
             index += 1
         return False
 
-    def first(self) -> Order:
-        """Return the best order."""
-        return self.entries[0][2]
+    def up_to(self, price: Decimal | None) -> list[Order]:
+        """Return the orders that a price reaches, best first, then by arrival."""
+        if not self.reached(price):
+            return []
+        assert price is not None
+        end = bisect_right(self.entries, self._sign * price, key=_price)
+        return [entry[2] for entry in self.entries[:end]]
 
     def reached(self, price: Decimal | None) -> bool:
         """Say whether a price is at or beyond the best order's."""
-        return bool(self.entries) and price is not None and self.entries[0][0] >= self._sign * price
+        return bool(self.entries) and price is not None and self.entries[0][0] <= self._sign * price
 
     def __bool__(self) -> bool:
         return bool(self.entries)
 
-    def __iter__(self) -> Iterator[Order]:
-        return (entry[2] for entry in self.entries)
+
+def _price(entry: Entry) -> Decimal:
+    return entry[0]
 
 
 def _rank(entry: Entry | tuple[Decimal, int]) -> tuple[Decimal, int]:
@@ -101,20 +105,35 @@ class RestingOrders:
     def __bool__(self) -> bool:
         return bool(self.buys or self.sells or self.remainders or self.stop_buys or self.stop_sells)
 
-    def touched_by(self, tick: Tick, last: Decimal | None) -> bool:
-        """Say, cheaply, whether a tick could do anything here. ``last`` is the price that stops would see in it."""
+    def touched_by(self, tick: Tick, *, traded: bool) -> bool:
+        """Say, cheaply, whether a tick could do anything here. ``traded`` says whether stops go by trades."""
         if self.remainders:
             return True
-        if isinstance(tick, Trade):
-            low = high = tick.price
-        else:
-            low, high = tick.ask, tick.bid
+        low, high = span(tick)
         if self.buys.reached(low) or self.sells.reached(high):
             return True
-        return bool(self.trailing) or self.stop_buys.reached(last) or self.stop_sells.reached(last)
+        up, down = stop_prices(tick, traded=traded)
+        return (bool(self.trailing) and up is not None) or self.stop_buys.reached(up) or self.stop_sells.reached(down)
 
     def _limits(self, order: Order) -> Ranked:
         return self.buys if order.is_buy else self.sells
 
     def _stops(self, order: Order) -> Ranked:
         return self.stop_buys if order.is_buy else self.stop_sells
+
+
+def span(tick: Tick) -> tuple[Decimal | None, Decimal | None]:
+    """Return the price that reaches buy limits, and the one that reaches sell limits."""
+    if isinstance(tick, Trade):
+        return tick.price, tick.price
+    return tick.ask, tick.bid
+
+
+def stop_prices(tick: Tick, *, traded: bool) -> tuple[Decimal | None, Decimal | None]:
+    """Return the price that stops to buy see in a tick, and the one that stops to sell see.
+
+    Stops go by trades. Where nothing ever traded, as in currencies, they go by the side of the quote they would get.
+    """
+    if isinstance(tick, Trade):
+        return tick.price, tick.price
+    return (None, None) if traded else (tick.ask, tick.bid)

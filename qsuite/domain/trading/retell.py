@@ -16,8 +16,8 @@ from uuid import UUID
 from qsuite.domain.money import ZERO
 from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.audit import Entry
+from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.order import Execution, Order, Status
-from qsuite.domain.trading.state import Announcement
 
 TERMS = ("quantity", "price", "stop_price", "trail_percent", "trail_price")
 

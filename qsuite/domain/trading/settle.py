@@ -1,43 +1,50 @@
-"""Fill an order: one execution, its cash, its position and the order's own state, all in one step."""
+"""Fill an order: one execution, its cash, its positions and the order's own state, all in one step."""
 
-from qsuite.domain.money import ZERO, share_of, show
-from qsuite.domain.trading.account import settle
+from qsuite.domain.money import share_of, show
+from qsuite.domain.trading.account import settle, take
+from qsuite.domain.trading.commission import commission_basis, commission_of
 from qsuite.domain.trading.order import Execution, Order, Status
-from qsuite.domain.trading.paper import Fill, commission_of
-from qsuite.domain.trading.state import TradingState
-
-ENGINE = "engine"
+from qsuite.domain.trading.paper import Fill
+from qsuite.domain.trading.state import Consequence, TradingState
+from qsuite.domain.trading.steps import ENGINE
 
 
 def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order:
     """Book a fill of a working order. Return the order as it is then."""
-    account = state.accounts[order.account]
-    position = state.position(order.account, order.symbol)
-    commission = commission_of(fill.quantity, state.rules)
-    remaining = order.remaining
-    state.reduce_working(order, fill.quantity)
-    signed = fill.quantity if order.is_buy else -fill.quantity
-    settled = settle(account, position, signed, fill.price, commission, now)
+    account, position = state.accounts[order.account], state.position(order.account, order.symbol)
+    quantity, price, remaining = fill.quantity, fill.price, order.remaining
+    ticker = state.ticker(order.symbol)
+    model = (state.rules if ticker is None else state.rules.for_ticker(ticker)).commission
+    basis = fill.basis if "commission" in fill.basis else fill.basis | commission_basis(order, model)
+    commission = commission_of(order, quantity, price, model)
+    signed = quantity if order.is_buy else -quantity
+    settled = settle(account, position, signed, price, commission, now)
+    own = None
+    if order.strategy is not None:
+        own = state.strategy_position(order.strategy, order.symbol)
+        take(own, signed, price, now)
+        own.commission += commission
+    order.filled_quantity += quantity
+    order.filled_value += quantity * price
+    order.commission += commission
+    order.taken = basis.get("source")
+    state.reserve(order, share_of(order.reserved, order.remaining, remaining))
     execution = Execution(
         id=state.new_id(),
         order=order.id,
         account=order.account,
         symbol=order.symbol,
         side=order.side,
-        quantity=fill.quantity,
-        price=fill.price,
+        quantity=quantity,
+        price=price,
         commission=commission,
         execution_time=now,
-        external_execution_id=f"paper-{order.id}-{order.version}",
-        basis=fill.basis,
+        external_execution_id=f"{'book' if basis['rule'] == 'book' else 'paper'}-{order.id}-{order.version}",
+        basis=basis,
         postings=settled.postings,
     )
-    order.filled_quantity += fill.quantity
-    order.filled_value += fill.quantity * fill.price
-    order.commission += commission
-    state.reserve(order, share_of(order.reserved, order.remaining, remaining))
     order.move(Status.PARTIAL if order.remaining else Status.FILLED, now)
-    assert account.cash >= ZERO or not order.is_buy, "spent more cash than there was"
-    state.record_fill(execution, account, position)
-    facts = {"execution": str(execution.id), "quantity": show(fill.quantity), "price": show(fill.price)}
+    state.record_fill(execution, account, position, own)
+    state.consequences.append(Consequence(order, quantity))
+    facts = {"execution": str(execution.id), "quantity": show(quantity), "price": show(price)}
     return state.record("order.filled", order, now, ENGINE, commission=show(commission), **facts)

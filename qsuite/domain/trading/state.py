@@ -1,157 +1,113 @@
-"""Everything the engine must know to decide, in memory, and what a batch of decisions changed.
+"""The engine's memory: everything open, and what the batch being decided has changed of it.
 
-Invariants: ``orders`` holds every open order and nothing else; every mutation goes through ``record_*`` here, so that
-what is stored, audited and announced is what was decided, in one place. ``take_changes`` hands the batch over.
+Invariants: every transition of an order passes ``record``, which audits it, notes it for storage and keeps all that is
+kept beside it in step: where it rests, what its position counts as working, when it is due. ``take_changes`` hands a
+batch over whole.
 """
 
-from bisect import bisect_left, insort
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from qsuite.domain.market import Snapshot
+from qsuite.domain.market import Quote, Snapshot, Trade
 from qsuite.domain.money import ZERO, show
-from qsuite.domain.reference import Ticker
-from qsuite.domain.times import DAY_NS
+from qsuite.domain.reference import ALWAYS_OPEN, Ticker
+from qsuite.domain.strategies import Strategy
 from qsuite.domain.trading.account import Account, Position
-from qsuite.domain.trading.audit import Chain, Entry
-from qsuite.domain.trading.commands import CancelOrder, Command, PlaceOrder, ReleaseOrder, Scope, TradingHalt
+from qsuite.domain.trading.audit import Chain
+from qsuite.domain.trading.book import Book
+from qsuite.domain.trading.changes import Announcement, Changes, Missing
+from qsuite.domain.trading.commands import (
+    CancelOrder,
+    ChangeAccount,
+    CheckOrder,
+    Command,
+    PlaceOrder,
+    ReleaseOrder,
+    ReplaceOrder,
+    Scope,
+    TradingHalt,
+)
+from qsuite.domain.trading.due import Due
 from qsuite.domain.trading.order import OPEN, WORKING, Execution, Order
 from qsuite.domain.trading.paper import FillRules
-from qsuite.domain.trading.risk import Limits
+from qsuite.domain.trading.resting import RestingOrders
+from qsuite.domain.trading.risk import Exposures, LimitBook, RateBook, ReferencePrice, RiskEvent, ScopeLimits
 from qsuite.domain.trading.seen import SeenIds
+from qsuite.domain.trading.sessions import AlwaysOpen, Sessions, utc_midnight_after
 
 REMEMBERED_ORDERS = 20_000
+BOOK = "book"
 
 
-class Announcement(NamedTuple):
-    """Something subscribers of an account hear once the batch is durable.
+class Consequence(NamedTuple):
+    """What happened to an order and may concern others: it filled by ``quantity``, or ended without (zero)."""
 
-    ``kind`` says what ``what`` is: ``order``, ``execution``, ``position``, or ``account`` with its positions beside it.
-    """
+    order: Order
+    quantity: Decimal
 
-    kind: str
-    account: UUID
-    what: Any
-
-
-@dataclass(slots=True)
-class Changes:
-    """What one batch changed: the final state of each thing touched, and each step in order."""
-
-    new_orders: dict[UUID, Order] = field(default_factory=dict)
-    orders: dict[UUID, Order] = field(default_factory=dict)
-    executions: list[Execution] = field(default_factory=list)
-    accounts: dict[UUID, Account] = field(default_factory=dict)
-    positions: dict[tuple[UUID, str], Position] = field(default_factory=dict)
-    entries: list[Entry] = field(default_factory=list)
-    halts: dict[tuple[Scope, str | None], TradingHalt | None] = field(default_factory=dict)
-    announcements: list[Announcement] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.entries)
-
-
-@dataclass(slots=True)
-class Missing:
-    """What must be loaded before a batch can be decided."""
-
-    accounts: set[UUID] = field(default_factory=set)
-    orders: set[UUID] = field(default_factory=set)
-    client_ids: set[tuple[UUID, str]] = field(default_factory=set)
-
-    def __bool__(self) -> bool:
-        return bool(self.accounts or self.orders or self.client_ids)
-
-
-class RestingOrders:
-    """Working limit orders of one symbol, best price first, then oldest."""
-
-    def __init__(self) -> None:
-        self.buys: list[tuple[Decimal, int, Order]] = []
-        self.sells: list[tuple[Decimal, int, Order]] = []
-
-    def add(self, order: Order, arrival: int) -> None:
-        """Put an order in its place."""
-        insort(self._side(order), (self._key(order), arrival, order), key=_rank)
-
-    def remove(self, order: Order) -> None:
-        """Take an order out, if it is here."""
-        side = self._side(order)
-        index = bisect_left(side, self._key(order), key=_price)
-        while index < len(side) and side[index][0] == self._key(order):
-            if side[index][2] is order:
-                del side[index]
-                return
-            index += 1
-
-    def __bool__(self) -> bool:
-        return bool(self.buys or self.sells)
-
-    def _side(self, order: Order) -> list[tuple[Decimal, int, Order]]:
-        return self.buys if order.is_buy else self.sells
-
-    @staticmethod
-    def _key(order: Order) -> Decimal:
-        assert order.price is not None
-        return -order.price if order.is_buy else order.price
-
-
-def _rank(entry: tuple[Decimal, int, Order]) -> tuple[Decimal, int]:
-    return entry[0], entry[1]
-
-
-def _price(entry: tuple[Decimal, int, Order]) -> Decimal:
-    return entry[0]
-
-
-def utc_midnight_after(now: int) -> int:
-    """Return the end of the day that ``now`` lies in: DAY orders end with the UTC day."""
-    return (now // DAY_NS + 1) * DAY_NS
+    @classmethod
+    def of_end(cls, order: Order) -> "Consequence":
+        """Make one of an order that ended without a fill."""
+        return cls(order, ZERO)
 
 
 class TradingState:
-    """The engine's memory. ``ticker`` and ``market`` look up what is known now; ``new_id`` names executions.
+    """What the engine knows. What it asks of the outside world comes in as functions.
 
-    ``heard`` says whether anybody listens to an account's money: that announcement copies all its positions.
+    ``ticker``, ``market``, ``reference`` and ``strategy`` look up what is known now; ``new_id`` names what is made here;
+    ``heard`` says whether anybody listens to an account's money, because that announcement copies all its positions.
     """
 
     def __init__(
         self,
         *,
-        limits: Limits,
+        limits: LimitBook,
         rules: FillRules,
         ticker: Callable[[str], Ticker | None],
         market: Callable[[str], Snapshot],
         new_id: Callable[[], UUID],
-        day_end: Callable[[int], int] = utc_midnight_after,
+        reference: Callable[[str], ReferencePrice],
+        strategy: Callable[[UUID], Strategy | None] = lambda _: None,
+        sessions: Sessions | None = None,
         chain: Chain | None = None,
         heard: Callable[[Account], bool] = lambda account: True,
     ) -> None:
         self.limits = limits
         self.rules = rules
         self.ticker = ticker
-        self.market = market
+        self.reference = reference
+        self.strategy = strategy
+        self.sessions = sessions or AlwaysOpen()
         self.new_id = new_id
-        self.day_end = day_end
         self.heard = heard
         self.chain = chain or Chain()
         self.accounts: dict[UUID, Account] = {}
         self.positions: dict[UUID, dict[str, Position]] = {}
+        self.strategy_positions: dict[UUID, dict[str, Position]] = {}
         self.orders: dict[UUID, Order] = {}
         self.by_account: dict[UUID, dict[UUID, Order]] = {}
+        self.open_in: dict[tuple[UUID, str], int] = {}
+        self.legs: dict[UUID, list[Order]] = {}
+        self.reducers: dict[tuple[UUID, str], dict[UUID, Order]] = {}
         self.resting: dict[str, RestingOrders] = {}
+        self.books: dict[str, Book[Decimal]] = {}
+        self.last_trades: dict[str, Trade] = {}
         self.halts: dict[tuple[Scope, str | None], TradingHalt] = {}
+        self.exposures = Exposures()
+        self.rates = RateBook()
+        self.expiring = Due()
+        self.delayed = Due()
         self.changes = Changes()
+        self.consequences: deque[Consequence] = deque()
         self.seen = SeenIds()
+        self._market = market
         self._closed: OrderedDict[UUID, Order] = OrderedDict()
         self._client_ids: dict[tuple[UUID, str], Order] = {}
-        self._expiring: dict[int, dict[UUID, Order]] = {}
-        self._arrivals = 0
 
     # -- looking things up --------------------------------------------------------------------------------------
 
@@ -159,14 +115,17 @@ class TradingState:
         """Say what these commands need that is not in memory."""
         needs = Missing()
         for command in commands:
-            if isinstance(command, PlaceOrder):
-                if command.account not in self.accounts:
-                    needs.accounts.add(command.account)
-                if command.client_order_id is not None and self._perhaps_stored(
-                    command.account, command.client_order_id
-                ):
-                    needs.client_ids.add((command.account, command.client_order_id))
-            elif isinstance(command, (ReleaseOrder, CancelOrder)) and self.find(command.order) is None:
+            placed = command.place if isinstance(command, CheckOrder) else command
+            if isinstance(placed, PlaceOrder):
+                if placed.account not in self.accounts:
+                    needs.accounts.add(placed.account)
+                if placed.client_order_id is not None and self._perhaps_stored(placed.account, placed.client_order_id):
+                    needs.client_ids.add((placed.account, placed.client_order_id))
+                if placed.strategy is not None and placed.strategy not in self.strategy_positions:
+                    needs.strategies.add(placed.strategy)
+            elif isinstance(command, ChangeAccount) and command.account not in self.accounts:
+                needs.accounts.add(command.account)
+            elif isinstance(command, (ReleaseOrder, CancelOrder, ReplaceOrder)) and self.find(command.order) is None:
                 needs.orders.add(command.order)
         return needs
 
@@ -183,41 +142,87 @@ class TradingState:
 
     def position(self, account: UUID, symbol: str) -> Position:
         """Return an account's position in a symbol; a new flat one is remembered."""
-        held = self.positions.setdefault(account, {})
-        position = held.get(symbol)
-        if position is None:
-            position = held[symbol] = Position(account=account, symbol=symbol)
-        return position
+        return _position_in(self.positions, account, symbol)
 
     def position_or_flat(self, account: UUID, symbol: str) -> Position:
         """Return an account's position in a symbol to look at; nothing is remembered for a symbol never traded."""
         return self.positions.get(account, {}).get(symbol) or Position(account=account, symbol=symbol)
 
-    def halt_for(self, account: UUID, symbol: str) -> TradingHalt | None:
-        """Return the widest halt that covers an order, or None."""
-        if not self.halts:
-            return None
-        keys = ((Scope.GLOBAL, None), (Scope.ACCOUNT, str(account)), (Scope.TICKER, symbol))
-        return next((self.halts[key] for key in keys if key in self.halts), None)
+    def strategy_position(self, strategy: UUID, symbol: str) -> Position:
+        """Return what a strategy's own orders have built up in a symbol; ``account`` is the strategy's id."""
+        return _position_in(self.strategy_positions, strategy, symbol)
 
-    def due(self, now: int) -> list[Order]:
-        """Return the open orders whose time is up."""
-        return [
-            order for instant in sorted(self._expiring) if instant <= now for order in self._expiring[instant].values()
-        ]
+    def market(self, symbol: str) -> Snapshot:
+        """Return what is known of a market now: of a book, what stands and last traded in it."""
+        book = self.books.get(symbol)
+        if book is None:
+            return self._market(symbol)
+        bid, ask = book.bid, book.ask
+        trade = self.last_trades.get(symbol) or self._market(symbol).trade
+        if bid is None and ask is None:
+            return Snapshot(trade, None)
+        quote = Quote(
+            symbol,
+            0 if trade is None else trade.ts_ns,
+            None if bid is None else bid.price,
+            None if ask is None else ask.price,
+            None if bid is None else bid.quantity,
+            None if ask is None else ask.quantity,
+        )
+        return Snapshot(trade, quote)
+
+    def day_end(self, symbol: str, now: int) -> int:
+        """Return when the session that is on, or the next one, ends for a symbol: DAY orders expire there."""
+        ticker = self.ticker(symbol)
+        try:
+            return self.sessions.day_end(ALWAYS_OPEN if ticker is None else ticker.calendar, now)
+        except LookupError:  # a calendar nobody could read: the controls refuse the order
+            return utc_midnight_after(now)
+
+    def book(self, symbol: str) -> Book[Decimal]:
+        """Return the order book of a symbol; a new one is empty."""
+        book = self.books.get(symbol)
+        if book is None:
+            book = self.books[symbol] = Book(ZERO)
+            book.changes()  # begins the watch
+        return book
+
+    def in_book(self, symbol: str) -> bool:
+        """Say whether orders in a symbol meet each other, not the market."""
+        ticker = self.ticker(symbol)
+        return ticker is not None and ticker.execution_mode == BOOK
+
+    def anything_due(self, now: int) -> bool:
+        """Say whether an order may expire or meet the market by now."""
+        return self.expiring.anything(now) or self.delayed.anything(now)
 
     # -- loading ------------------------------------------------------------------------------------------------
 
-    def load(self, accounts: Iterable[Account], positions: Iterable[Position], orders: Sequence[Order]) -> None:
-        """Take over what storage knows: accounts with all their positions, and orders, open ones oldest first."""
+    def load(
+        self,
+        accounts: Iterable[Account] = (),
+        positions: Iterable[Position] = (),
+        orders: Sequence[Order] = (),
+        strategy_positions: Iterable[Position] = (),
+        strategies: Iterable[UUID] = (),
+    ) -> None:
+        """Take over what storage knows: accounts with all their positions, and orders, open ones by arrival."""
         for account in accounts:
             self.accounts[account.id] = account
         for position in positions:
             self.positions.setdefault(position.account, {})[position.symbol] = position
+            self.exposures.changed(position)
+        for strategy in strategies:
+            self.strategy_positions.setdefault(strategy, {})
+        for position in strategy_positions:
+            self.strategy_positions.setdefault(position.account, {})[position.symbol] = position
+            self.exposures.strategy_changed(position)
         for order in orders:
             if order.status in OPEN:
+                order.counted = ZERO  # it is nobody's yet
                 self._remember_open(order)
-                self._hold_quantity(order, order.remaining)
+                self._count(order)
+                self.place_in_market(order)
             else:
                 self._remember_closed(order)
             self._remember_client_id(order)
@@ -237,20 +242,26 @@ class TradingState:
         facts["version"] = order.version
         entry = self.chain.add(now, kind, str(actor), str(order.id), str(order.account), facts)
         changes.entries.append(entry)
+        self._file(order)
         snapshot = order.copy()
         changes.announcements.append(Announcement("order", order.account, snapshot))
-        self._file(order)
         return snapshot
 
-    def record_fill(self, execution: Execution, account: Account, position: Position) -> None:
-        """Note a fill and what it did to cash and position."""
+    def record_fill(
+        self, execution: Execution, account: Account, position: Position, strategy_position: Position | None
+    ) -> None:
+        """Note a fill and what it did to cash and positions."""
         changes = self.changes
         changes.executions.append(execution)
         changes.accounts[account.id] = account
         changes.positions[position.account, position.symbol] = position
+        self.exposures.changed(position)
+        if strategy_position is not None:
+            changes.strategy_positions[strategy_position.account, strategy_position.symbol] = strategy_position
+            self.exposures.strategy_changed(strategy_position)
         changes.announcements.append(Announcement("execution", execution.account, execution))
 
-    def record_halt(self, key: tuple[Scope, str | None], halt: TradingHalt | None, now: int, actor: UUID) -> None:
+    def record_halt(self, key: tuple[Scope, str | None], halt: TradingHalt | None, now: int, actor: UUID | str) -> None:
         """Note that a kill switch was thrown or lifted."""
         if halt is None:
             del self.halts[key]
@@ -258,9 +269,28 @@ class TradingState:
             self.halts[key] = halt
         self.changes.halts[key] = halt
         scope, target = key
-        facts = {"scope": scope.value, "target": target, "reason": halt.reason if halt else None}
-        kind = "risk.halted" if halt else "risk.resumed"
-        self.changes.entries.append(self.chain.add(now, kind, str(actor), target or "", "", facts))
+        facts: dict[str, Any] = {"scope": scope.value, "target": target, "reason": halt.reason if halt else None}
+        if halt is not None:
+            facts["state"] = halt.mode.value
+        self.note("risk.halted" if halt else "risk.resumed", target or "", now, actor, **facts)
+
+    def record_limits(self, scoped: ScopeLimits, now: int, actor: UUID, **facts: Any) -> None:
+        """Note that the limits of a scope were set."""
+        self.changes.limits[scoped.scope, scoped.target] = scoped
+        self.note("risk.limits_set", scoped.target or "", now, actor, **facts)
+
+    def record_event(self, event: RiskEvent) -> None:
+        """Note a risk event: to be stored and announced."""
+        self.changes.risk_events.append(event)
+        self.changes.announcements.append(Announcement("risk_event", event.account, event))
+
+    def note(self, kind: str, subject: str, now: int, actor: UUID | str, account: str = "", **facts: Any) -> None:
+        """Add an audit entry that is no transition of an order."""
+        self.changes.entries.append(self.chain.add(now, kind, str(actor), subject, account, facts))
+
+    def touch(self, account: Account) -> None:
+        """Note that an account changed, for storage and whoever listens."""
+        self.changes.accounts[account.id] = account
 
     def reserve(self, order: Order, amount: Decimal) -> None:
         """Set the cash reserved for an order, whatever it was."""
@@ -271,63 +301,151 @@ class TradingState:
         order.reserved = amount
         self.changes.accounts[account.id] = account
 
-    def keep_working(self, order: Order) -> None:
-        """Count a newly working order into its position, and let it rest if it has a limit."""
-        self._hold_quantity(order, order.remaining)
-        if order.price is not None:
-            self._rest(order)
-
-    def reduce_working(self, order: Order, quantity: Decimal) -> None:
-        """Take a traded or withdrawn quantity of a working order out of its position's count."""
-        self._hold_quantity(order, -quantity, force=True)
+    @contextmanager
+    def without(self, order: Order) -> Iterator[None]:
+        """Look at the books as if an open order were not there: its cash, its quantity and its place are free."""
+        account, key = self.accounts[order.account], (order.account, order.symbol)
+        counted, reserved = order.counted, order.reserved
+        self._add_working(order, -counted)
+        account.reserved -= reserved
+        self.open_in[key] -= 1
+        del self.by_account[order.account][order.id]
+        try:
+            yield
+        finally:
+            self._add_working(order, counted)
+            account.reserved += reserved
+            self.open_in[key] += 1
+            self.by_account[order.account][order.id] = order
 
     def take_changes(self) -> Changes:
         """Hand over the batch and begin an empty one."""
         changes, self.changes = self.changes, Changes()
+        announcements = changes.announcements
         for position in changes.positions.values():
-            changes.announcements.append(Announcement("position", position.account, copy(position)))
+            announcements.append(Announcement("position", position.account, copy(position)))
         for account in filter(self.heard, changes.accounts.values()):
             held = [copy(position) for position in self.positions.get(account.id, {}).values()]
-            changes.announcements.append(Announcement("account", account.id, (copy(account), held)))
+            announcements.append(Announcement("account", account.id, (copy(account), held)))
+        if changes.trades:
+            announcements.append(Announcement("trades", None, changes.trades))
+        for symbol in changes.books:
+            announcements.append(
+                Announcement("depth", None, (symbol, self.books[symbol].changes(), self.market(symbol)))
+            )
         return changes
+
+    # -- the market ---------------------------------------------------------------------------------------------
+
+    def rest(self, order: Order) -> None:
+        """Let a working order rest behind all others at its price, or wait for its stop."""
+        order.arrival = self.chain.seq
+        self.place_in_market(order)
+
+    def place_in_market(self, order: Order) -> None:
+        """Put a working order where its arrival says."""
+        if order.status not in WORKING or order in self.delayed:
+            return
+        if not order.waits and self.in_book(order.symbol):
+            assert order.limit is not None, "what a book does not fill of a market order is cancelled"
+            self.book(order.symbol).add(order.id, order.account, order.is_buy, order.limit, order.remaining)
+            self.changes.books.add(order.symbol)
+        else:
+            self.resting.setdefault(order.symbol, RestingOrders()).add(order)
+
+    def take_from_market(self, order: Order) -> None:
+        """Take an order out of wherever it rests, if it does."""
+        self.delayed.remove(order)
+        resting = self.resting.get(order.symbol)
+        if resting is not None:
+            resting.remove(order)
+        book = self.books.get(order.symbol)
+        if book is not None and order.id in book:
+            book.remove(order.id)
+            self.changes.books.add(order.symbol)
+
+    def shrink_in_book(self, order: Order) -> None:
+        """Tell the book that an order resting there became smaller."""
+        book = self.books.get(order.symbol)
+        resting = None if book is None else book.find(order.id)
+        if book is not None and resting is not None and order.remaining < resting.quantity:
+            book.reduce(order.id, resting.quantity - order.remaining)
+            self.changes.books.add(order.symbol)
 
     # -- memory -------------------------------------------------------------------------------------------------
 
     def _file(self, order: Order) -> None:
+        """Keep what is kept beside an order in step with where it stands now."""
         if order.status in OPEN:
             if order.id not in self.orders:
-                self._remember_open(order, rest=False)
-        else:
-            if self.orders.pop(order.id, None) is not None:
-                self._forget_open(order)
-            self._remember_closed(order)
+                self._remember_open(order)
+            self._count(order)
+            return
+        if self.orders.pop(order.id, None) is not None:
+            self._count(order)
+            self._forget_open(order)
+            if order.oco is not None and order.oco in self.orders:
+                self._count(self.orders[order.oco])
+        self._remember_closed(order)
+
+    def _count(self, order: Order) -> None:
+        """Have its position count what is left of a working order; of two that cancel each other only one."""
+        working = order.status in WORKING and not self._other_leg_counts(order)
+        wanted = order.remaining if working else ZERO
+        if wanted != order.counted:
+            self._add_working(order, wanted - order.counted)
+            order.counted = wanted
+
+    def _other_leg_counts(self, order: Order) -> bool:
+        if order.oco is None:
+            return False
+        other = self.orders.get(order.oco)
+        return other is not None and other.counted > ZERO
+
+    def _add_working(self, order: Order, quantity: Decimal) -> None:
+        position = self.position(order.account, order.symbol)
+        _work(position, order, quantity)
+        self.exposures.changed(position)
+        if order.strategy is not None:
+            own = self.strategy_position(order.strategy, order.symbol)
+            _work(own, order, quantity)
+            self.exposures.strategy_changed(own)
 
     def _remember_client_id(self, order: Order) -> None:
         if order.client_order_id is not None:
             self._client_ids[order.account, order.client_order_id] = order
             self.seen.add(order.account, order.client_order_id)
 
-    def _remember_open(self, order: Order, *, rest: bool = True) -> None:
+    def _remember_open(self, order: Order) -> None:
         self.orders[order.id] = order
         self.by_account.setdefault(order.account, {})[order.id] = order
+        key = (order.account, order.symbol)
+        self.open_in[key] = self.open_in.get(key, 0) + 1
+        if order.parent is not None:
+            self.legs.setdefault(order.parent, []).append(order)
+        if order.reduce_only:
+            self.reducers.setdefault(key, {})[order.id] = order
         if order.expires_at is not None:
-            self._expiring.setdefault(order.expires_at, {})[order.id] = order
-        if rest and order.status in WORKING and order.price is not None:
-            self._rest(order)
+            self.expiring.add(order, order.expires_at)
 
     def _forget_open(self, order: Order) -> None:
-        self.by_account[order.account].pop(order.id)
-        if order.price is not None and order.symbol in self.resting:
-            self.resting[order.symbol].remove(order)
-        if order.expires_at is not None:
-            expiring = self._expiring[order.expires_at]
-            del expiring[order.id]
-            if not expiring:
-                del self._expiring[order.expires_at]
-
-    def _rest(self, order: Order) -> None:
-        self._arrivals += 1
-        self.resting.setdefault(order.symbol, RestingOrders()).add(order, self._arrivals)
+        del self.by_account[order.account][order.id]
+        key = (order.account, order.symbol)
+        self.open_in[key] -= 1
+        if not self.open_in[key]:
+            del self.open_in[key]
+        if order.parent is not None:
+            legs = self.legs[order.parent]
+            legs.remove(order)
+            if not legs:
+                del self.legs[order.parent]
+        if order.reduce_only:
+            reducers = self.reducers[key]
+            del reducers[order.id]
+            if not reducers:
+                del self.reducers[key]
+        self.expiring.remove(order)
+        self.take_from_market(order)
 
     def _remember_closed(self, order: Order) -> None:
         self._closed[order.id] = order
@@ -336,21 +454,27 @@ class TradingState:
             if oldest.client_order_id is not None:
                 self._client_ids.pop((oldest.account, oldest.client_order_id), None)
 
-    def _hold_quantity(self, order: Order, quantity: Decimal, *, force: bool = False) -> None:
-        if order.status not in WORKING and not force:
-            return
-        position = self.position(order.account, order.symbol)
-        if order.is_buy:
-            position.working_buys += quantity
-        else:
-            position.working_sells += quantity
-        assert position.working_buys >= ZERO
-        assert position.working_sells >= ZERO
+
+def _work(position: Position, order: Order, quantity: Decimal) -> None:
+    if order.is_buy:
+        position.working_buys += quantity
+    else:
+        position.working_sells += quantity
+    assert position.working_buys >= ZERO
+    assert position.working_sells >= ZERO
+
+
+def _position_in(holders: dict[UUID, dict[str, Position]], holder: UUID, symbol: str) -> Position:
+    held = holders.setdefault(holder, {})
+    position = held.get(symbol)
+    if position is None:
+        position = held[symbol] = Position(account=holder, symbol=symbol)
+    return position
 
 
 def asked(order: Order) -> dict[str, Any]:
     """Return what an order asks for, as audit facts."""
-    return {
+    facts: dict[str, Any] = {
         "symbol": order.symbol,
         "side": order.side.value,
         "order_type": order.order_type.value,
@@ -359,3 +483,10 @@ def asked(order: Order) -> dict[str, Any]:
         "time_in_force": order.time_in_force.value,
         "client_order_id": order.client_order_id,
     }
+    for name in ("stop_price", "trail_percent", "trail_price"):
+        value = getattr(order, name)
+        if value is not None:
+            facts[name] = show(value)
+    if order.parent is not None:
+        facts["parent"] = str(order.parent)
+    return facts

@@ -1,0 +1,51 @@
+"""What an order's fill or end means for others: the legs of a bracket, reduce-only orders, stops in a book."""
+
+from decimal import Decimal
+
+from qsuite.domain.money import ZERO
+from qsuite.domain.trading.legs import end_legs, grow_legs, shrink, shrink_other_leg
+from qsuite.domain.trading.order import WORKING, Order
+from qsuite.domain.trading.state import TradingState
+from qsuite.domain.trading.trigger import meet_stops
+from qsuite.domain.trading.watch import after_fill
+
+
+def follow(state: TradingState, now: int) -> None:
+    """Draw the consequences of what happened, and of those, until there are none."""
+    while state.consequences:
+        order, quantity = state.consequences.popleft()
+        if not quantity:
+            if order.is_bracket:
+                end_legs(state, order, now)
+            continue
+        if order.is_bracket:
+            grow_legs(state, order, quantity, now)
+        if order.oco is not None:
+            shrink_other_leg(state, order, quantity, now)
+        _hold_reducers(state, order, now)
+        after_fill(state, order, now)
+        _meet_book_stops(state, order.symbol, now)
+
+
+def _hold_reducers(state: TradingState, order: Order, now: int) -> None:
+    """Leave reduce-only orders no more than there is to reduce."""
+    reducers = state.reducers.get((order.account, order.symbol))
+    if not reducers:
+        return
+    held = state.position(order.account, order.symbol).quantity
+    for reducer in list(reducers.values()):
+        room = reducible(held, reducer)
+        if reducer.status in WORKING and reducer.remaining > room:
+            shrink(state, reducer, room, now, reason="reduce_only")
+
+
+def reducible(held: Decimal, order: Order) -> Decimal:
+    """Return how much of a position an order of its side can take away."""
+    return max(ZERO, -held if order.is_buy else held)
+
+
+def _meet_book_stops(state: TradingState, symbol: str, now: int) -> None:
+    resting = state.resting.get(symbol)
+    if resting and symbol in state.books and symbol in state.last_trades:
+        price = state.last_trades[symbol].price
+        meet_stops(state, resting, (price, price), None, now)

@@ -1,0 +1,133 @@
+"""Brackets: the legs that protect what an order filled, one cancelling the other.
+
+    entry placed      its legs are HELD
+    entry fills       they work for as much as it filled, and grow with each further fill
+    one leg fills     the other shrinks by as much; with nothing left it is cancelled
+    entry ends empty  they are cancelled
+
+Legs only reduce: they never open a position of their own.
+"""
+
+from decimal import Decimal
+from uuid import UUID
+
+from qsuite.domain.money import ZERO
+from qsuite.domain.trading.act import act
+from qsuite.domain.trading.order import AT_ONCE, WORKING, Order, OrderType, Side, Status, TimeInForce
+from qsuite.domain.trading.state import TradingState, asked
+from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer
+
+
+def add_legs(state: TradingState, parent: Order, now: int) -> None:
+    """Make the legs of a bracket, held until it fills."""
+    takes, stops = parent.take_profit, parent.stop_loss
+    take_id = state.new_id() if takes is not None else None
+    stop_id = state.new_id() if stops is not None else None
+    if take_id is not None and takes is not None:
+        _hold(state, _leg(parent, take_id, stop_id, OrderType.LIMIT, now, price=takes.price), now)
+    if stop_id is not None and stops is not None:
+        kind = OrderType.STOP if stops.price is None else OrderType.STOP_LIMIT
+        leg = _leg(parent, stop_id, take_id, kind, now, price=stops.price, stop_price=stops.stop_price)
+        _hold(state, leg, now)
+
+
+def grow_legs(state: TradingState, parent: Order, quantity: Decimal, now: int) -> None:
+    """Let the legs of an order that filled work for as much more."""
+    for leg in list(state.legs.get(parent.id, ())):
+        if leg.status is Status.HELD:
+            _release(state, leg, quantity, now)
+        elif leg.status in WORKING:
+            resize(state, leg, leg.quantity + quantity, now, reason="parent filled")
+
+
+def end_legs(state: TradingState, parent: Order, now: int) -> None:
+    """Cancel the legs of an order that ended without any fill."""
+    if parent.filled_quantity > ZERO:
+        return
+    for leg in list(state.legs.get(parent.id, ())):
+        keep_first_answer(leg)
+        close(state, leg, Status.CANCELLED, "order.cancelled", now, ENGINE, reason="parent ended")
+
+
+def shrink_other_leg(state: TradingState, leg: Order, quantity: Decimal, now: int) -> None:
+    """Take what one leg filled from the other."""
+    other = None if leg.oco is None else state.orders.get(leg.oco)
+    if other is not None:
+        shrink(state, other, other.remaining - quantity, now, reason="oco")
+
+
+def shrink(state: TradingState, order: Order, remaining: Decimal, now: int, reason: str) -> None:
+    """Leave an open order this much to fill; with nothing left it is cancelled."""
+    keep_first_answer(order)
+    if remaining <= ZERO:
+        close(state, order, Status.CANCELLED, "order.cancelled", now, ENGINE, reason=reason)
+    else:
+        resize(state, order, order.filled_quantity + remaining, now, reason=reason)
+
+
+def resize(state: TradingState, order: Order, quantity: Decimal, now: int, reason: str) -> None:
+    """Give an open order another quantity; growing, it goes behind the others at its price."""
+    keep_first_answer(order)
+    grows = quantity > order.quantity
+    if grows:
+        state.take_from_market(order)
+    order.quantity = quantity
+    order.move(order.status, now)
+    state.record("order.replaced", order, now, ENGINE, reason=reason, quantity=format(quantity, "f"))
+    if order.status not in WORKING:
+        return
+    if not grows:
+        state.shrink_in_book(order)
+    elif order.waits:
+        state.rest(order)
+    else:
+        act(state, order, now)
+
+
+def _leg(
+    parent: Order,
+    id_: UUID,
+    other: UUID | None,
+    kind: OrderType,
+    now: int,
+    *,
+    price: Decimal | None,
+    stop_price: Decimal | None = None,
+) -> Order:
+    at_once = parent.time_in_force in AT_ONCE
+    return Order(
+        id=id_,
+        account=parent.account,
+        symbol=parent.symbol,
+        side=Side.SELL if parent.is_buy else Side.BUY,
+        order_type=kind,
+        quantity=parent.quantity,
+        time_in_force=TimeInForce.GTC if at_once else parent.time_in_force,
+        created_by=parent.created_by,
+        created_at=now,
+        updated_at=now,
+        reduce_only=True,
+        parent=parent.id,
+        oco=other,
+        strategy=parent.strategy,
+        expires_at=None if at_once else parent.expires_at,
+        price=price,
+        stop_price=stop_price,
+    )
+
+
+def _hold(state: TradingState, leg: Order, now: int) -> None:
+    leg.move(Status.HELD, now)
+    state.record("order.held", leg, now, leg.created_by, **asked(leg))
+
+
+def _release(state: TradingState, leg: Order, quantity: Decimal, now: int) -> None:
+    keep_first_answer(leg)
+    leg.quantity = quantity
+    leg.sent_at = now
+    leg.move(Status.PENDING, now)
+    state.record("order.released", leg, now, ENGINE, quantity=format(quantity, "f"))
+    if leg.waits:
+        state.rest(leg)
+    else:
+        act(state, leg, now)

@@ -1,0 +1,70 @@
+"""Steps that many commands take with an order: refuse it, end it, remember what its placing was answered."""
+
+from typing import Any
+from uuid import UUID
+
+from qsuite.domain.money import ZERO, show
+from qsuite.domain.trading.order import Order, Status
+from qsuite.domain.trading.risk import Refusal, event_of_refusal
+from qsuite.domain.trading.state import Consequence, TradingState, asked
+
+ENGINE = "engine"
+
+
+def refuse(state: TradingState, order: Order, refusal: Refusal, now: int, actor: UUID | str) -> Order:
+    """Store the order as REJECTED, with the control's code and figures."""
+    order.reject = shown(refusal)
+    was_open = order.version > 0
+    if was_open:
+        state.reserve(order, ZERO)
+    order.move(Status.REJECTED, now)
+    facts = order.reject if was_open else asked(order) | order.reject
+    rejected = state.record("order.rejected", order, now, actor, **facts)
+    note_refusal(state, order, refusal, now, actor)
+    if was_open:
+        state.consequences.append(Consequence.of_end(order))
+    return rejected
+
+
+def note_refusal(state: TradingState, order: Order, refusal: Refusal, now: int, actor: UUID | str) -> None:
+    """Make a risk event of a risk control's no."""
+    event = event_of_refusal(state, order, refusal, now, actor)
+    if event is not None:
+        state.record_event(event)
+
+
+def shown(refusal: Refusal) -> dict[str, Any]:
+    """Write a refusal as the order keeps it."""
+    figures = {"limit": refusal.limit, "value": refusal.value}
+    given = {name: show(figure) for name, figure in figures.items() if figure is not None}
+    return {"code": refusal.code, "detail": refusal.detail} | given
+
+
+def close(
+    state: TradingState, order: Order, status: Status, kind: str, now: int, actor: UUID | str, **facts: Any
+) -> Order:
+    """End an open order without a fill, giving back what it reserved. Return it as it is then."""
+    state.reserve(order, ZERO)
+    order.move(status, now)
+    closed = state.record(kind, order, now, actor, **facts)
+    state.consequences.append(Consequence.of_end(order))
+    return closed
+
+
+def keep_first_answer(order: Order) -> None:
+    """Before a later command changes an order for the first time, note what its placing was answered."""
+    if order.original is not None:
+        return
+    order.original = {
+        "status": order.status,
+        "quantity": order.quantity,
+        "filled_quantity": order.filled_quantity,
+        "filled_value": order.filled_value,
+        "commission": order.commission,
+        "reject": order.reject,
+        "updated_at": order.updated_at,
+        "version": order.version,
+    }
+    for name in ("price", "stop_price"):
+        if getattr(order, name) is not None:
+            order.original[name] = getattr(order, name)
