@@ -5,7 +5,9 @@ A decimal from outside passes through ``parse_decimal``; nothing here ever sees 
 
 import decimal
 import re
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
 
 ZERO = Decimal(0)
 DECIMAL128_DIGITS = 34
@@ -67,6 +69,15 @@ def check_decimal(value: Decimal) -> Decimal:
 def show(value: Decimal) -> str:
     """Write a decimal in plain notation, never with an exponent: ``150.25``."""
     return format(value, "f")
+
+
+def show_all(value: Any) -> Any:
+    """Write every decimal in a document's value, at any depth, in plain notation."""
+    if isinstance(value, Decimal):
+        return show(value)
+    if isinstance(value, Mapping):
+        return {name: show_all(each) for name, each in value.items()}
+    return [show_all(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def share_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:

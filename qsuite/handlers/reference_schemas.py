@@ -1,12 +1,11 @@
 """What data sources and tickers look like over HTTP: one schema for what may be sent, one for what is shown."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from qsuite.domain.money import show
+from qsuite.domain.money import show, show_all
 from qsuite.domain.reference import ALWAYS_OPEN, DataSource, Ticker
 from qsuite.domain.times import format_rfc3339
 from qsuite.domain.trading.commission import Model
@@ -149,21 +148,12 @@ def shown_ticker(ticker: Ticker) -> dict[str, Any]:
         "lot_size": show(ticker.lot_size),
         "execution_mode": ticker.execution_mode,
         "calendar": ticker.calendar,
-        "commission": shown_terms(ticker.commission),
-        "fill": shown_terms(ticker.fill),
+        "commission": show_all(ticker.commission),
+        "fill": show_all(ticker.fill),
         "created_at": format_rfc3339(ticker.created_at),
         "updated_at": format_rfc3339(ticker.updated_at),
         "version": ticker.version,
     }
-
-
-def shown_terms(value: Any) -> Any:
-    """Show a document's value, with every decimal in it, at any depth, as text."""
-    if isinstance(value, Decimal):
-        return show(value)
-    if isinstance(value, Mapping):
-        return {name: shown_terms(each) for name, each in value.items()}
-    return [shown_terms(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 class LatestPriceSchema(Schema):

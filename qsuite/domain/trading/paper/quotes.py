@@ -1,12 +1,14 @@
 """Which quote can be dealt on, and at what price and size.
 
-Invariant: nothing deals on a crossed quote, nor on one much older (in market time) than the last trade.
+Invariant: nothing deals on a crossed quote, nor on one that the last trade has overtaken: it is much older (in market
+time), or the trade came after it and outside of it. So a stop that a gap triggered fills at the gap, not at the quote
+from before.
 """
 
 from decimal import Decimal
 from typing import NamedTuple
 
-from qsuite.domain.market import Quote, Snapshot
+from qsuite.domain.market import Quote, Snapshot, Trade
 from qsuite.domain.trading.paper.rules import FillRules
 
 
@@ -18,13 +20,20 @@ class Offer(NamedTuple):
 
 
 def usable_quote(market: Snapshot, rules: FillRules) -> Quote | None:
-    """Return the quote unless it is crossed or, in market time, too old beside the last trade."""
+    """Return the quote unless it is crossed or overtaken by the last trade."""
     trade, quote = market
     if quote is None or crossed(quote):
         return None
-    if trade is not None and trade.ts_ns - quote.ts_ns > rules.quote_max_age_ns:
+    if trade is not None and (trade.ts_ns - quote.ts_ns > rules.quote_max_age_ns or _overtaken(quote, trade)):
         return None
     return quote
+
+
+def _overtaken(quote: Quote, trade: Trade) -> bool:
+    if (trade.ts_ns, trade.seq) <= (quote.ts_ns, quote.seq):
+        return False
+    below = quote.bid is not None and trade.price < quote.bid
+    return below or (quote.ask is not None and trade.price > quote.ask)
 
 
 def crossed(quote: Quote) -> bool:
