@@ -20,6 +20,7 @@ from qsuite.repos.cursors import cursor_after, read_cursor
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.schema import CollectionSpec
 from qsuite.repos.tick_additions import AddedTicks, TickAdditions
+from qsuite.repos.tick_feed import TickFeed
 from qsuite.repos.tick_queries import Order, TickQuery, condition_of, iterate_ticks, newest_of, order_of
 
 __all__ = ["AddedTicks", "TickQuery", "TicksRepo"]
@@ -42,16 +43,20 @@ COUNT_S = 1.0
 
 
 class TicksRepo:
-    """Keep ticks. Everything runs in the database's threads: a page of ticks is too much work for the event loop."""
+    """Keep ticks, and append new ones to the ``feed`` if there is one.
 
-    def __init__(self, database: Database) -> None:
+    Everything runs in the database's threads: a page of ticks is too much work for the event loop.
+    """
+
+    def __init__(self, database: Database, feed: TickFeed | None = None) -> None:
         self._database = database
+        self._feed = feed
         self._additions = TickAdditions(database, NAME)
         self._counted: tuple[int, int] | None = None
 
     async def add(self, ticks: Sequence[Tick]) -> None:
         """Store ticks that cannot be there yet. After an error some of them may be stored: go on with ``add_new``."""
-        await self._database.in_thread(self._additions.add, ticks)
+        await self._database.in_thread(self._add, ticks)
 
     async def add_new(self, ticks: Sequence[Tick]) -> AddedTicks:
         """Store those of the ticks that are not there yet.
@@ -59,7 +64,7 @@ class TicksRepo:
         A tick is there when one of the same symbol, kind, time, number and figures is. Where the figures differ the
         two are different ticks of one instant, and the new one takes a number of its own.
         """
-        return await self._database.in_thread(self._additions.add_new, ticks)
+        return await self._database.in_thread(self._add_new, ticks)
 
     async def page(
         self, query: TickQuery, *, page: int = 1, page_size: int = 100, cursor: str | None = None
@@ -99,6 +104,17 @@ class TicksRepo:
     def iterate(self, query: TickQuery, *, after: Order | None = None) -> Generator[Tick, None, None]:
         """Yield ticks in order, in a thread only; memory holds one batch."""
         return iterate_ticks(self._database.sync[NAME], query, after)
+
+    def _add(self, ticks: Sequence[Tick]) -> None:
+        self._additions.add(ticks)
+        if self._feed is not None:
+            self._feed.append(ticks)
+
+    def _add_new(self, ticks: Sequence[Tick]) -> AddedTicks:
+        added = self._additions.add_new(ticks)
+        if self._feed is not None:
+            self._feed.append(ticks)
+        return added
 
     def _numbered_page(self, query: TickQuery, page: int, page_size: int) -> Page[Tick]:
         skip = (page - 1) * page_size

@@ -1,9 +1,10 @@
 """The live market: every tick enters here, from whatever feed, and from here reaches all who use prices.
 
-    POST ticks, replay, demo ──publish──> number ──> snapshot ──> engine (resting orders)
-                                                       ├──> live bars ──┐
-                                                       ├──> stream <────┘
-                                                       └──> writer ──> time series ``ticks``
+    POST ticks, replay, demo ──publish──> number ──┬──> writer ──> time series ``ticks``, feed of other processes
+                                                   │
+    ticks of other processes ──follow──────────────┴──> snapshot ──> engine (resting orders)
+                                                            ├──> live bars ──┐
+                                                            └──> stream <────┘
 
 Invariants: the market now is what arrived last, whatever its time stamp, so that a replay of the past moves it;
 ``seq`` rises with every tick of a symbol, across restarts too; no published tick is lost while the process lives.
@@ -151,6 +152,24 @@ class MarketDataService:
             await self.writer.room()
             self._publish(ticks[start : start + SLICE_TICKS])
 
+    async def follow(self, ticks: Sequence[Tick]) -> None:
+        """Make ticks that another process took in and stored the market now, here too."""
+        for start in range(0, len(ticks), SLICE_TICKS):
+            if start:
+                await asyncio.sleep(0)
+            part = ticks[start : start + SLICE_TICKS]
+            for tick in part:
+                self._seqs[tick.symbol] = max(self._seqs.get(tick.symbol, self._first_seq), tick.seq)
+            self._take(part)
+
+    async def refresh(self) -> None:
+        """Take the last stored ticks of symbols where they are newer: another process may have had some."""
+        symbols = [ticker.symbol for ticker in self._reference.tickers()]
+        stored = await self._ticks.newest(symbols) if symbols else {}
+        for trade, quote in stored.values():
+            missed = [tick for tick in (quote, trade) if tick is not None and tick.seq > self._seqs.get(tick.symbol, 0)]
+            await self.follow(sorted(missed, key=lambda tick: tick.seq))
+
     async def stored(self, ticks: int = 0) -> None:
         """Return when everything published so far is durable. OutcomeUnknown when that takes too long for so many."""
         await self.writer.stored(STORED_TIMEOUT_S + ticks / SLOWEST_TICKS_PER_S)
@@ -185,8 +204,14 @@ class MarketDataService:
         return self._bars.recent(self._clock())
 
     def _publish(self, ticks: Sequence[Tick]) -> None:
-        now = self._clock()
         numbered = [self._numbered(tick) for tick in ticks]
+        self.writer.put(numbered)
+        self.published += len(numbered)
+        self._take(numbered)
+
+    def _take(self, numbered: Sequence[Tick]) -> None:
+        """Make ticks the market now, and tell whoever uses it."""
+        now = self._clock()
         for tick in numbered:
             known = self._snapshots.get(tick.symbol, NO_MARKET)
             if isinstance(tick, Trade):
@@ -195,8 +220,6 @@ class MarketDataService:
                 self._bars.add(tick, now)
             else:
                 self._snapshots[tick.symbol] = Snapshot(known.trade, tick)
-        self.writer.put(numbered)
-        self.published += len(numbered)
         self.newest_arrival_ns = now
         for callback in self._callbacks:
             callback(numbered)

@@ -1,4 +1,4 @@
-"""Two processes on one database under load, the active one killed or frozen again and again: nothing lost or doubled."""
+"""Two processes on one database under load, the active one killed or frozen over and over: nothing lost or doubled."""
 
 import asyncio
 import os

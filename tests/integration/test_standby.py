@@ -30,8 +30,8 @@ LEASE_S = 1
 class Elsewhere(EngineStore):
     """A store whose engine seems to run on another machine, where nobody can see whether it lives."""
 
-    def __init__(self, database: Database, host: str) -> None:
-        super().__init__(database, lease_s=LEASE_S, commit_timeout_s=3)
+    def __init__(self, database: Database, host: str, lease_s: float = LEASE_S) -> None:
+        super().__init__(database, lease_s=lease_s, commit_timeout_s=3)
         self._host = host
 
     def acquire(self, owner: dict[str, Any], is_dead: Any) -> Head | None:

@@ -1,0 +1,43 @@
+"""Which processes are on this database: each says every second that it is there.
+
+    engine_state
+    { "_id": "process:0199…", "seen": ISODate("…") }
+
+Times are the database server's own.
+"""
+
+from uuid import UUID
+
+from qsuite.repos.database import Database, Document, translated
+
+PREFIX = "process:"
+THERE_MS = 5_000
+FORGOTTEN_MS = 60_000
+
+
+class ProcessesRepo:
+    """Say that a process is there, and count the others."""
+
+    def __init__(self, database: Database, process: UUID) -> None:
+        self._states = database.collection("engine_state")
+        self._name = f"{PREFIX}{process}"
+
+    async def say(self) -> int:
+        """Say that this process is there; return how many others said so lately."""
+        with translated("engine_state"):
+            await self._states.update_one({"_id": self._name}, [{"$set": {"seen": "$$NOW"}}], upsert=True)
+            return await self._states.count_documents(_others(self._name) | _seen("$gte", THERE_MS))
+
+    async def leave(self) -> None:
+        """Say that this process is gone, and forget those that could not say so."""
+        with translated("engine_state"):
+            await self._states.delete_one({"_id": self._name})
+            await self._states.delete_many(_others(self._name) | _seen("$lt", FORGOTTEN_MS))
+
+
+def _others(name: str) -> Document:
+    return {"_id": {"$gte": PREFIX, "$lt": f"{PREFIX}g", "$ne": name}}
+
+
+def _seen(operator: str, ago_ms: int) -> Document:
+    return {"$expr": {operator: ["$seen", {"$subtract": ["$$NOW", ago_ms]}]}}
