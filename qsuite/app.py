@@ -45,11 +45,13 @@ from qsuite.repos.memory_engine_store import MemoryEngineStore
 from qsuite.repos.orders import OrdersRepo
 from qsuite.repos.performance import PerformanceRepo
 from qsuite.repos.positions import PositionsRepo
+from qsuite.repos.processes import ProcessesRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.schema import migrate
 from qsuite.repos.signals import SignalsRepo
 from qsuite.repos.strategies import StrategiesRepo
 from qsuite.repos.strategy_books import StrategyBooks
+from qsuite.repos.tick_feed import TickFeed
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.repos.users import UsersRepo
@@ -73,6 +75,7 @@ from qsuite.services.market_data import MarketDataService
 from qsuite.services.market_records import MarketRecords
 from qsuite.services.metrics import Metrics
 from qsuite.services.mongod_keeper import MongodKeeper
+from qsuite.services.neighbours import ForeignTicks, Neighbours
 from qsuite.services.passwords import Passwords
 from qsuite.services.performance import PerformanceService
 from qsuite.services.price_history import PriceHistory
@@ -133,6 +136,7 @@ class App:
         application: ApiApplication,
         passwords: Passwords,
         bars: MarketDataRepo,
+        neighbours: Neighbours | None,
         redis: RedisProbe | None,
     ) -> None:
         self.database = database
@@ -144,6 +148,7 @@ class App:
         self._watchdog = watchdog
         self._passwords = passwords
         self._bars = bars
+        self._neighbours = neighbours
         self._redis = redis
         self._ends = AsyncExitStack()
 
@@ -201,6 +206,9 @@ class App:
             ends.push_async_callback(self._watchdog.stop)
         await services.reference.start()
         await services.strategies.start()
+        if self._neighbours is not None:
+            await self._neighbours.start()
+            ends.push_async_callback(self._neighbours.stop)
         await services.market.start()
         ends.push_async_callback(services.market.stop)
         await services.stream.start()
@@ -249,7 +257,9 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     )
 
     # -- the market
-    tickers, ticks, bars = TickersRepo(database), TicksRepo(database), MarketDataRepo(database)
+    process = new_id()
+    feed = TickFeed(database, process) if database.transactions else None
+    tickers, ticks, bars = TickersRepo(database), TicksRepo(database, feed), MarketDataRepo(database)
     workers = WorkerPool(settings.workers)
     trading_sessions = TradingSessions(workers.run, clock=clock)
     reference = ReferenceService(
@@ -274,6 +284,11 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     strategies = StrategyService(
         strategies=StrategiesRepo(database), books=books, reference=reference, new_id=new_id, clock=clock
     )
+    neighbours = None
+    if feed is not None:
+        neighbours = Neighbours(ProcessesRepo(database, process), feed, market)
+        supervisor.add(neighbours)
+        supervisor.add(ForeignTicks(feed, market))
 
     # -- trading
     kind = EngineStore if database.transactions else MemoryEngineStore
@@ -461,6 +476,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         application=application,
         passwords=passwords,
         bars=bars,
+        neighbours=neighbours,
         redis=redis,
     )
 
