@@ -31,7 +31,7 @@ from qsuite.domain.trading.state import TradingState
 from qsuite.handlers.metrics import access_log
 from qsuite.handlers.routes import ApiApplication, all_routes, make_application
 from qsuite.handlers.server import ApiServer
-from qsuite.repos.account_history import AccountHistoryRepo, HoldersRepo
+from qsuite.repos.account_history import AccountHistoryRepo
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.collections import collections_of
@@ -371,14 +371,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         clock=clock,
     )
 
-    account_history = AccountHistory(
-        engine=engine,
-        history=AccountHistoryRepo(database),
-        holders=HoldersRepo(database),
-        accounts=accounts,
-        positions=positions,
-        price_of=trading.market_price,
-    )
+    account_history = AccountHistory(engine=engine, history=AccountHistoryRepo(database), price_of=trading.market_price)
 
     # -- operations
     health = HealthService(

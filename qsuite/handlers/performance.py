@@ -4,7 +4,8 @@ from marshmallow import Schema, fields
 
 from qsuite.domain.roles import TRADING_READERS
 from qsuite.handlers.base import ApiHandler
-from qsuite.handlers.fields import DecimalField, InstantField
+from qsuite.handlers.fields import DecimalField
+from qsuite.handlers.market_fields import EdgeField
 from qsuite.handlers.operations import operation
 from qsuite.handlers.trading_schemas import SYMBOL
 
@@ -15,8 +16,8 @@ class PerformanceQuerySchema(Schema):
     account = fields.UUID()
     symbol = fields.String(validate=SYMBOL)
     strategy = fields.UUID()
-    from_ = InstantField(data_key="from")
-    to = InstantField()
+    from_ = EdgeField(data_key="from")
+    to = EdgeField()
 
 
 class PerformanceMetricsSchema(Schema):

@@ -10,16 +10,19 @@
 ``day`` counts days since 1970-01-01; ``day_open_equity`` is what the account was worth when that day began.
 """
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from pymongo import ASCENDING, IndexModel
 
 from qsuite.domain.errors import NotFound
+from qsuite.domain.listing import Listing, Page
 from qsuite.domain.money import ZERO
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.domain.trading.account import Account
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal, encode_decimal
+from qsuite.repos.listing import FieldMap, find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, money, schema
 
 SPEC = CollectionSpec(
@@ -42,6 +45,14 @@ SPEC = CollectionSpec(
     ),
     (IndexModel([("user", ASCENDING)], name="of_a_user"),),
 )
+
+FIELDS: dict[str, FieldMap] = {
+    "id": plain("_id"),
+    "user": plain("user"),
+    "name": plain("name"),
+    "is_active": plain("is_active"),
+    "created_at": instant("created_at"),
+}
 
 
 def account_document(account: Account) -> Document:
@@ -110,3 +121,13 @@ class AccountsRepo:
         if document is None:
             raise NotFound("no such account")
         return account_from(document)
+
+    async def of_ids(self, accounts: Iterable[UUID]) -> list[Account]:
+        """Return these accounts, as many as there are."""
+        with translated("accounts"):
+            documents = await self._accounts.find({"_id": {"$in": list(accounts)}}).to_list(None)
+        return [account_from(document) for document in documents]
+
+    async def page(self, listing: Listing) -> Page[Account]:
+        """Return a page of accounts."""
+        return await find_page(self._accounts, listing, to_domain=account_from, fields=FIELDS)

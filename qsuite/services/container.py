@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from qsuite.settings import Settings
 
 if TYPE_CHECKING:
+    from qsuite.services.account_history import AccountHistory
+    from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
     from qsuite.services.health import HealthService
     from qsuite.services.market_data import MarketDataService
@@ -49,3 +51,5 @@ class Services:
     system: "SystemMetrics"
     workers: "WorkerPool"
     performance: "PerformanceService"
+    accounts: "AccountService"
+    account_history: "AccountHistory"

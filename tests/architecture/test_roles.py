@@ -73,6 +73,11 @@ GET     /api/v1/positions/                       T R U A
 GET     /api/v1/positions/{id}/                  T R U A
 DELETE  /api/v1/positions/{id}/                  T
 GET     /api/v1/account/                         T
+GET     /api/v1/account/history/                 T R U A
+GET     /api/v1/accounts/                        T R U A
+POST    /api/v1/accounts/                        A
+GET     /api/v1/accounts/{id}/                   T R U A
+PATCH   /api/v1/accounts/{id}/                   R A
 GET     /api/v1/risk/kill-switch/                T R U A
 POST    /api/v1/risk/kill-switch/                R A
 DELETE  /api/v1/risk/kill-switch/                R A

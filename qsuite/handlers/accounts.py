@@ -1,0 +1,177 @@
+"""Accounts over HTTP, and what they were worth over time."""
+
+from uuid import UUID
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from qsuite.domain.account_history import EquitySample
+from qsuite.domain.errors import Invalid, NotFound
+from qsuite.domain.intervals import MINUTE_NS, parse_interval
+from qsuite.domain.roles import ADMINS, RISK_MANAGERS, TRADING_READERS
+from qsuite.handlers.base import ApiHandler
+from qsuite.handlers.conditional import etag
+from qsuite.handlers.fields import DecimalField, FlagField, InstantField
+from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
+from qsuite.handlers.market_fields import EdgeField, IntervalField
+from qsuite.handlers.operations import operation
+from qsuite.handlers.orders import as_id
+from qsuite.handlers.trading_schemas import AccountSchema
+
+ACCOUNTS = ListingSpec(
+    filters={
+        "user": (fields.UUID(), EQUALITY),
+        "name": (fields.String(), EQUALITY),
+        "is_active": (fields.Boolean(), ("eq",)),
+        "created_at": (InstantField(), COMPARISONS),
+    },
+    orderings=("created_at", "name"),
+    default_order=("created_at",),
+)
+
+
+class OwnedAccountSchema(AccountSchema):
+    """An account and whose it is."""
+
+    user = fields.UUID(required=True)
+    version = fields.Integer(required=True)
+
+
+class NewAccountSchema(Schema):
+    """A further account of a trader; by default it is named after them."""
+
+    user = fields.UUID(required=True)
+    name = fields.String(validate=validate.Length(1, 64))
+    cash = DecimalField(required=True, least=0)
+
+
+class AccountChangeSchema(Schema):
+    """What of an account may change: whether it may trade. Switching it off cancels its open orders."""
+
+    is_active = FlagField(required=True)
+
+
+def _a_minute_or_more(name: str) -> None:
+    width_ns = parse_interval(name).width_ns
+    if width_ns is not None and width_ns < MINUTE_NS:
+        raise ValidationError("a minute is the shortest")
+
+
+class HistoryQuerySchema(Schema):
+    """Of which account (by default the first), from when, until before when, and one sample for each interval."""
+
+    account = fields.UUID()
+    from_ = EdgeField(data_key="from")
+    to = EdgeField()
+    interval = IntervalField(load_default="1m", validate=_a_minute_or_more)
+
+
+class EquitySampleSchema(Schema):
+    """What an account was worth. ``day_pnl`` is null on a day that had not begun for it."""
+
+    ts = InstantField(required=True)
+    cash = DecimalField(required=True)
+    equity = DecimalField(required=True)
+    long_value = DecimalField(required=True)
+    short_value = DecimalField(required=True)
+    realized_pnl = DecimalField(required=True)
+    unrealized_pnl = DecimalField(required=True)
+    day_pnl = DecimalField(required=True, allow_none=True)
+
+
+class AccountHistorySchema(Schema):
+    """The last sample of each interval, oldest first: the newest 10,000 of the range."""
+
+    account = fields.UUID(required=True)
+    interval = fields.String(required=True)
+    count = fields.Integer(required=True)
+    results = fields.List(fields.Nested(EquitySampleSchema), required=True)
+
+
+SAMPLE = EquitySampleSchema()
+
+
+class AccountsHandler(ApiHandler):
+    """All accounts of the caller, the default one among them; for whoever reads all, everybody's."""
+
+    @operation("List accounts", roles=TRADING_READERS, listing=ACCOUNTS, returns={200: OwnedAccountSchema()})
+    async def get(self) -> None:
+        """List them."""
+        page = await self.services.accounts.page(self.caller, self.listing())
+        self.answer_page(page, page.items)
+
+    @operation(
+        "Open a further account for a trader",
+        roles=ADMINS,
+        body=NewAccountSchema(),
+        returns={201: OwnedAccountSchema()},
+    )
+    async def post(self) -> None:
+        """Open one."""
+        account = await self.services.accounts.open(self.body["user"], self.body.get("name"), self.body["cash"])
+        self.set_header("Location", f"/api/v1/accounts/{account['id']}/")
+        self.set_header("ETag", etag(account["id"], account["version"]))
+        self.answer(account, 201)
+
+
+class OneAccountHandler(ApiHandler):
+    """One account."""
+
+    @operation("Show an account", roles=TRADING_READERS, returns={200: OwnedAccountSchema()})
+    async def get(self, account_id: str) -> None:
+        """Show it."""
+        account = await self.services.accounts.get(self.caller, as_id(account_id))
+        # A tag to change it by, but never a 304: its worth changes with the market, which no version counts.
+        self.set_header("ETag", etag(account["id"], account["version"]))
+        self.answer(account)
+
+    @operation(
+        "Switch an account's trading on or off",
+        roles=RISK_MANAGERS,
+        body=AccountChangeSchema(),
+        returns={200: OwnedAccountSchema()},
+        raises=(412,),
+    )
+    async def patch(self, account_id: str) -> None:
+        """Switch it."""
+        account = as_id(account_id)
+        self.require_match(account, await self.services.accounts.version(self.caller, account))
+        self.answer(await self.services.accounts.change(self.caller, account, is_active=self.body["is_active"]))
+
+
+class AccountHistoryHandler(ApiHandler):
+    """Equity over time."""
+
+    @operation(
+        "Show what an account was worth over time",
+        roles=TRADING_READERS,
+        query=HistoryQuerySchema(),
+        returns={200: AccountHistorySchema()},
+    )
+    async def get(self) -> None:
+        """Show it."""
+        account = self._account(self.query.get("account"))
+        interval, from_ns, to_ns = self.query["interval"], self.query.get("from_"), self.query.get("to")
+        found = await self.services.account_history.read(account, interval, from_ns, to_ns)
+        results = [_shown(sample) for sample in found]
+        self.answer({"account": str(account), "interval": interval, "count": len(results), "results": results})
+
+    def _account(self, asked: UUID | None) -> UUID:
+        if asked is None and self.caller.accounts:
+            return self.caller.accounts[0]
+        if asked is None:
+            raise Invalid("the query string has errors", errors={"account": ["required, having none of your own"]})
+        if asked not in self.caller.accounts and not self.caller.reads_all:
+            raise NotFound("no such account")
+        return asked
+
+
+def _shown(sample: EquitySample) -> dict[str, object]:
+    shown: dict[str, object] = SAMPLE.dump(sample)
+    return shown
+
+
+routes = [
+    (r"/api/v1/accounts/?", AccountsHandler),
+    (r"/api/v1/accounts/([^/]+)/?", OneAccountHandler),
+    (r"/api/v1/account/history/?", AccountHistoryHandler),
+]

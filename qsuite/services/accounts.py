@@ -1,0 +1,112 @@
+"""Accounts: opening further ones, listing them, switching one on and off.
+
+Opening inserts the account and then notes it as its user's; whoever is killed in between leaves an account that nobody
+can trade on. From its opening on only the engine changes an account: switching it goes through the engine too, so that
+it counts from the next order on.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from qsuite.domain.errors import Invalid, NotFound
+from qsuite.domain.listing import Condition, Listing, Page
+from qsuite.domain.roles import Caller, Role
+from qsuite.domain.times import DAY_NS, floor_ms
+from qsuite.domain.trading.account import Account, Position
+from qsuite.domain.trading.commands import ChangeAccount
+from qsuite.repos.accounts import AccountsRepo
+from qsuite.repos.positions import PositionsRepo
+from qsuite.services.engine import TradingEngine
+from qsuite.services.trading import error_of
+from qsuite.services.users import UserService
+from qsuite.services.views import show_account
+
+
+class AccountService:
+    """The use cases of accounts. ``price_of`` is what a unit of a position would bring or cost, None if unknown."""
+
+    def __init__(
+        self,
+        *,
+        accounts: AccountsRepo,
+        positions: PositionsRepo,
+        users: UserService,
+        engine: TradingEngine,
+        price_of: Callable[[Position], Decimal | None],
+        new_id: Callable[[], UUID],
+        currency: str,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._accounts = accounts
+        self._positions = positions
+        self._users = users
+        self._engine = engine
+        self._price_of = price_of
+        self._new_id = new_id
+        self._currency = currency
+        self._clock = clock
+
+    async def page(self, caller: Caller, listing: Listing) -> Page[dict[str, Any]]:
+        """Return a page of the accounts the caller may see, valued at the market."""
+        if not caller.reads_all:
+            listing = listing.where(Condition("id", "in", caller.accounts))
+        page = await self._accounts.page(listing)
+        return Page(await self._shown(page.items), page.count, page.next_cursor, page.has_next)
+
+    async def get(self, caller: Caller, account: UUID) -> dict[str, Any]:
+        """Return an account as it is shown. NotFound, also for somebody else's."""
+        return (await self._shown([await self._get(caller, account)]))[0]
+
+    async def open(self, user_id: UUID, name: str | None, cash: Decimal) -> dict[str, Any]:
+        """Open a further account for a trader. Invalid for whoever is none."""
+        try:
+            user = await self._users.get(user_id)
+        except NotFound:
+            raise Invalid("some fields are wrong", errors={"user": ["there is no such user"]}) from None
+        if user.role is not Role.TRADER:
+            raise Invalid("some fields are wrong", errors={"user": ["only a trader has accounts"]})
+        now = floor_ms(self._clock())
+        account = Account(
+            id=self._new_id(),
+            user=user.id,
+            name=name or f"{user.username} {len(user.accounts) + 1}",
+            currency=self._currency,
+            cash=cash,
+            deposited=cash,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._accounts.add(account)
+        await self._users.attach_account(user.id, account.id)
+        return (await self._shown([account]))[0]
+
+    async def change(self, caller: Caller, account: UUID, *, is_active: bool) -> dict[str, Any]:
+        """Switch an account on or off; when this returns the engine refuses or takes its orders. NotFound."""
+        command = ChangeAccount(account=account, user=caller.user, is_active=is_active)
+        outcome = await self._engine.submit(command)
+        if outcome.error is not None:
+            raise error_of(outcome)
+        return await self.get(caller, account)
+
+    async def version(self, caller: Caller, account: UUID) -> int:
+        """Return the version of an account as it is stored. NotFound."""
+        return (await self._get(caller, account)).version
+
+    async def _get(self, caller: Caller, account: UUID) -> Account:
+        if not caller.reads_all and account not in caller.accounts:
+            raise NotFound("no such account")
+        return await self._accounts.get(account)
+
+    async def _shown(self, accounts: Iterable[Account]) -> list[dict[str, Any]]:
+        found, today = list(accounts), self._clock() // DAY_NS
+        held: dict[UUID, list[tuple[Position, Decimal | None]]] = {account.id: [] for account in found}
+        for position in await self._positions.of(held):
+            if position.quantity:
+                held[position.account].append((position, self._price_of(position)))
+        return [
+            show_account(account, held[account.id], today) | {"user": str(account.user), "version": account.version}
+            for account in found
+        ]

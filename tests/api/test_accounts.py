@@ -1,0 +1,153 @@
+"""Accounts and their history, as their owners, risk managers and admins see them."""
+
+import time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from qsuite.domain.account_history import due_at
+from qsuite.domain.market import Quote
+from qsuite.domain.roles import Role
+from qsuite.domain.times import DAY_NS, format_rfc3339
+from tests.support.client import ApiClient
+from tests.support.running_app import Api
+
+ACCOUNTS = "/api/v1/accounts/"
+HISTORY = "/api/v1/account/history/"
+MINUTE_NS = 60_000_000_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def market(api: Api, io_loop: Any) -> None:
+    async def quoted() -> None:
+        await api.services.reference.ensure_ticker("IBM", {"name": "IBM"})
+        now = time.time_ns()
+        await api.services.market.publish([Quote("IBM", now, Decimal("99.98"), Decimal("100.02"))])
+
+    io_loop.run_sync(quoted)
+
+
+async def buy(client: ApiClient, account: str | None = None, quantity: int = 10) -> Any:
+    order = {"symbol": "IBM", "side": "BUY", "order_type": "MARKET", "quantity": quantity}
+    return await client.post("/api/v1/orders/", order | ({"account": account} if account else {}))
+
+
+async def open_second(api: Api, trader: ApiClient, cash: str = "5000.50") -> Any:
+    answer = await api.admin.post(ACCOUNTS, {"user": trader.user["id"], "cash": cash})
+    assert answer.status == 201, answer
+    return answer.json
+
+
+async def test_an_admin_opens_a_further_account_and_its_trader_trades_on_it(api: Api) -> None:
+    trader = await api.new_client(Role.TRADER)
+    second = await open_second(api, trader)
+    assert (second["cash"], second["equity"], second["user"]) == ("5000.50", "5000.50", trader.user["id"])
+    listed = (await trader.get(ACCOUNTS)).json
+    assert listed["count"] == 2
+    assert listed["results"][1] == (await trader.get(f"{ACCOUNTS}{second['id']}/")).json
+    default = (await trader.get("/api/v1/account/")).json
+    assert listed["results"][0]["id"] == default["id"]
+    assert (await buy(trader, second["id"])).status == 201
+    shown = (await trader.get(f"{ACCOUNTS}{second['id']}/")).json
+    # 10 bought at 100.02 for 0.05, worth 99.98 now.
+    assert Decimal(shown["equity"]) == Decimal("5000.50") - Decimal("0.40") - Decimal("0.05")
+    assert Decimal((await trader.get("/api/v1/account/")).json["cash"]) == Decimal(default["cash"])
+
+
+async def test_only_a_trader_has_accounts(api: Api) -> None:
+    viewer = await api.new_client(Role.VIEWER)
+    for user, message in ((viewer.user["id"], "only a trader has accounts"), (str(uuid4()), "there is no such user")):
+        answer = await api.admin.post(ACCOUNTS, {"user": user, "cash": "1"})
+        assert (answer.status, answer.json["errors"]) == (422, {"user": [message]})
+    answer = await api.admin.post(ACCOUNTS, {"user": viewer.user["id"], "cash": "-1"})
+    assert "cash" in answer.json["errors"]
+
+
+async def test_others_accounts_are_not_there_but_for_those_who_read_all(api: Api) -> None:
+    trader, other = await api.new_client(Role.TRADER), await api.new_client(Role.TRADER)
+    account = (await trader.get("/api/v1/account/")).json["id"]
+    assert (await other.get(f"{ACCOUNTS}{account}/")).status == 404
+    assert (await other.get(HISTORY, query={"account": account})).status == 404
+    for reader in (api.risk_manager, api.auditor, api.admin):
+        found = (await reader.get(ACCOUNTS, query={"user": trader.user["id"]})).json
+        assert [one["id"] for one in found["results"]] == [account]
+
+
+async def test_an_account_switched_off_takes_no_order_and_its_open_ones_are_cancelled(api: Api) -> None:
+    trader = await api.new_client(Role.TRADER)
+    account = (await trader.get("/api/v1/account/")).json["id"]
+    resting = {"symbol": "IBM", "side": "BUY", "order_type": "LIMIT", "price": "99", "quantity": 1}
+    placed = (await trader.post("/api/v1/orders/", resting)).json
+    answer = await api.risk_manager.patch(f"{ACCOUNTS}{account}/", {"is_active": False})
+    assert (answer.status, answer.json["is_active"]) == (200, False)
+    assert (await trader.get(f"/api/v1/orders/{placed['id']}/")).json["status"] == "CANCELLED"
+    assert (await buy(trader)).code == "account.disabled"
+    assert (await trader.patch(f"{ACCOUNTS}{account}/", {"is_active": True})).status == 403
+    assert (await api.admin.patch(f"{ACCOUNTS}{account}/", {"is_active": True})).json["is_active"] is True
+    assert (await buy(trader)).status == 201
+
+
+async def test_a_switch_made_against_an_older_version_is_refused(api: Api) -> None:
+    trader = await api.new_client(Role.TRADER)
+    account = (await trader.get("/api/v1/account/")).json["id"]
+    tag = (await api.risk_manager.get(f"{ACCOUNTS}{account}/")).headers["ETag"]
+    assert (await buy(trader)).status == 201
+    path = f"{ACCOUNTS}{account}/"
+    stale = await api.risk_manager.patch(path, {"is_active": False}, headers={"If-Match": tag})
+    assert stale.status == 412
+    tag = (await api.risk_manager.get(path)).headers["ETag"]
+    assert (await api.risk_manager.patch(path, {"is_active": False}, headers={"If-Match": tag})).status == 200
+    missing = await api.risk_manager.patch(f"{ACCOUNTS}{uuid4()}/", {"is_active": False})
+    assert missing.status == 404
+
+
+async def test_equity_is_written_down_once_a_minute_and_read_by_interval(api: Api) -> None:
+    trader = await api.new_client(Role.TRADER)
+    account = (await trader.get("/api/v1/account/")).json["id"]
+    assert (await trader.get(HISTORY)).json["results"] == []
+    assert (await buy(trader)).status == 201
+    history = api.services.account_history
+    start = due_at(time.time_ns()) // DAY_NS * DAY_NS + 400 * DAY_NS  # ahead of whatever the real loop writes
+    for minute in range(3):
+        await history.run_once(start + minute * MINUTE_NS + 5)
+        await history.run_once(start + minute * MINUTE_NS + 6)
+    await history.run_once(start)  # the clock was set back: nothing is written over
+    query = {"from": format_rfc3339(start), "to": format_rfc3339(start + DAY_NS)}
+    found = (await trader.get(HISTORY, query=query)).json
+    assert (found["account"], found["interval"], found["count"]) == (account, "1m", 3)
+    assert [sample["ts"] for sample in found["results"]] == [
+        format_rfc3339(start + minute * MINUTE_NS) for minute in range(3)
+    ]
+    sample = found["results"][-1]
+    assert Decimal(sample["equity"]) == Decimal(1_000_000) - Decimal("0.45")
+    assert Decimal(sample["cash"]) + Decimal(sample["long_value"]) == Decimal(sample["equity"])
+    assert (sample["short_value"], sample["day_pnl"]) == ("0", None)
+    daily = (await trader.get(HISTORY, query=query | {"interval": "1d"})).json["results"]
+    assert [one["ts"] for one in daily] == [found["results"][-1]["ts"]]
+    assert (await api.auditor.get(HISTORY, query=query | {"account": account})).json["count"] == 3
+
+
+async def test_a_second_process_writes_no_sample_twice(api: Api) -> None:
+    trader = await api.new_client(Role.TRADER)
+    account = UUID((await trader.get("/api/v1/account/")).json["id"])
+    assert (await buy(trader)).status == 201
+    history = api.services.account_history
+    start = due_at(time.time_ns()) // DAY_NS * DAY_NS + 500 * DAY_NS
+    await history.run_once(start)
+    before = await history.read(account, "1m", start, None)
+    history._done_at = 0  # as in a process that knows nothing of it
+    assert (await buy(trader, quantity=500)).status == 201
+    await history.run_once(start)
+    assert await history.read(account, "1m", start, None) == before
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [({"interval": "30s"}, "interval"), ({"interval": "7m"}, "interval"), ({"from": "yesterday"}, "from")],
+)
+async def test_a_range_that_is_none_is_refused(api: Api, query: dict[str, str], field: str) -> None:
+    answer = await api.trader.get(HISTORY, query=query)
+    assert (answer.status, list(answer.json["errors"])) == (422, [field])
+    assert (await api.auditor.get(HISTORY)).json["errors"].keys() == {"account"}
