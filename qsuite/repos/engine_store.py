@@ -23,7 +23,7 @@ import pymongo
 from bson.binary import Binary, UuidRepresentation
 from pymongo import DeleteOne, InsertOne, ReadPreference, ReturnDocument, UpdateOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from qsuite.domain.trading.account import Account, Position
@@ -155,7 +155,8 @@ class EngineStore:
         never will be. A dead owner's open transaction would block that for up to a minute: its session is killed first.
         """
         with pymongo.timeout(self._commit_timeout_s):
-            state = self._db.engine_state.find_one(ENGINE)
+            # Not what a majority has: an epoch that this process took, and that is not confirmed yet, must be seen.
+            state = self._db.engine_state.with_options(read_concern=ReadConcern("local")).find_one(ENGINE)
             if state is None:
                 return self._create(owner)
             mine = state["owner"] == owner
@@ -310,7 +311,8 @@ class EngineStore:
                 self._abort(session)
                 raise
             except (PyMongoError, AssertionError) as error:
-                self._abort(session)
+                if not isinstance(error, ConnectionFailure):  # else there is nobody to tell
+                    self._abort(session)
                 raise NotCommitted(_reason(error)) from error
             try:
                 session.commit_transaction()

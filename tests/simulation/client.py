@@ -97,6 +97,9 @@ class SimulatedCollection:
         self._server = client.server
         self._name = name
 
+    def with_options(self, **_: Any) -> "SimulatedCollection":
+        return self  # what is read here is always what was written last
+
     def find(self, query: Document, *_: Any, session: Session | None = None, **__: Any) -> Cursor:
         transaction = session.transaction if session else None
         return Cursor(lambda: self._do("find", lambda: list(self._server.find(self._name, query, transaction))))
