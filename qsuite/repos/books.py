@@ -41,6 +41,8 @@ class OrderRow(NamedTuple):
     reserved: Decimal
     version: int
     reject: str | None
+    strategy: UUID | None
+    reduce_only: bool
 
 
 class ExecutionRow(NamedTuple):
@@ -54,6 +56,7 @@ class ExecutionRow(NamedTuple):
     quantity: Decimal
     price: Decimal
     commission: Decimal
+    postings: dict[str, Decimal]
 
 
 class AccountRow(NamedTuple):
@@ -68,7 +71,7 @@ class AccountRow(NamedTuple):
 
 
 class PositionRow(NamedTuple):
-    """A position as it is stored."""
+    """A position as it is stored; ``account`` holds it, of a strategy's own position the strategy."""
 
     account: UUID
     symbol: str
@@ -76,6 +79,7 @@ class PositionRow(NamedTuple):
     cost: Decimal
     avg_cost: Decimal | None
     realized_pnl: Decimal
+    commission: Decimal | None
 
 
 class EntryRow(NamedTuple):
@@ -139,6 +143,10 @@ class BooksReader:
     def positions(self) -> Iterator[PositionRow]:
         """Yield every position."""
         return map(_position, self._find("positions", {}, []))
+
+    def strategy_positions(self) -> Iterator[PositionRow]:
+        """Yield what each strategy's own orders built up."""
+        return map(_strategy_position, self._find("strategy_positions", {}, []))
 
     def client_ids(self) -> Iterator[tuple[UUID, str]]:
         """Yield account and client id of every order that has one, sorted."""
@@ -212,6 +220,8 @@ def _order(document: Document) -> OrderRow:
         _money(document["reserved"]),
         document["version"],
         (document.get("reject") or {}).get("code"),
+        document.get("strategy"),
+        document.get("reduce_only", False),
     )
 
 
@@ -225,6 +235,7 @@ def _execution(document: Document) -> ExecutionRow:
         _money(document["quantity"]),
         _money(document["price"]),
         _money(document["commission"]),
+        {name: _money(value) for name, value in document.get("postings", {}).items()},
     )
 
 
@@ -241,6 +252,19 @@ def _position(document: Document) -> PositionRow:
         _money(document["cost"]),
         _maybe_money(document.get("avg_cost")),
         _money(document["realized_pnl"]),
+        _maybe_money(document.get("commission")),
+    )
+
+
+def _strategy_position(document: Document) -> PositionRow:
+    return PositionRow(
+        document["strategy"],
+        document["symbol"],
+        _money(document["quantity"]),
+        _money(document["cost"]),
+        None,
+        _money(document["realized_pnl"]),
+        _money(document["commission"]),
     )
 
 

@@ -27,6 +27,7 @@ TS_MS = 1_700_000_000_123
 TS = datetime.fromtimestamp(TS_MS / 1000, UTC)
 ACCOUNT, OTHER = UUID(int=1), UUID(int=2)
 BUY, SELL, WORKING, REFUSED = (UUID(int=number) for number in (11, 12, 13, 14))
+STRATEGY = UUID(int=31)
 FILLS = [UUID(int=number) for number in (21, 22, 23)]
 STORED_ORDER = {"account": ACCOUNT, "symbol": "A", "created_at": TS}
 
@@ -39,9 +40,13 @@ def order(order_id: UUID, side: str, quantity: str, status: str, **changed: Any)
     return {"_id": order_id, **STORED_ORDER, "side": side, "status": status, "version": 1, **exact, **changed}
 
 
-def execution(number: int, of: UUID, side: str, quantity: str, price: str) -> dict[str, Any]:
+def execution(number: int, of: UUID, side: str, quantity: str, price: str, **posted: str) -> dict[str, Any]:
     amounts = {"quantity": Decimal128(quantity), "price": Decimal128(price), "commission": Decimal128("0.5")}
-    return {"_id": FILLS[number], "order": of, "account": ACCOUNT, "symbol": "A", "side": side, **amounts}
+    postings = {name: Decimal128(text) for name, text in {**posted, "commission": "0.5"}.items()}
+    return {
+        "_id": FILLS[number], "order": of, "account": ACCOUNT, "symbol": "A", "side": side, **amounts,
+        "postings": postings,
+    }  # fmt: skip
 
 
 class Log:
@@ -80,16 +85,16 @@ def books(database: Database) -> Database:
     db.orders.insert_many(
         [
             order(BUY, "BUY", "20", "FILLED", version=3, client_order_id="one", **filled),
-            order(SELL, "SELL", "5", "FILLED", version=2, client_order_id="two", **sold),
+            order(SELL, "SELL", "5", "FILLED", version=2, client_order_id="two", strategy=STRATEGY, **sold),
             order(WORKING, "BUY", "2", "PENDING", reserved="20.1"),
             order(REFUSED, "BUY", "99", "REJECTED", reject={"code": "risk.max_value"}),
         ]
     )
     db.executions.insert_many(
         [
-            execution(0, BUY, "BUY", "10", "20"),
-            execution(1, BUY, "BUY", "10", "30"),
-            execution(2, SELL, "SELL", "5", "40"),
+            execution(0, BUY, "BUY", "10", "20", cash="-200.5", position="200", realized_pnl="0"),
+            execution(1, BUY, "BUY", "10", "30", cash="-300.5", position="300", realized_pnl="0"),
+            execution(2, SELL, "SELL", "5", "40", cash="199.5", position="-125", realized_pnl="-75"),
         ]
     )
     names = ("deposited", "cash", "reserved", "realized_pnl", "commission")
@@ -99,6 +104,10 @@ def books(database: Database) -> Database:
     amounts = zip(names, ("15", "375", "25", "75"), strict=True)
     held = {name: Decimal128(text) for name, text in amounts}
     db.positions.insert_one({"_id": f"{ACCOUNT}:A", "account": ACCOUNT, "symbol": "A", **held})
+    own = {"quantity": "-5", "cost": "-200", "realized_pnl": "0", "commission": "0.5"}
+    db.strategy_positions.insert_one(
+        {"strategy": STRATEGY, "symbol": "A", **{name: Decimal128(text) for name, text in own.items()}}
+    )
     db.audit_log.insert_many(log.entries)
     db.engine_state.insert_one(
         {"_id": "engine", "batch": 5, "audit_seq": 7, "audit_hash": log.entries[-1]["hash"]},
@@ -130,6 +139,14 @@ def set_order(order_id: UUID, **fields: Any) -> Callable[[Any], Any]:
 
 def set_position(**fields: Any) -> Callable[[Any], Any]:
     return lambda db: db.positions.update_one({}, {"$set": fields})
+
+
+def set_execution(number: int, **fields: Any) -> Callable[[Any], Any]:
+    return lambda db: db.executions.update_one({"_id": FILLS[number]}, {"$set": fields})
+
+
+def set_strategy_position(**fields: Any) -> Callable[[Any], Any]:
+    return lambda db: db.strategy_positions.update_one({}, {"$set": fields})
 
 
 def set_account(**fields: Any) -> Callable[[Any], Any]:
@@ -173,6 +190,17 @@ FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda db: db.executions.update_one({"_id": FILLS[0]}, {"$set": {"price": Decimal128("19")}}),
         "give different figures",
     ),
+    "a double entry that is single": (set_execution(0, **{"postings.position": Decimal128("199")}), "sums to -1"),
+    "a double entry of other cash": (
+        set_execution(0, **{"postings.cash": Decimal128("-200"), "postings.position": Decimal128("199.5")}),
+        "moves -200 of cash, the fill -200.5",
+    ),
+    "a ledger with another profit": (
+        set_execution(2, **{"postings.position": Decimal128("-126"), "postings.realized_pnl": Decimal128("-74")}),
+        "its ledger has 74",
+    ),
+    "a strategy's position": (set_strategy_position(quantity=Decimal128("-4")), "executions sum to -5"),
+    "a strategy's commission": (set_strategy_position(commission=Decimal128("0")), "executions sum to 0.5"),
     "money from nowhere": (set_account(cash=Decimal128("698.51")), "executions and commissions give 698.5"),
     "a claim nobody has": (set_account(reserved=Decimal128("0")), "its orders reserve 20.1"),
     "a profit that was not made": (set_account(realized_pnl=Decimal128("76")), "its fills give 75"),

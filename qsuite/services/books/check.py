@@ -45,6 +45,8 @@ def check_books(books: BooksReader, found: Found) -> dict[str, int]:
             found(Disagreement(subject, text))
         for subject, text in ledger.position_faults(counted(books.positions(), "positions", counts)):
             found(Disagreement(subject, text))
+        for subject, text in (*ledger.strategy_faults(books.strategy_positions()), *ledger.order_faults()):
+            found(Disagreement(subject, text))
     return counts
 
 

@@ -10,6 +10,7 @@ from qsuite.repos.books import AccountRow, ExecutionRow, OrderRow, PositionRow
 
 ZERO = Decimal(0)
 STORED = Context(prec=34)
+WORKING = frozenset({"PENDING", "PARTIAL"})
 TOLERANCE = Decimal("1e-12")
 """For profit only, whose average cost is a quotient: far below any price step, far above 34 digits' rounding."""
 
@@ -23,6 +24,17 @@ class Money:
     flow: Decimal = ZERO
     commission: Decimal = ZERO
     reserved: Decimal = ZERO
+    posted: dict[str, Decimal] = field(default_factory=dict)
+    has_ledger: bool = True
+    """Whether every execution has its double entry: those of the first versions have none."""
+
+
+@dataclass(slots=True)
+class Own:
+    """What the executions of one strategy's orders in a symbol add up to."""
+
+    quantity: Decimal = ZERO
+    commission: Decimal = ZERO
 
 
 @dataclass(slots=True)
@@ -54,21 +66,55 @@ class Ledger:
     money: dict[UUID, Money] = field(default_factory=lambda: defaultdict(Money))
     quantities: dict[tuple[UUID, str], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     holdings: dict[tuple[UUID, str], Holding] = field(default_factory=lambda: defaultdict(Holding))
+    own: dict[tuple[UUID, str], Own] = field(default_factory=lambda: defaultdict(Own))
+    shorted: set[tuple[UUID, str]] = field(default_factory=set)
+    unreserved: list[OrderRow] = field(default_factory=list)
 
     def book(self, order: OrderRow, executions: Sequence[ExecutionRow]) -> None:
         """Add an order's claim on cash, and its executions."""
         self.money[order.account].reserved += order.reserved
+        if order.side == "BUY" and order.status in WORKING and order.reserved == 0 and not order.reduce_only:
+            self.unreserved.append(order)
         for one in executions:
             sign = 1 if one.side == "BUY" else -1
             money = self.money[one.account]
             money.flow -= sign * one.quantity * one.price
             money.commission += one.commission
             self.quantities[one.account, one.symbol] += sign * one.quantity
+            money.has_ledger &= bool(one.postings)
+            for name, amount in one.postings.items():
+                money.posted[name] = money.posted.get(name, ZERO) + amount
+            if order.strategy is not None:
+                own = self.own[order.strategy, order.symbol]
+                own.quantity += sign * one.quantity
+                own.commission += one.commission
 
     def follow(self, one: ExecutionRow) -> None:
         """Follow a fill in the order they happened, for profit."""
         signed = one.quantity if one.side == "BUY" else -one.quantity
-        self.holdings[one.account, one.symbol].fill(signed, one.price)
+        holding = self.holdings[one.account, one.symbol]
+        holding.fill(signed, one.price)
+        if holding.quantity < 0:
+            self.shorted.add((one.account, one.symbol))
+
+    def order_faults(self) -> Iterator[Fault]:
+        """Name working buys with no cash behind them. Only what covers a short needs none."""
+        for order in self.unreserved:
+            if (order.account, order.symbol) not in self.shorted:
+                yield f"order {order.id}", "reserves nothing as a working BUY"
+
+    def strategy_faults(self, positions: Iterable[PositionRow]) -> Iterator[Fault]:
+        """Compare what strategies hold with the executions of their orders."""
+        known = dict(self.own)
+        for row in positions:
+            own = known.pop((row.account, row.symbol), None) or Own()
+            subject = f"strategy position {row.account} {row.symbol}"
+            if row.quantity != own.quantity:
+                yield subject, f"quantity is {row.quantity}, the strategy's executions sum to {own.quantity}"
+            if row.commission != own.commission:
+                yield subject, f"commission is {row.commission}, the strategy's executions sum to {own.commission}"
+        for strategy, symbol in known:
+            yield f"strategy position {strategy} {symbol}", "has executions and is not stored"
 
     def account_faults(self, accounts: Iterable[AccountRow]) -> Iterator[Fault]:
         """Compare every account: cash to the last digit."""
@@ -86,6 +132,10 @@ class Ledger:
                 yield subject, f"commission is {row.commission}, its executions sum to {money.commission}"
             if row.reserved != money.reserved:
                 yield subject, f"reserved is {row.reserved}, its orders reserve {money.reserved}"
+            if money.has_ledger and row.cash - row.deposited != money.posted.get("cash", ZERO):
+                yield subject, f"cash moved by {row.cash - row.deposited}, its ledger by {money.posted.get('cash', ZERO)}"
+            if money.has_ledger and row.realized_pnl != -money.posted.get("realized_pnl", ZERO):
+                yield subject, f"realized_pnl is {row.realized_pnl}, its ledger has {-money.posted.get('realized_pnl', ZERO)}"
             if abs(row.realized_pnl - profits[row.id]) > TOLERANCE:
                 yield subject, f"realized_pnl is {row.realized_pnl}, its fills give {profits[row.id]}"
         for account in known:
