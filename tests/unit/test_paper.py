@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from qsuite.domain.times import DAY_NS, NS_PER_S
 from qsuite.domain.trading.commands import MarketMoved, TimePassed
-from qsuite.domain.trading.order import Order, Status, TimeInForce
+from qsuite.domain.trading.order import Order, OrderType, Status, TimeInForce
 from qsuite.domain.trading.paper import FillRules, recompute
 from qsuite.domain.trading.risk import OFF, Limits
 from tests.support.trading import Desk
@@ -41,6 +41,37 @@ def test_the_same_order_always_slips_the_same_and_the_basis_gives_the_fill_again
     again = recompute(execution.basis)
     assert (again.price, again.quantity, again.commission) == (execution.price, 7, Decimal("0.035"))
     assert again.slippage_bps == execution.basis["slippage_bps"]
+
+
+def test_the_rest_of_a_market_order_meets_later_prices_and_every_part_comes_out_again() -> None:
+    desk = Desk()
+    desk.trade("100.00", size="40")
+    order = desk.place("BUY", 100)
+    assert (order.status, order.filled_quantity) == (Status.PARTIAL, 40)
+    # The same print arrives again as a tick: the order has had it.
+    assert desk.send(MarketMoved(ticks=[desk.trade("100.00", size="40")])).orders == ()
+    first = desk.send(MarketMoved(ticks=[desk.trade("100.10", size="25", ts_ns=2)])).orders
+    assert [each.filled_quantity for each in first] == [65]
+    last = desk.send(MarketMoved(ticks=[desk.quote("100.00", "100.20", ts_ns=3)])).orders
+    assert [(each.status, each.filled_quantity) for each in last] == [(Status.FILLED, 100)]
+    executions = desk.state.changes.executions
+    assert [execution.quantity for execution in executions] == [40, 25, 35]
+    for execution in executions:
+        assert recompute(execution.basis)[:3] == (execution.price, execution.quantity, execution.commission)
+    assert sum(execution.commission for execution in executions) == Decimal("0.500")
+
+
+def test_a_stop_that_a_gap_triggers_fills_at_the_gap_and_not_at_the_quote_from_before() -> None:
+    desk = Desk()
+    desk.quote("99.98", "100.02")
+    desk.place("BUY", 10)
+    stop = desk.place("SELL", 10, order_type=OrderType.STOP, stop_price=Decimal("95.00"))
+    assert stop.status is Status.PENDING
+    (filled,) = desk.send(MarketMoved(ticks=[desk.trade("90.00", ts_ns=2)])).orders
+    # 90.00 less 1..5 basis points
+    assert filled.status is Status.FILLED
+    assert filled.avg_fill_price is not None
+    assert Decimal("89.95") <= filled.avg_fill_price <= Decimal("89.99")
 
 
 def test_a_quote_without_the_side_needed_gives_way_to_the_last_trade() -> None:

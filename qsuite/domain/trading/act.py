@@ -8,6 +8,7 @@ from decimal import Decimal
 from qsuite.domain.market import Snapshot, Trade
 from qsuite.domain.money import round_to_tick
 from qsuite.domain.reference import Ticker
+from qsuite.domain.trading.book_basis import book_basis
 from qsuite.domain.trading.order import AT_ONCE, WORKING, Order, OrderType, Status, TimeInForce
 from qsuite.domain.trading.paper import Fill, could_fill, eligible, match_now, touchline
 from qsuite.domain.trading.risk import Refusal, protective_limit
@@ -16,7 +17,6 @@ from qsuite.domain.trading.state import BOOK, TradingState
 from qsuite.domain.trading.steps import ENGINE, close, note_refusal
 
 PER_CENT = Decimal("0.01")
-BOOK_MODEL = "book-1"
 
 
 def act(state: TradingState, order: Order, now: int, market: Snapshot | None = None) -> Order | None:
@@ -107,7 +107,7 @@ def _act_in_book(state: TradingState, order: Order, ticker: Ticker, now: int) ->
 
 def _trade(state: TradingState, taker: Order, maker: Order, price: Decimal, quantity: Decimal, now: int) -> Order:
     """Fill both orders of a meeting in the book."""
-    basis = {"model": BOOK_MODEL, "rule": "book", "price": price, "available": maker.remaining, "maker": str(maker.id)}
+    basis = book_basis(taker, maker, price)
     fill_order(state, maker, Fill(price, quantity, basis | {"liquidity": "maker"}), now)
     done = fill_order(state, taker, Fill(price, quantity, basis | {"liquidity": "taker"}), now)
     trade = Trade(taker.symbol, now, price, quantity)
