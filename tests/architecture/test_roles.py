@@ -69,6 +69,7 @@ POST    /api/v1/orders/{id}/execute/             T
 GET     /api/v1/orders/{id}/executions/          T R U A
 GET     /api/v1/executions/                      T R U A
 GET     /api/v1/executions/{id}/                 T R U A
+GET     /api/v1/executions/{id}/why/             T R U A
 GET     /api/v1/positions/                       T R U A
 GET     /api/v1/positions/{id}/                  T R U A
 DELETE  /api/v1/positions/{id}/                  T
