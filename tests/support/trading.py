@@ -7,20 +7,22 @@ from uuid import UUID
 
 from qsuite.domain.market import Quote, Snapshot, Trade
 from qsuite.domain.reference import Ticker
+from qsuite.domain.strategies import Strategy
 from qsuite.domain.times import NS_PER_S
 from qsuite.domain.trading.account import Account
-from qsuite.domain.trading.commands import Command, Outcome, PlaceOrder
+from qsuite.domain.trading.commands import Command, MarketMoved, Outcome, PlaceOrder, Scope
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.order import Order, OrderType, Side, TimeInForce
 from qsuite.domain.trading.paper import FillRules
-from qsuite.domain.trading.risk import OFF, LimitBook, Limits, ReferencePrice
+from qsuite.domain.trading.risk import OFF, LimitBook, Limits, ReferenceTape, ScopeLimits
 from qsuite.domain.trading.state import TradingState
 
 USER = UUID(int=1)
 ACCOUNT = UUID(int=2)
+STRATEGY = UUID(int=3)
 NOW = 1_700_000_000 * NS_PER_S
-FAR = Limits(price_collar_passive=OFF)
-"""The defaults, but orders may rest far from the market."""
+FAR = Limits(price_collar_passive=OFF, price_collar_window=OFF, reference_suspect=OFF)
+"""The defaults, but orders may rest far from the market, and the market may move wildly."""
 
 
 class Desk:
@@ -31,10 +33,13 @@ class Desk:
         self.now = NOW
         self.market: dict[str, Snapshot] = {}
         self.tickers: dict[str, Ticker] = {}
+        self.strategies: dict[UUID, Strategy] = {}
+        self.tape = ReferenceTape()
         self.add_ticker("IBM", last="100.00")
         self.state = TradingState(
             limits=LimitBook(limits or FAR),
-            reference=lambda symbol: ReferencePrice(),
+            reference=lambda symbol: self.tape.look(symbol, self.now),
+            strategy=self.strategies.get,
             rules=rules or FillRules(),
             ticker=self.tickers.get,
             market=lambda symbol: self.market.get(symbol, Snapshot()),
@@ -54,12 +59,30 @@ class Desk:
     def trade(self, price: str, symbol: str = "IBM", ts_ns: int = 1, size: str = "1000000") -> Trade:
         trade = Trade(symbol, ts_ns, Decimal(price), Decimal(size))
         self.market[symbol] = self.market.get(symbol, Snapshot())._replace(trade=trade)
+        self.tape.see(trade, self.now)
         return trade
 
     def quote(self, bid: str | None, ask: str | None, symbol: str = "IBM", ts_ns: int = 1) -> Quote:
         quote = Quote(symbol, ts_ns, bid and Decimal(bid), ask and Decimal(ask))  # type: ignore[arg-type]
         self.market[symbol] = self.market.get(symbol, Snapshot())._replace(quote=quote)
+        self.tape.see(quote, self.now)
         return quote
+
+    def move(self, price: str, symbol: str = "IBM", **changed: Any) -> Outcome:
+        """Let a trade happen, and the orders see it."""
+        return self.send(MarketMoved(ticks=[self.trade(price, symbol, **changed)]))
+
+    def limit(self, **figures: Any) -> None:
+        """Let these figures hold for all, as a risk manager's change would; None is one that cannot be read."""
+        known = self.state.limits.scopes.get((Scope.GLOBAL, None))
+        before = {} if known is None else dict(known.figures)
+        self.state.limits.put(ScopeLimits(Scope.GLOBAL, None, before | figures))
+
+    def add_strategy(self, risk_limit: str = "1000000", id_: UUID = STRATEGY) -> UUID:
+        self.strategies[id_] = Strategy(
+            id=id_, name="made up", account=ACCOUNT, created_by=USER, risk_limit=Decimal(risk_limit)
+        )
+        return id_
 
     def send(self, command: Command) -> Outcome:
         return decide(self.state, command, self.now)

@@ -1,27 +1,68 @@
-"""Throw and lift kill switches."""
+"""Throw and lift kill switches, by scope: HALTED lets nothing through, REDUCING only what makes positions smaller.
 
-from qsuite.domain.trading.commands import Halt, Outcome, Resume, Scope, TradingHalt
+People throw them, and the engine itself does (``watch``). What a person threw, another person must lift; what the
+engine threw, any person may who is allowed to lift at all. A person's switch takes the place of the engine's, and a
+stricter one that of a milder.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from uuid import UUID
+
+from qsuite.domain.trading.commands import Halt, Outcome, Resume, Scope, TradingHalt, TradingMode
 from qsuite.domain.trading.order import Order, Status
+from qsuite.domain.trading.risk import Severity, scope_event
 from qsuite.domain.trading.state import TradingState
-from qsuite.domain.trading.steps import close, keep_first_answer
+from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer
 
 
 def halt(state: TradingState, command: Halt, now: int) -> Outcome:
-    """Stop a scope and cancel its open orders. Halting what is halted changes nothing."""
-    key = (command.scope, command.target)
-    if key in state.halts:
+    """Throw a person's switch: HALTED also cancels the scope's open orders. Throwing it again changes nothing."""
+    known = state.halts.get((command.scope, command.target))
+    if known is not None and known.user is not None and _covers_mode(known.mode, command.mode):
         return Outcome()
-    thrown = TradingHalt(command.scope, command.target, command.reason, command.user, now)
-    state.record_halt(key, thrown, now, command.user)
+    thrown = TradingHalt(command.scope, command.target, command.reason, command.user, now, command.mode)
+    return Outcome(orders=tuple(throw(state, thrown, now)))
+
+
+def throw(
+    state: TradingState, thrown: TradingHalt, now: int, *, limit: Decimal | None = None, value: Decimal | None = None
+) -> list[Order]:
+    """Let a switch hold, and return the orders it cancelled. ``limit`` and ``value`` are the figures that threw it."""
+    key = (thrown.scope, thrown.target)
+    actor: UUID | str = ENGINE if thrown.user is None else thrown.user
+    state.record_halt(key, thrown, now, actor)
+    code = "risk.halted" if thrown.mode is TradingMode.HALTED else "risk.reducing"
+    state.record_event(scope_event(state, key, code, thrown.reason, now, actor=actor, limit=limit, value=value))
+    if thrown.mode is not TradingMode.HALTED:
+        return []
     cancelled = []
-    for order in [order for order in state.orders.values() if _covers(thrown, order)]:
-        keep_first_answer(order)
-        cancelled.append(close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="halted"))
-    return Outcome(orders=tuple(cancelled))
+    for order in _open_orders(state, thrown):
+        if order.id in state.orders:  # not ended by the end of one before it
+            keep_first_answer(order)
+            cancelled.append(close(state, order, Status.CANCELLED, "order.cancelled", now, actor, reason="halted"))
+    return cancelled
+
+
+def throw_ours(
+    state: TradingState,
+    key: tuple[Scope, str | None],
+    mode: TradingMode,
+    reason: str,
+    now: int,
+    *,
+    limit: Decimal | None = None,
+    value: Decimal | None = None,
+) -> list[Order]:
+    """Throw the engine's own switch, unless one as strict holds already. Return the orders it cancelled."""
+    known = state.halts.get(key)
+    if known is not None and _covers_mode(known.mode, mode):
+        return []
+    return throw(state, TradingHalt(*key, reason, None, now, mode), now, limit=limit, value=value)
 
 
 def resume(state: TradingState, command: Resume, now: int) -> Outcome:
-    """Lift a halt, four eyes: not by the user who threw it."""
+    """Lift a switch, four eyes: not by the user who threw it."""
     key = (command.scope, command.target)
     thrown = state.halts.get(key)
     if thrown is None:
@@ -29,10 +70,26 @@ def resume(state: TradingState, command: Resume, now: int) -> Outcome:
     if thrown.user == command.user:
         return Outcome(error="forbidden", detail="another user than the one who threw it must lift it")
     state.record_halt(key, None, now, command.user)
+    if command.scope is Scope.STRATEGY and command.target is not None:
+        state.rates.fills.forget(UUID(command.target))
+    event = scope_event(state, key, "risk.resumed", thrown.reason, now, severity=Severity.INFO, actor=command.user)
+    state.record_event(event)
     return Outcome()
 
 
+def _covers_mode(known: TradingMode, wanted: TradingMode) -> bool:
+    return known is wanted or known is TradingMode.HALTED
+
+
+def _open_orders(state: TradingState, thrown: TradingHalt) -> Iterable[Order]:
+    if thrown.scope is Scope.ACCOUNT and thrown.target is not None:
+        return list(state.by_account.get(UUID(thrown.target), {}).values())
+    return [order for order in state.orders.values() if _covers(thrown, order)]
+
+
 def _covers(thrown: TradingHalt, order: Order) -> bool:
-    if thrown.scope is Scope.GLOBAL:
-        return True
-    return thrown.target == (str(order.account) if thrown.scope is Scope.ACCOUNT else order.symbol)
+    if thrown.scope is Scope.TICKER:
+        return thrown.target == order.symbol
+    if thrown.scope is Scope.STRATEGY:
+        return order.strategy is not None and thrown.target == str(order.strategy)
+    return thrown.scope is Scope.GLOBAL or thrown.target == str(order.account)

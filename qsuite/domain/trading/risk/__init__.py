@@ -8,13 +8,14 @@ standing, fields, size, price, money, pace
 events, invariants                        what is told of a no, and what must hold after every fill
 """
 
+from qsuite.domain.off import OFF, Off
 from qsuite.domain.trading.risk.controls import review
 from qsuite.domain.trading.risk.events import Refusal, RiskEvent, Severity, event_of_refusal, scope_event
 from qsuite.domain.trading.risk.exposure import ExposureBook, Exposures
 from qsuite.domain.trading.risk.gather import halt_over, review_of
 from qsuite.domain.trading.risk.invariants import check_invariants
-from qsuite.domain.trading.risk.limits import OFF, LimitBook, Limits, Off, ScopeLimits
-from qsuite.domain.trading.risk.money import buying_power, gross_limit, leg_reservation, reservation
+from qsuite.domain.trading.risk.limits import LimitBook, Limits, ScopeLimits
+from qsuite.domain.trading.risk.money import buying_power, gross_limit
 from qsuite.domain.trading.risk.pace import cancel_too_fast, day_of
 from qsuite.domain.trading.risk.rates import RateBook
 from qsuite.domain.trading.risk.reference import ReferencePrice, ReferenceTape
@@ -44,10 +45,8 @@ __all__ = [
     "event_of_refusal",
     "gross_limit",
     "halt_over",
-    "leg_reservation",
     "protective_limit",
     "reference_price",
-    "reservation",
     "review",
     "review_of",
     "scope_event",

@@ -22,6 +22,7 @@ CONTROLS: tuple[Control, ...] = (
     fields.lot_size,
     fields.time_in_force,
     fields.prices_given,
+    fields.reduces_only,
     size.max_quantity,
     size.max_value,
     size.min_value,

@@ -55,6 +55,15 @@ def prices_given(subject: Review) -> Refusal | None:
     return _stop_given(order) or _bracket_sane(order) or _stop_ahead(subject)
 
 
+def reduces_only(subject: Review) -> Refusal | None:
+    """Refuse a reduce-only order that could open or add to a position."""
+    if not subject.order.reduce_only or subject.closes:
+        return None
+    position, is_buy = subject.position, subject.order.is_buy
+    free = -position.quantity - position.working_buys if is_buy else position.quantity - position.working_sells
+    return Refusal("order.reduce_only", "there is less to reduce than that", max(ZERO, free), subject.added)
+
+
 def _stop_given(order: Order) -> Refusal | None:
     kind = order.order_type.value
     trails = [trail for trail in (order.trail_percent, order.trail_price) if trail is not None]

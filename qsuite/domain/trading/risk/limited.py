@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+from qsuite.domain.off import OFF
 from qsuite.domain.trading.risk.events import Refusal
-from qsuite.domain.trading.risk.limits import NAMES, OFF
+from qsuite.domain.trading.risk.limits import NAMES
 from qsuite.domain.trading.risk.review import Control, Review
 
 Comparison = Callable[[Review, Decimal], Refusal | None]

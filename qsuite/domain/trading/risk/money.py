@@ -11,8 +11,6 @@ from decimal import Decimal
 
 from qsuite.domain.money import ZERO, show
 from qsuite.domain.trading.account import Account
-from qsuite.domain.trading.order import Order
-from qsuite.domain.trading.paper import FillRules, commission_of
 from qsuite.domain.trading.risk.events import Refusal
 from qsuite.domain.trading.risk.exposure import Exposures, worst_quantity
 from qsuite.domain.trading.risk.limited import limited, unreadable
@@ -24,17 +22,6 @@ SHORT_COLLATERAL = 1 + SHORT_MARGIN
 def buying_power(account: Account, exposures: Exposures) -> Decimal:
     """Return the cash nothing has a claim on: neither working orders nor the collateral of short positions."""
     return account.cash - account.reserved - SHORT_COLLATERAL * exposures.accounts.of(account.id).short_value
-
-
-def leg_reservation(leg: Order) -> Decimal:
-    """Return what a leg of a bracket must have behind it: nothing, because it only closes what its parent filled."""
-    assert leg.reduce_only
-    return ZERO
-
-
-def reservation(order: Order, price: Decimal, rules: FillRules) -> Decimal:
-    """Return the cash a buy must have behind it, at this price. A sell needs none."""
-    return price * order.remaining + commission_of(order.remaining, rules) if order.is_buy else ZERO
 
 
 def cash_covers(subject: Review) -> Refusal | None:

@@ -8,7 +8,6 @@ from qsuite.domain.money import show
 from qsuite.domain.times import DAY_NS
 from qsuite.domain.trading.risk.events import Refusal
 from qsuite.domain.trading.risk.limited import limited, unreadable
-from qsuite.domain.trading.risk.limits import OFF
 from qsuite.domain.trading.risk.rates import Alike
 from qsuite.domain.trading.risk.review import Origin, Review
 
@@ -60,12 +59,13 @@ def order_rate(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 def cancel_too_fast(state: "TradingState", account: UUID, now: int) -> Refusal | None:
-    """Count a cancel, and refuse it when cancels come too fast: no control but this ever stops one."""
+    """Count a cancel, and refuse it when cancels come too fast: no control but this ever stops one.
+
+    A figure that cannot be read stops none: here it is letting go that is safe.
+    """
     limit = state.limits.effective(account).cancel_rate
-    if limit is OFF:
-        return None
     if not isinstance(limit, Decimal):
-        return unreadable("risk.cancel_rate", "cancel_rate")
+        return None
     if not state.rates.cancels.take(account, now, limit, max(limit, Decimal(1))):
         return Refusal("risk.cancel_rate", f"at most {show(limit)} cancels a second", limit)
     return None

@@ -22,7 +22,7 @@ from qsuite.domain.trading.risk.events import Refusal
 from qsuite.domain.trading.risk.exposure import Exposures, worst_quantity
 from qsuite.domain.trading.risk.limits import Limits
 from qsuite.domain.trading.risk.rates import RateBook
-from qsuite.domain.trading.risk.reference import UNKNOWN, ReferencePrice
+from qsuite.domain.trading.risk.reference import ReferencePrice
 
 CUSHION = Decimal("0.05")
 """How far beyond the market an order without a limit is valued while the price collar is off."""
@@ -66,18 +66,18 @@ class Review:
     halt: TradingHalt | None
     limits: Limits
     rules: FillRules
-    exposures: Exposures = field(default_factory=Exposures)
-    rates: RateBook = field(default_factory=RateBook)
-    now: int = 0
-    origin: Origin = Origin.MESSAGE
-    is_open: bool = True
-    reference: ReferencePrice = UNKNOWN
-    strategy: RiskBudget | None = None
-    strategy_position: Position | None = None
-    open_orders: int | None = None
-    open_in_ticker: int | None = None
-    replacing: UUID | None = None
-    other_leg: Decimal = ZERO
+    exposures: Exposures
+    rates: RateBook
+    now: int
+    origin: Origin
+    is_open: bool
+    reference: ReferencePrice
+    strategy: RiskBudget | None
+    strategy_position: Position | None
+    open_orders: int | None
+    open_in_ticker: int | None
+    replacing: UUID | None
+    other_leg: Decimal
     message_allowed: bool = True
     alike: int = 0
     added: Decimal = field(init=False)
