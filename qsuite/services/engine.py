@@ -22,7 +22,7 @@ commands are answered, the others are decided again, and those who waited too lo
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.seen import SeenIds
 from qsuite.domain.trading.state import TradingState
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
+from qsuite.services import collector
 from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener
 from qsuite.services.engine_owner import owner, owner_is_dead
 from qsuite.services.follower import Follower
@@ -205,20 +206,8 @@ class TradingEngine:
             return False
         self.state = EngineState.RECOVERING
         self._resolve(head)
-        if self._follower is not None:
-            await self._follower.finish(head.audit_seq, self._tell)
-        memory = self._new_state()
-        memory.seen = SeenIds(await self._in_thread(self._store.count_orders))
-        loaded = await self._in_thread(self._store.load_open)
-        halts, limits = await self._in_thread(self._store.load_controls)
-        memory.chain.seq, memory.chain.head = head.audit_seq, head.audit_hash
-        memory.load(*loaded._replace(orders=[]))
-        for start in range(0, len(loaded.orders), LOAD_SLICE):
-            memory.load(orders=loaded.orders[start : start + LOAD_SLICE])
-            await asyncio.sleep(0)  # a process that stood by goes on serving reads and streams
-        memory.halts = {(halt.scope, halt.target): halt for halt in halts}
-        memory.limits.load(limits)
-        self.memory = memory
+        with collector.paused():
+            self.memory = memory = await self._while_holding(self._load(head))
         self._batch = head.batch
         self._last_commit_s = time.monotonic()
         self.state = EngineState.ACTIVE
@@ -227,8 +216,36 @@ class TradingEngine:
             self._learning.cancel()
         self._learning = asyncio.create_task(self._learn_client_ids(memory), name="engine-client-ids")
         self._started.set()
-        log.info("engine.active", epoch=head.epoch, batch=head.batch, open_orders=len(loaded.orders))
+        log.info("engine.active", epoch=head.epoch, batch=head.batch, open_orders=len(memory.orders))
         return True
+
+    async def _load(self, head: Head) -> TradingState:
+        """Build memory from storage, a slice at a time: a process that stood by goes on serving reads and streams."""
+        if self._follower is not None:
+            await self._follower.finish(head.audit_seq, self._tell)
+        memory = self._new_state()
+        memory.seen = SeenIds(await self._in_thread(self._store.count_orders, pool=self._reader))
+        loaded = await self._in_thread(self._store.load_open, pool=self._reader)
+        halts, limits = await self._in_thread(self._store.load_controls, pool=self._reader)
+        memory.chain.seq, memory.chain.head = head.audit_seq, head.audit_hash
+        memory.load(*loaded._replace(orders=[]))
+        for start in range(0, len(loaded.orders), LOAD_SLICE):
+            memory.load(orders=loaded.orders[start : start + LOAD_SLICE])
+            await asyncio.sleep(0)
+        memory.halts = {(halt.scope, halt.target): halt for halt in halts}
+        memory.limits.load(limits)
+        collector.keep(len(memory.orders))
+        return memory
+
+    async def _while_holding(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something that may take longer than the lease, and renew it meanwhile."""
+        task = asyncio.create_task(work, name="engine-load")
+        try:
+            while not (await asyncio.wait({task}, timeout=self._settings.lease_s / 3))[0]:
+                await self._in_thread(self._store.renew)
+            return task.result()
+        finally:
+            task.cancel()
 
     async def _learn_client_ids(self, memory: TradingState) -> None:
         """Read every client order id there is, in the background, so that new ones need no question to storage."""
@@ -399,6 +416,8 @@ class TradingEngine:
         await self._settled()
         self._fail_all(Unavailable("another process took the engine over", code="engine.standby"))
         self.memory = self._new_state()
+        if self._learning is not None:
+            self._learning.cancel()
         if self._follower is not None:
             self._follower.follow(self._tell)
         self._started.set()

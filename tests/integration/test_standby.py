@@ -210,6 +210,32 @@ async def test_taking_over_tells_everything_before_anything_new(pair: Pair) -> N
     assert len(there.steps()) == before + 3
 
 
+async def test_a_recovery_that_takes_longer_than_the_lease_keeps_it(pair: Pair) -> None:
+    here, there, world = pair.here, pair.there, pair.world
+    go_on, loop, load = asyncio.Event(), asyncio.get_running_loop(), there.store.load_open
+
+    def slow() -> Any:
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+        return load()
+
+    def lease() -> Any:
+        state = world.database.sync.engine_state.find_one({"_id": "engine"})
+        assert state is not None
+        return state["epoch"], state["owner"]["host"], state["lease_until"]
+
+    there.store.load_open = slow  # type: ignore[method-assign]
+    await here.engine.stop()
+    await eventually(lambda: lease()[1] == "there")
+    third = Side(world, "elsewhere")
+    await third.engine.start()
+    first = lease()
+    await eventually(lambda: (lease()[2] - first[2]).total_seconds() > 1.5 * LEASE_S)
+    assert (lease()[0], third.engine.state) == (first[0], EngineState.STANDBY)
+    go_on.set()
+    await eventually(lambda: there.active)
+    await third.engine.stop()
+
+
 async def test_too_much_to_tell_cuts_readers_off_instead(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qsuite.repos.journal.ENTRIES_MAX", 10)
     here, there, world = pair.here, pair.there, pair.world
