@@ -73,7 +73,7 @@ class OrderRefused(QSuiteError):
 
 
 class OrderTooFast(OrderRefused):
-    """Tell whoever placed an order that they place too many in too short a time; ``retry_after_s`` says for how long."""
+    """Tell whoever placed an order that they place too many too fast; ``retry_after_s`` says how long."""
 
     title = "Too many orders"
 

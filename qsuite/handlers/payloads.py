@@ -75,7 +75,8 @@ _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant
 
 def load(schema: Schema, raw: Any) -> Any:
     """Validate what was read with a schema. Invalid carries the messages by field."""
-    if not isinstance(raw, dict) and not schema.many:
+    arrays = schema.many or getattr(schema, "takes_arrays", False)
+    if not isinstance(raw, dict) and not (arrays and isinstance(raw, list)):
         raise Invalid("a JSON object is required", errors={"_schema": ["not an object"]})
     try:
         return quick_load(schema, raw)

@@ -88,7 +88,9 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         await self._session.hear(message)
 
     def on_close(self) -> None:
-        """Forget the socket. Orders it sent go on."""
+        """Forget the socket. Orders it sent go on, unless it asked that they be cancelled."""
+        if self._session is not None:
+            self._session.left()
         if self._subscriber is not None:
             self.services.stream.detach(self._subscriber)
 

@@ -1,23 +1,26 @@
 """What is said over one WebSocket: reads what the client asks, calls the hub and trading, answers with the same ``id``.
 
     text ──> objects ──┬──> auth, subscribe, unsubscribe, ping    one after the other
-                       └──> order, cancel                         side by side, so that the engine commits them together
+                       └──> order, cancel, replace                side by side, so that the engine commits them together
 
 Invariant: nothing but ``auth`` and ``ping`` is done before a token was verified; every message is answered; a client
-that does not read its answers is not read from.
+that does not read its answers is not read from; a client that asked for it leaves no open order of this socket behind
+when it goes (``cancel_on_disconnect``) - as long as this process itself lives on to see it go.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, ClassVar
+from uuid import UUID
 
 import structlog
 
 from qsuite.domain.errors import Forbidden, Invalid, Malformed, QSuiteError, Unauthenticated
 from qsuite.domain.roles import TRADERS, Caller
+from qsuite.domain.trading.order import OPEN
 from qsuite.handlers.orders import as_id
 from qsuite.handlers.payloads import load, read_json
-from qsuite.handlers.trading_schemas import PlaceOrderSchema
+from qsuite.handlers.trading_schemas import PlaceOrderSchema, ReplaceOrderSchema
 from qsuite.services.container import Services
 from qsuite.services.stream import Subscriber
 from qsuite.services.stream.subscriber import POLICY, TOO_BIG
@@ -30,20 +33,45 @@ Fields = Mapping[str, Any]
 # As many as the engine commits at once; the next message is read when one of them is answered.
 ORDERS_AT_ONCE = 256
 MAX_ID = 128
+# Beyond so many orders of a socket that cancels on disconnect, those that have ended are forgotten.
+REMEMBERED = 10_000
 MAX_NUMBER = 2**53
 
 _PLACE = PlaceOrderSchema()
+_REPLACE = ReplaceOrderSchema()
 
 
 class StreamSession:
     """The conversation with one subscriber."""
 
-    __slots__ = ("_services", "_subscriber", "_under_way")
+    __slots__ = ("_placed", "_services", "_subscriber", "_under_way")
+
+    _leaving: ClassVar[set[asyncio.Task[None]]] = set()
+    """What goes on for sockets that are closed."""
 
     def __init__(self, services: Services, subscriber: Subscriber) -> None:
         self._services = services
         self._subscriber = subscriber
         self._under_way: set[asyncio.Task[None]] = set()
+        self._placed: set[UUID] | None = None
+        """Orders of this socket that may be open, while they are to be cancelled when it closes; else None."""
+
+    def left(self) -> None:
+        """Cancel what this socket leaves open, if that was asked for. Orders under way go on."""
+        caller = self._subscriber.caller
+        if self._placed is not None and caller is not None:
+            task = asyncio.get_running_loop().create_task(self._take_back(caller))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def _take_back(self, caller: Caller) -> None:
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+        placed = self._placed or set()
+        try:
+            await self._services.trading.cancel_these(caller, placed)
+        except QSuiteError as error:
+            log.error("stream.orders_left_open", orders=len(placed), code=error.code)
 
     async def hear(self, message: str | bytes) -> None:
         """Do what one message asks: an object, or an array of them, done in their order."""
@@ -140,6 +168,8 @@ class StreamSession:
 
     async def _place(self, caller: Caller, order: Fields, reply: Fields) -> None:
         placed = await self._services.trading.place(caller, order)
+        if self._placed is not None and placed.status in OPEN:
+            self._remember(placed.id)
         self._subscriber.send({"type": "result", "action": "order", "order": show_order(placed), **reply})
 
     async def _cancel(self, asked: Fields, reply: Fields) -> None:
@@ -152,6 +182,39 @@ class StreamSession:
     async def _cancel_one(self, caller: Caller, order_id: str, reply: Fields) -> None:
         cancelled = await self._services.trading.cancel(caller, as_id(order_id))
         self._subscriber.send({"type": "result", "action": "cancel", "order": show_order(cancelled), **reply})
+
+    async def _replace(self, asked: Fields, reply: Fields) -> None:
+        caller = self._trader(reply)
+        order_id = asked.get("order_id")
+        if not isinstance(order_id, str):
+            raise Invalid("an order_id is required", errors={"order_id": ["a string"]})
+        try:
+            changed = load(_REPLACE, asked.get("changes"))
+        except Invalid as error:
+            self._tell(error, reply)
+            return
+        await self._begin(self._replace_one(caller, order_id, changed, reply), reply)
+
+    async def _replace_one(self, caller: Caller, order_id: str, changed: Mapping[str, Any], reply: Fields) -> None:
+        replaced = await self._services.trading.replace(caller, as_id(order_id), changed)
+        self._subscriber.send({"type": "result", "action": "replace", "order": show_order(replaced), **reply})
+
+    async def _cancel_on_disconnect(self, asked: Fields, reply: Fields) -> None:
+        self._trader({"id": None})
+        enabled = asked.get("enabled", True)
+        if not isinstance(enabled, bool):
+            raise Invalid("enabled is true or false", errors={"enabled": ["true or false"]})
+        if not enabled:
+            self._placed = None
+        elif self._placed is None:
+            self._placed = set()
+        self._subscriber.send({"type": "cancel_on_disconnect", "enabled": enabled, **reply})
+
+    def _remember(self, order: UUID) -> None:
+        assert self._placed is not None
+        self._placed.add(order)
+        if len(self._placed) > REMEMBERED:
+            self._placed = self._services.trading.still_open(self._placed)
 
     def _trader(self, reply: Fields) -> Caller:
         caller = self._caller()
@@ -186,6 +249,8 @@ class StreamSession:
         "ping": _ping,
         "order": _order,
         "cancel": _cancel,
+        "replace": _replace,
+        "cancel_on_disconnect": _cancel_on_disconnect,
     }
 
 

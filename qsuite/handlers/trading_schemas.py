@@ -4,7 +4,6 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_load, validate
 
-from qsuite.domain.trading.commands import Scope
 from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
 
@@ -60,6 +59,7 @@ class ReplaceOrderSchema(Schema):
 class BulkOrdersSchema(Schema):
     """Up to 1,000 orders: ``{"orders": [...]}``, or the array alone. Each is read by itself and gets its own result."""
 
+    takes_arrays = True
     orders = fields.List(fields.Raw(), required=True, validate=validate.Length(1, MOST_IN_BULK))
 
     @pre_load
@@ -118,6 +118,10 @@ class BulkResultSchema(Schema):
     order = fields.Nested(OrderSchema)
     code = fields.String()
     detail = fields.String()
+    limit = DecimalField()
+    value = DecimalField()
+    order_id = fields.UUID()
+    client_order_id = fields.String(allow_none=True)
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
 
 
@@ -198,36 +202,3 @@ class CancelledSchema(Schema):
 
     count = fields.Integer(required=True)
     results = fields.List(fields.Nested(OrderSchema), required=True)
-
-
-class KillSwitchSchema(Schema):
-    """What to stop, and why."""
-
-    scope = fields.Enum(Scope, required=True, by_value=fields.String)
-    id = fields.String(allow_none=True, validate=validate.Length(1, 64))
-    reason = fields.String(required=True, validate=validate.Length(1, 500))
-
-
-class KillSwitchQuerySchema(Schema):
-    """Which kill switch to lift."""
-
-    scope = fields.Enum(Scope, required=True, by_value=fields.String)
-    id = fields.String(validate=validate.Length(1, 64))
-
-
-class HaltSchema(Schema):
-    """A thrown kill switch."""
-
-    scope = fields.String(required=True)
-    id = fields.String(required=True, allow_none=True)
-    state = fields.String(required=True)
-    reason = fields.String(required=True)
-    user = fields.UUID(required=True)
-    since = InstantField(required=True)
-
-
-class HaltedSchema(Schema):
-    """What is halted now, and how many orders this call cancelled."""
-
-    halts = fields.List(fields.Nested(HaltSchema), required=True)
-    cancelled = fields.Integer()

@@ -378,7 +378,7 @@ class EngineStore:
                 self._db.risk_limits.insert_one(document, session=session)
 
     def _write_limits(self, changed: list[Document], session: ClientSession | None) -> None:
-        """Put each scope's limits in the place of those before; no upsert, which this server cannot in a transaction."""
+        """Put each scope's limits in the place of those before; no upsert: mongod 6 has faults there."""
         for document in changed:
             self._db.risk_limits.bulk_write([DeleteOne({"_id": document["_id"]}), InsertOne(document)], session=session)
 

@@ -13,8 +13,8 @@
 Absent: ``price`` of a market order, ``client_order_id`` and ``strategy`` where none was given, ``reject`` unless
 refused, ``original`` unless a later event changed what the first answer said, and all that only stops, brackets and
 their legs have (``stop_price``, ``trail_percent``, ``trail_price``, ``triggered``, ``take_profit``, ``stop_loss``,
-``parent``, ``oco``). Only open orders keep ``arrival``, their place in the queue at their price, ``sent_at`` and ``taken``, the quote or print
-they last took from.
+``parent``, ``oco``). Only open orders keep ``arrival``, their place in the queue at their price, ``sent_at``, and
+``taken``, the quote or print they last took from.
 """
 
 from collections.abc import Iterable

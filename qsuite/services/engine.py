@@ -153,7 +153,7 @@ class TradingEngine:
         return await future
 
     async def submit_many(self, commands: Sequence[Command]) -> list[Outcome | BaseException]:
-        """Have many commands decided in their order; return an outcome or error for each. Unavailable for all at once."""
+        """Have many commands decided in their order; return an outcome or error for each, or Unavailable for all."""
         self._check_room(len(commands))
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Outcome]] = [loop.create_future() for _ in commands]

@@ -121,7 +121,7 @@ class TradingService:
         return self._settled_order(await self._engine.submit(self._place_command(caller, asked)))
 
     async def place_many(self, caller: Caller, asked: Sequence[Mapping[str, Any]]) -> list[Order | QSuiteError]:
-        """Place orders, one after the other as given; return the order or the error of each. No order waits for another."""
+        """Place orders, one after the other as given; return the order or the error of each."""
         commands = [self._place_command(caller, one) for one in asked]
         outcomes = await self._engine.submit_many(commands)
         return [self._order_or_error(outcome) for outcome in outcomes]
@@ -160,6 +160,10 @@ class TradingService:
         named = frozenset(orders)
         for account in caller.accounts:
             await self._engine.submit(CancelAll(account=account, user=caller.user, orders=named))
+
+    def still_open(self, orders: Iterable[UUID]) -> set[UUID]:
+        """Return those of the orders that have not ended."""
+        return {order for order in orders if order in self._engine.memory.orders}
 
     async def get(self, caller: Caller, order: UUID) -> Order:
         """Return an order the caller may see."""
@@ -212,7 +216,7 @@ class TradingService:
         return await self.place(caller, asked | {"account": position.account, "reduce_only": True})
 
     def market_price(self, position: Position) -> Decimal | None:
-        """Return what a unit of a holding would bring, or one sold short would cost: bid or ask, else the last trade."""
+        """Return what a unit held would bring, or one sold short would cost: bid or ask, else the last trade."""
         snapshot = self._market.snapshot(position.symbol)
         if snapshot.quote is not None:
             side = snapshot.quote.bid if position.quantity >= ZERO else snapshot.quote.ask

@@ -59,10 +59,12 @@ POST    /api/v1/ticks/                           A
 GET     /api/v1/bars/                            V T R U A
 GET     /api/v1/orders/                          T R U A
 POST    /api/v1/orders/                          T
+POST    /api/v1/orders/bulk/                     T
 POST    /api/v1/orders/cancel_all/               T
 GET     /api/v1/orders/performance_metrics/      T R U A
 GET     /api/v1/orders/by-client-id/{id}/        T R U A
 GET     /api/v1/orders/{id}/                     T R U A
+PATCH   /api/v1/orders/{id}/                     T
 DELETE  /api/v1/orders/{id}/                     T
 POST    /api/v1/orders/{id}/cancel/              T
 POST    /api/v1/orders/{id}/execute/             T
@@ -79,6 +81,12 @@ GET     /api/v1/accounts/                        T R U A
 POST    /api/v1/accounts/                        A
 GET     /api/v1/accounts/{id}/                   T R U A
 PATCH   /api/v1/accounts/{id}/                   R A
+GET     /api/v1/risk/limits/                     T R U A
+PUT     /api/v1/risk/limits/                     R A
+GET     /api/v1/risk/exposure/                   T R U A
+GET     /api/v1/risk/var/                        T R U A
+GET     /api/v1/risk/events/                     T R U A
+POST    /api/v1/risk/check/                      T
 GET     /api/v1/risk/kill-switch/                T R U A
 POST    /api/v1/risk/kill-switch/                R A
 DELETE  /api/v1/risk/kill-switch/                R A

@@ -59,7 +59,7 @@ class Consequence(NamedTuple):
 class TradingState:
     """What the engine knows. What it asks of the outside world comes in as functions.
 
-    ``ticker``, ``market``, ``reference`` and ``strategy`` look up what is known now; ``new_id`` names what is made here;
+    ``ticker``, ``market``, ``reference`` and ``strategy`` look up what is known now; ``new_id`` names what is made;
     ``heard`` says whether anybody listens to an account's money, because that announcement copies all its positions.
     """
 

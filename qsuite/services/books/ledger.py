@@ -132,10 +132,11 @@ class Ledger:
                 yield subject, f"commission is {row.commission}, its executions sum to {money.commission}"
             if row.reserved != money.reserved:
                 yield subject, f"reserved is {row.reserved}, its orders reserve {money.reserved}"
-            if money.has_ledger and row.cash - row.deposited != money.posted.get("cash", ZERO):
-                yield subject, f"cash moved by {row.cash - row.deposited}, its ledger by {money.posted.get('cash', ZERO)}"
-            if money.has_ledger and row.realized_pnl != -money.posted.get("realized_pnl", ZERO):
-                yield subject, f"realized_pnl is {row.realized_pnl}, its ledger has {-money.posted.get('realized_pnl', ZERO)}"
+            moved, profit = money.posted.get("cash", ZERO), -money.posted.get("realized_pnl", ZERO)
+            if money.has_ledger and row.cash - row.deposited != moved:
+                yield subject, f"cash moved by {row.cash - row.deposited}, its ledger by {moved}"
+            if money.has_ledger and row.realized_pnl != profit:
+                yield subject, f"realized_pnl is {row.realized_pnl}, its ledger has {profit}"
             if abs(row.realized_pnl - profits[row.id]) > TOLERANCE:
                 yield subject, f"realized_pnl is {row.realized_pnl}, its fills give {profits[row.id]}"
         for account in known:
