@@ -86,6 +86,11 @@ class Connection:
 
     async def call(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         """Send a request and return status and body; one of CONNECTION_LOST when there is no whole answer."""
+        status, answer = await self.text(method, path, body)
+        return status, json.loads(answer) if answer else {}
+
+    async def text(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
+        """Send a request and return status and body as it came."""
         data = b"" if body is None else json.dumps(body).encode()
         self.writer.write(
             f"{method} {path} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {self.token}\r\n"
@@ -94,8 +99,7 @@ class Connection:
         )
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(head.split("content-length:")[1].split("\r\n")[0])
-        answer = await self.reader.readexactly(length)
-        return int(head.split()[1]), json.loads(answer) if answer else {}
+        return int(head.split()[1]), (await self.reader.readexactly(length)).decode()
 
 
 @dataclass
