@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from qsuite.domain import errors
 from qsuite.handlers.problems import HTTP_CODES, STATUS
-
-REFUSED = 422
+from qsuite.services.trading import RATES
 
 
 class ErrorCode(NamedTuple):
@@ -58,7 +57,8 @@ def _codes_in(tree: ast.Module) -> Iterator[ErrorCode]:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
         if node.func.id == "Refusal" and len(node.args) >= 2:
-            code, meaning, status = _text(node.args[0]), _text(node.args[1]), REFUSED
+            code, meaning = _text(node.args[0]), _text(node.args[1])
+            status = STATUS[errors.OrderTooFast if code in RATES else errors.OrderRefused]
         else:
             kind = getattr(errors, node.func.id, None)
             if not (isinstance(kind, type) and issubclass(kind, errors.QSuiteError)):
