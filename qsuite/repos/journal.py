@@ -15,7 +15,8 @@ from pymongo.client_session import ClientSession
 from qsuite.domain.trading.audit import Entry
 from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.retell import Stretch, retell
-from qsuite.repos import accounts, audit, executions, orders, positions
+from qsuite.domain.trading.risk import RiskEvent
+from qsuite.repos import accounts, audit, executions, orders, positions, risk_events
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.engine_store import ENGINE
 
@@ -36,6 +37,8 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._told: set[UUID] = set()
+        """The risk events read last."""
 
     async def head(self) -> int:
         """Return the number of the last entry."""
@@ -69,16 +72,29 @@ class Journal:
     def _stretch(self, after: int, owners: Collection[UUID], session: ClientSession) -> Stretch:
         query = {"_id": {"$gt": after}, "account": {"$in": [str(owner) for owner in owners]}}
         entries = list(map(audit.entry_from, self._find("audit_log", query, session).sort("_id", 1)))
+        events = self._events(after, owners, session)
         if not entries:
-            return Stretch(entries)
+            return Stretch(entries, events=events)
         touched = list({UUID(entry.account) for entry in entries})
         return Stretch(
             entries=entries,
             orders={order.id: order for order in self._orders(entries, session)},
             executions={execution.id: execution for execution in self._executions(entries, session)},
+            events=events,
             positions=list(map(positions.position_from, self._find("positions", _of(touched), session))),
             accounts=list(map(accounts.account_from, self._find("accounts", {"_id": {"$in": touched}}, session))),
         )
+
+    def _events(self, after: int, owners: Collection[UUID], session: ClientSession) -> list[RiskEvent]:
+        """Read the risk events of a stretch. They carry its times and no numbers: the first may have been told before."""
+        first = self._database.sync.audit_log.find_one({"_id": after + 1}, {"ts": 1}, session=session)
+        if first is None:
+            return []
+        query = {"account": {"$in": list(owners)}, "ts": {"$gte": first["ts"]}}
+        documents = self._find("risk_events", query, session).sort([("ts", 1), ("_id", 1)])
+        found = list(map(risk_events.event_from, documents))
+        told, self._told = self._told, {event.id for event in found}
+        return [event for event in found if event.id not in told]
 
     def _orders(self, entries: Iterable[Entry], session: ClientSession) -> Any:
         wanted = list({UUID(entry.subject) for entry in entries if "version" in entry.facts})

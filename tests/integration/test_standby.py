@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 from qsuite.domain.errors import QSuiteError, Unavailable
 from qsuite.domain.market import Trade
 from qsuite.domain.trading.changes import Announcement
-from qsuite.domain.trading.commands import CancelOrder
+from qsuite.domain.trading.commands import CancelOrder, Halt, Resume, Scope
 from qsuite.domain.trading.order import TimeInForce
 from qsuite.repos.database import Database
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Head
@@ -263,6 +263,25 @@ async def test_what_cannot_be_told_does_not_keep_anybody_from_taking_over(
     await here.engine.stop()
     await eventually(lambda: there.active)
     assert there.cut_off == 1
+
+
+async def test_the_follower_tells_risk_events_once(pair: Pair) -> None:
+    def told(side: Side) -> list[Any]:
+        return [one.what for one in side.told if one.kind == "risk_event"]
+
+    for _ in range(5):
+        await pair.here.engine.submit(pair.world.order(quantity=Decimal(10_000_000)))
+        await pair.all_told()
+    assert len(told(pair.here)) == 5
+    assert told(pair.there) == told(pair.here)
+
+
+async def test_a_kill_switch_is_known_where_nobody_trades_too(pair: Pair) -> None:
+    key = (Scope.TICKER, "IBM")
+    await pair.here.engine.submit(Halt(scope=key[0], target=key[1], user=USER, reason="test"))
+    await eventually(lambda: key in pair.there.engine.memory.halts)
+    await pair.here.engine.submit(Resume(scope=key[0], target=key[1], user=uuid.uuid4()))
+    await eventually(lambda: key not in pair.there.engine.memory.halts)
 
 
 async def test_nothing_is_read_for_accounts_nobody_listens_to(pair: Pair) -> None:

@@ -18,6 +18,7 @@ from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.audit import Entry
 from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.order import Execution, Order, Status
+from qsuite.domain.trading.risk import RiskEvent
 
 TERMS = ("quantity", "price", "stop_price", "trail_percent", "trail_price")
 
@@ -29,6 +30,7 @@ class Stretch:
     entries: Sequence[Entry]
     orders: Mapping[UUID, Order] = field(default_factory=dict)
     executions: Mapping[UUID, Execution] = field(default_factory=dict)
+    events: Sequence[RiskEvent] = ()
     positions: Sequence[Position] = ()
     accounts: Sequence[Account] = ()
 
@@ -42,6 +44,7 @@ def retell(stretch: Stretch) -> list[Announcement]:
             told.append(Announcement("execution", execution.account, execution))
         if (version := versions.get(entry.seq)) is not None:
             told.append(Announcement("order", version.account, version))
+    told += [Announcement("risk_event", event.account, event) for event in stretch.events]
     told += [Announcement("position", position.account, position) for position in traded(stretch)]
     held = _by_account(stretch.positions)
     told += [Announcement("account", one.id, (one, held.get(one.id, []))) for one in stretch.accounts]
