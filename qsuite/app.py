@@ -35,6 +35,7 @@ from qsuite.repos.account_history import AccountHistoryRepo
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.collections import collections_of
+from qsuite.repos.daily_closes import DailyClosesRepo
 from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.database import Database
 from qsuite.repos.engine_store import EngineStore
@@ -47,6 +48,8 @@ from qsuite.repos.performance import PerformanceRepo
 from qsuite.repos.positions import PositionsRepo
 from qsuite.repos.processes import ProcessesRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.risk_controls import RiskControlsRepo
+from qsuite.repos.risk_events import RiskEventsRepo
 from qsuite.repos.schema import migrate
 from qsuite.repos.signals import SignalsRepo
 from qsuite.repos.strategies import StrategiesRepo
@@ -66,6 +69,7 @@ from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
 from qsuite.services.engine_jobs import EngineState
+from qsuite.services.exposure import ExposureService
 from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream, show_workers
 from qsuite.services.fill_rules import rules_from
 from qsuite.services.follower import Follower
@@ -82,6 +86,7 @@ from qsuite.services.price_history import PriceHistory
 from qsuite.services.quiet_symbols import QuietSymbols
 from qsuite.services.redis_probe import RedisProbe
 from qsuite.services.reference import ReferenceService
+from qsuite.services.risk import RiskService
 from qsuite.services.sessions import TradingSessions
 from qsuite.services.signals import SignalService
 from qsuite.services.strategies import StrategyService
@@ -453,6 +458,26 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
             clock=clock,
         ),
         account_history=account_history,
+        risk=RiskService(
+            engine=engine,
+            trading=trading,
+            controls=RiskControlsRepo(database),
+            events=RiskEventsRepo(database),
+            accounts=accounts,
+            reference=reference,
+            strategy=strategies.strategy,
+            stream=stream,
+            defaults=limits,
+        ),
+        exposure=ExposureService(
+            engine=engine,
+            accounts=accounts,
+            positions=positions,
+            closes=DailyClosesRepo(database),
+            workers=workers,
+            price_of=trading.market_price,
+            clock=clock,
+        ),
     )
     routes = all_routes()
     application = make_application(

@@ -1,7 +1,8 @@
 """What a subscriber can listen to, and who may.
 
     trades:SYM  quotes:SYM  depth:SYM  signals:SYM  bars:INTERVAL:SYM    a market; SYM may be * for every symbol
-    orders  executions  positions  account  risk                         the caller's own accounts
+    orders  executions  positions  account  risk                         the caller's own accounts; of risk events all
+                                                                         for whoever reads everybody's trading
     jobs                                                                 the caller's own jobs
 
 Vocabulary:
@@ -26,6 +27,8 @@ MARKET_KINDS = frozenset({"trades", "quotes", "depth", "signals"})
 ACCOUNT_CHANNELS = frozenset({"orders", "executions", "positions", "account", "risk"})
 USER_CHANNELS = frozenset({"jobs"})
 EVERY_SYMBOL = "*"
+RISK_DESK = UUID(int=0)
+"""Owns the stream of all risk events."""
 
 # A symbol may hold colons and slashes (BTC/USD, X:EURUSD), so only the first colons of a name divide it.
 _SYMBOL = re.compile(r"[!-)+-~]{1,64}")
@@ -74,8 +77,12 @@ def parse_channel(name: str) -> ChannelName:
 def may_subscribe(caller: Caller, channel: ChannelName) -> bool:
     """Say whether the caller may listen: to markets and their own jobs always, to trading with accounts of their own.
 
+    Whoever reads everybody's trading hears every risk event, on a stream that belongs to no account.
+
     The role counts beside the accounts, because a trader's API key may carry a lesser role.
     """
+    if channel.name == "risk" and caller.reads_all:
+        return True
     if channel.name in ACCOUNT_CHANNELS:
         return bool(caller.accounts) and caller.role in TRADING_READERS
     return True
@@ -89,5 +96,7 @@ def private_keys(caller: Caller, name: str) -> Sequence[tuple[UUID, str]]:
     """
     if name in USER_CHANNELS:
         return [(caller.user, name)]
+    if name == "risk" and caller.reads_all:
+        return [(RISK_DESK, name)]
     first, *further = caller.accounts
     return [(first, name), *((account, f"{name}:{account}") for account in further)]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from qsuite.services.account_history import AccountHistory
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
+    from qsuite.services.exposure import ExposureService
     from qsuite.services.health import HealthService
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.reference import ReferenceService
+    from qsuite.services.risk import RiskService
     from qsuite.services.signals import SignalService
     from qsuite.services.strategies import StrategyService
     from qsuite.services.strategy_performance import StrategyPerformance
@@ -53,3 +55,5 @@ class Services:
     performance: "PerformanceService"
     accounts: "AccountService"
     account_history: "AccountHistory"
+    risk: "RiskService"
+    exposure: "ExposureService"

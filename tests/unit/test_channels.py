@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from qsuite.domain.channels import ChannelName, may_subscribe, parse_channel, private_keys
+from qsuite.domain.channels import RISK_DESK, ChannelName, may_subscribe, parse_channel, private_keys
 from qsuite.domain.roles import Caller, Role
 
 USER, FIRST, SECOND = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -62,13 +62,18 @@ def test_trading_is_for_those_with_an_account_and_a_role_that_sees_it(channel: s
     name = parse_channel(channel)
     assert may_subscribe(Caller(USER, "who", Role.TRADER, (FIRST,)), name)
     assert not may_subscribe(Caller(USER, "who", Role.TRADER), name)
-    assert not may_subscribe(Caller(USER, "who", Role.ADMIN), name)
+    assert may_subscribe(Caller(USER, "who", Role.ADMIN), name) == (channel == "risk")
     assert not may_subscribe(Caller(USER, "who", Role.VIEWER, (FIRST,)), name), "a trader's key of a lesser role"
 
 
 def test_the_default_account_has_the_bare_name_and_further_ones_their_own() -> None:
     caller = Caller(USER, "who", Role.TRADER, (FIRST, SECOND))
     assert private_keys(caller, "orders") == [(FIRST, "orders"), (SECOND, f"orders:{SECOND}")]
+
+
+def test_whoever_reads_all_trading_hears_all_risk_events_on_one_stream() -> None:
+    assert private_keys(Caller(USER, "who", Role.RISK_MANAGER), "risk") == [(RISK_DESK, "risk")]
+    assert private_keys(Caller(USER, "who", Role.TRADER, (FIRST,)), "risk") == [(FIRST, "risk")]
 
 
 def test_jobs_belong_to_the_user_not_to_an_account() -> None:
