@@ -28,6 +28,7 @@ TICKERS = ListingSpec(
         "data_source": (fields.UUID(), EQUALITY),
         "is_active": (fields.Boolean(), ("eq",)),
         "execution_mode": (fields.String(validate=validate.OneOf(MODES)), EQUALITY),
+        "calendar": (fields.String(), EQUALITY),
         "created_at": (InstantField(), COMPARISONS),
     },
     search=True,

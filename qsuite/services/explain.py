@@ -69,7 +69,8 @@ def recomputed(execution: Execution) -> Shown | None:
     except (LookupError, ValueError, ArithmeticError):  # somebody changed the document: it computes to nothing
         return dict.fromkeys(Recomputed._fields) | {"equal": False}
     stored = (execution.price, execution.quantity, execution.commission, basis.get("slippage_bps"))
-    return show_all(again._asdict()) | {"equal": [str(each) for each in again] == [str(each) for each in stored]}
+    shown: Shown = show_all(again._asdict())
+    return shown | {"equal": [str(each) for each in again] == [str(each) for each in stored]}
 
 
 def _text(basis: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ one that jumped beyond fills it there: where the price was never at the limit no
 better nor worse, so gaps fill at the gap. Waiting for a trade *through* the limit is the careful setting: the touch is
 then somebody else's, and the order gets its limit and nothing better.
 
+A quote that a later trade left behind (it printed outside bid and ask) is not dealt on; nor is a crossed or an old one.
+
 A fill takes at most the order's participation in the size shown; the rest meets later prices, and a quote or print it
 took from is never taken from again. Sizes that are not given (or 0, as feeds write it) do not bound. Paper orders leave
 no mark on the market: two of them may take the same size.
@@ -43,14 +45,13 @@ What the words of a basis mean (absent where it has no meaning):
 from qsuite.domain.trading.paper.basis import MODEL, Recomputed, recompute
 from qsuite.domain.trading.paper.match import Fill, could_fill, match_now, match_resting
 from qsuite.domain.trading.paper.quotes import touchline, usable_quote
-from qsuite.domain.trading.paper.rules import FillRules, commission_of, eligible
+from qsuite.domain.trading.paper.rules import FillRules, eligible
 
 __all__ = [
     "MODEL",
     "Fill",
     "FillRules",
     "Recomputed",
-    "commission_of",
     "could_fill",
     "eligible",
     "match_now",

@@ -61,11 +61,6 @@ class FillRules:
         return replace(self, **changed)
 
 
-def commission_of(quantity: Decimal, rules: FillRules) -> Decimal:
-    """Compute what an order of this quantity costs by a schedule that goes by quantity alone."""
-    return rules.commission.total(quantity, ZERO)
-
-
 def fill_overrides(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Read what a ticker changes of the rules, as fields of ``FillRules``. ValueError says what is wrong with it."""
     given = {name: value for name, value in raw.items() if value is not None}
