@@ -93,7 +93,8 @@ class Client:
 
 
 async def place(client: Client) -> None:
-    order = client.chance.choice([client.order, client.resting, partial(client.order, hold=True)])()
+    kinds: list[Callable[[], dict[str, Any]]] = [client.order, client.resting, partial(client.order, hold=True)]
+    order = client.chance.choice(kinds)()
     first = await client.lose("POST", ORDERS, order)
     assert first[0] == 201, first
     assert await client.call("POST", ORDERS, order) == first

@@ -112,9 +112,8 @@ async def test_a_storm_of_repeated_orders_makes_one_order_each_and_answers_all_a
     assert await stored(api, trader) == {f"storm-{number}": 1 for number in range(DIFFERENT)}
     await asyncio.to_thread(check_the_books, api.database)
     with capsys.disabled():
-        print(
-            f"\n{DIFFERENT * AT_ONCE} requests for {DIFFERENT} orders ({dict(codes)}): doubled 0, answered otherwise 0"
-        )  # noqa: T201  the figure to quote
+        summary = f"{DIFFERENT * AT_ONCE} requests for {DIFFERENT} orders ({dict(codes)})"
+        print(f"\n{summary}: doubled 0, answered otherwise 0")  # noqa: T201  the figure to quote
 
 
 async def test_of_two_different_orders_under_one_id_exactly_one_wins(api: Api) -> None:
