@@ -32,9 +32,18 @@ from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
 from qsuite.domain.market import Tick
 from qsuite.domain.times import floor_ms
 from qsuite.domain.trading.changes import Announcement
-from qsuite.domain.trading.commands import Command, MarkAccounts, MarketMoved, Outcome, PlaceOrder, TimePassed
+from qsuite.domain.trading.commands import (
+    Command,
+    MarkAccounts,
+    MarketMoved,
+    Outcome,
+    PlaceOrder,
+    TimePassed,
+    TradingHalt,
+)
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
+from qsuite.domain.trading.risk import ScopeLimits
 from qsuite.domain.trading.seen import SeenIds
 from qsuite.domain.trading.state import TradingState
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
@@ -99,6 +108,7 @@ class TradingEngine:
         self._batch = 0
         self._last_now = 0
         self._last_commit_s = 0.0
+        self._controls: tuple[list[TradingHalt], list[ScopeLimits]] | None = None
         self._mark_at_s = 0.0
         self.state = EngineState.STOPPED
         self.memory = new_state()
@@ -180,7 +190,7 @@ class TradingEngine:
                 if await self._recover():
                     await self._serve()
                 else:
-                    await asyncio.sleep(self._settings.lease_s / LOOKS_PER_LEASE)
+                    await self._look_on()
             except Fenced:
                 log.warning("engine.fenced", batch=self._batch)
                 await self._stand_by()
@@ -226,14 +236,13 @@ class TradingEngine:
         memory = self._new_state()
         memory.seen = SeenIds(await self._in_thread(self._store.count_orders, pool=self._reader))
         loaded = await self._in_thread(self._store.load_open, pool=self._reader)
-        halts, limits = await self._in_thread(self._store.load_controls, pool=self._reader)
+        controls = await self._in_thread(self._store.load_controls, pool=self._reader)
         memory.chain.seq, memory.chain.head = head.audit_seq, head.audit_hash
         memory.load(*loaded._replace(orders=[]))
         for start in range(0, len(loaded.orders), LOAD_SLICE):
             memory.load(orders=loaded.orders[start : start + LOAD_SLICE])
             await asyncio.sleep(0)
-        memory.halts = {(halt.scope, halt.target): halt for halt in halts}
-        memory.limits.load(limits)
+        _set_controls(memory, *controls)
         collector.keep(len(memory.orders))
         return memory
 
@@ -415,12 +424,21 @@ class TradingEngine:
         self.state = EngineState.STANDBY
         await self._settled()
         self._fail_all(Unavailable("another process took the engine over", code="engine.standby"))
-        self.memory = self._new_state()
+        self.memory, self._controls = self._new_state(), None
         if self._learning is not None:
             self._learning.cancel()
         if self._follower is not None:
             self._follower.follow(self._tell)
         self._started.set()
+
+    async def _look_on(self) -> None:
+        """While standing by, know which halts and limits hold, for whoever asks here. Then wait a little."""
+        controls = await self._in_thread(self._store.load_controls, pool=self._reader)
+        if controls != self._controls:
+            memory = self._new_state()
+            _set_controls(memory, *controls)
+            self.memory, self._controls = memory, controls
+        await asyncio.sleep(self._settings.lease_s / LOOKS_PER_LEASE)
 
     async def _finish(self) -> None:
         await self._settled()
@@ -471,6 +489,11 @@ class TradingEngine:
 
     async def _in_thread(self, work: Callable[..., T], *args: Any, pool: ThreadPoolExecutor | None = None) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool or self._writer, work, *args)
+
+
+def _set_controls(memory: TradingState, halts: Sequence[TradingHalt], limits: Sequence[ScopeLimits]) -> None:
+    memory.halts = {(halt.scope, halt.target): halt for halt in halts}
+    memory.limits.load(limits)
 
 
 def _unknown(command: Command) -> OutcomeUnknown:
