@@ -38,13 +38,15 @@ from qsuite.domain.trading.commands import (
     MarketMoved,
     Outcome,
     PlaceOrder,
+    StopEverything,
     TimePassed,
     TradingHalt,
 )
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
-from qsuite.domain.trading.risk import ScopeLimits
+from qsuite.domain.trading.risk import Refusal, ScopeLimits
 from qsuite.domain.trading.seen import SeenIds
+from qsuite.domain.trading.settle import InvariantBroken
 from qsuite.domain.trading.state import TradingState
 from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
 from qsuite.services import collector
@@ -104,6 +106,7 @@ class TradingEngine:
         self._stopping = False
         self._committing: asyncio.Future[None] | None = None
         self._in_flight: InFlight | None = None
+        self._breach: Refusal | None = None
         self._open: list[Job] = []
         self._batch = 0
         self._last_now = 0
@@ -219,6 +222,9 @@ class TradingEngine:
         with collector.paused():
             self.memory = memory = await self._while_holding(self._load(head))
         self._batch = head.batch
+        if self._breach is not None:
+            breach, self._breach = self._breach, None
+            self._queue.appendleft(self._job(StopEverything(**breach._asdict()), None))
         self._last_commit_s = time.monotonic()
         self.state = EngineState.ACTIVE
         self.stats.recoveries += 1
@@ -356,6 +362,8 @@ class TradingEngine:
         except Exception as error:
             # Memory may be half changed: it is dropped. This command is not tried again, the others of the batch are.
             self._open.remove(job)
+            if isinstance(error, InvariantBroken):
+                self._breach = error.breach
             if job.future is not None and not job.future.done():
                 job.future.set_exception(error)
             raise

@@ -15,11 +15,12 @@ from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Quote, Snapshot, Trade
 from qsuite.domain.reference import Ticker
 from qsuite.domain.times import DAY_NS
-from qsuite.domain.trading.account import Account
+from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.commands import CancelAll, CancelOrder, Halt, PlaceOrder, ReleaseOrder, Resume, Scope
 from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
 from qsuite.domain.trading.paper import FillRules
 from qsuite.domain.trading.risk import LimitBook, Limits, ReferencePrice
+from qsuite.domain.trading.settle import InvariantBroken
 from qsuite.domain.trading.state import TradingState
 from qsuite.repos import (
     accounts,
@@ -234,6 +235,26 @@ async def test_a_kill_switch_cancels_and_blocks_until_another_user_lifts_it(worl
     passed = await world.engine.submit(world.order())
     assert passed.order is not None
     assert passed.order.status is Status.FILLED
+
+
+async def test_a_fill_that_breaks_the_books_is_not_stored_and_stops_trading(world: World) -> None:
+    good = await world.engine.submit(world.order())
+    assert good.order is not None
+
+    class Wrong(Position):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value + 1 if name == "quantity" else value)
+
+    world.engine.memory.positions[world.account.id]["IBM"] = Wrong(account=world.account.id, symbol="IBM")
+    with pytest.raises(InvariantBroken):
+        await world.engine.submit(world.order())
+    refused = await world.engine.submit(world.order())
+    assert refused.order is not None
+    assert (refused.order.reject or {})["code"] == "risk.halted"
+    db = world.database.sync
+    assert db.executions.count_documents({}) == 1
+    assert db.positions.find_one({})["quantity"].to_decimal() == 10  # type: ignore[index]
+    assert [event["code"] for event in db.risk_events.find({})][:2] == ["risk.invariant", "risk.halted"]
 
 
 async def test_a_commit_that_failed_is_done_again_and_one_whose_answer_was_lost_is_not(world: World) -> None:

@@ -7,10 +7,9 @@ from uuid import UUID
 import pytest
 
 from qsuite.domain.times import DAY_NS, NS_PER_MS, NS_PER_S
-from qsuite.domain.trading.commands import Halt, MarkAccounts, Resume, Scope, TradingMode
+from qsuite.domain.trading.commands import Halt, MarkAccounts, Resume, Scope, StopEverything, TradingMode
 from qsuite.domain.trading.order import Execution, OrderType, Side, Status
-from qsuite.domain.trading.risk import OFF, Limits, Refusal, Severity, check_invariants
-from qsuite.domain.trading.watch import stop_everything
+from qsuite.domain.trading.risk import OFF, Limits, Severity, check_invariants
 from tests.support.trading import ACCOUNT, FAR, STRATEGY, USER, Desk
 
 OTHER = UUID(int=77)
@@ -313,7 +312,8 @@ def test_more_filled_than_asked_for_is_a_breach() -> None:
 def test_a_breach_stops_everything() -> None:
     desk = Desk()
     desk.place("BUY", 1, "90.00")
-    stop_everything(desk.state, Refusal("risk.invariant", "made up", Decimal(1), Decimal(2)), desk.now)
+    breach = StopEverything(code="risk.invariant", detail="made up", limit=Decimal(1), value=Decimal(2))
+    assert len(desk.send(breach).orders) == 1
     assert desk.refusal("BUY", 1) == "risk.halted"
     assert not desk.state.orders
     assert [event.code for event in desk.state.changes.risk_events][:2] == ["risk.invariant", "risk.halted"]

@@ -151,6 +151,16 @@ class SetLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopEverything:
+    """Halt the whole system: what must always hold did not, says the code with its figures."""
+
+    code: str
+    detail: str
+    limit: Decimal | None = None
+    value: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeAccount:
     """Switch an account on or off; off cancels its open orders."""
 
@@ -173,6 +183,7 @@ Command = (
     | Resume
     | SetLimits
     | ChangeAccount
+    | StopEverything
 )
 
 

@@ -16,6 +16,7 @@ from qsuite.domain.trading.commands import (
     ReplaceOrder,
     Resume,
     SetLimits,
+    StopEverything,
     TimePassed,
 )
 from qsuite.domain.trading.follow import follow
@@ -25,7 +26,7 @@ from qsuite.domain.trading.place import check, place, release
 from qsuite.domain.trading.replace import replace
 from qsuite.domain.trading.risk import set_limits
 from qsuite.domain.trading.state import TradingState
-from qsuite.domain.trading.watch import mark_accounts
+from qsuite.domain.trading.watch import mark_accounts, stop_everything
 
 
 def decide(state: TradingState, command: Command, now: int) -> Outcome:
@@ -61,5 +62,7 @@ def _apply(state: TradingState, command: Command, now: int) -> Outcome:
             return resume(state, command, now)
         case SetLimits():
             return set_limits(state, command, now)
+        case StopEverything():
+            return stop_everything(state, command, now)
         case ChangeAccount():
             return change_account(state, command, now)

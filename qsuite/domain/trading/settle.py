@@ -5,8 +5,17 @@ from qsuite.domain.trading.account import settle, take
 from qsuite.domain.trading.commission import commission_basis, commission_of
 from qsuite.domain.trading.order import Execution, Order, Status
 from qsuite.domain.trading.paper import Fill
+from qsuite.domain.trading.risk import Refusal, check_invariants
 from qsuite.domain.trading.state import Consequence, TradingState
 from qsuite.domain.trading.steps import ENGINE
+
+
+class InvariantBroken(Exception):
+    """What must always hold does not: memory is wrong, and nothing of this may be stored."""
+
+    def __init__(self, breach: Refusal) -> None:
+        super().__init__(breach.detail)
+        self.breach = breach
 
 
 def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order:
@@ -18,6 +27,7 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
     basis = fill.basis if "commission" in fill.basis else fill.basis | commission_basis(order, model)
     commission = commission_of(order, quantity, price, model)
     signed = quantity if order.is_buy else -quantity
+    filled_before, held_before = order.filled_quantity, position.quantity
     settled = settle(account, position, signed, price, commission, now)
     own = None
     if order.strategy is not None:
@@ -43,6 +53,9 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
         basis=basis,
         postings=settled.postings,
     )
+    breach = check_invariants(order, position, execution, filled_before=filled_before, held_before=held_before)
+    if breach is not None:
+        raise InvariantBroken(breach)
     order.move(Status.PARTIAL if order.remaining else Status.FILLED, now)
     state.record_fill(execution, account, position, own)
     state.consequences.append(Consequence(order, quantity))

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from qsuite.domain.money import ZERO, show
 from qsuite.domain.trading.account import Account
-from qsuite.domain.trading.commands import Outcome, Scope, TradingMode
+from qsuite.domain.trading.commands import Outcome, Scope, StopEverything, TradingMode
 from qsuite.domain.trading.halt import throw_ours
 from qsuite.domain.trading.order import Order
-from qsuite.domain.trading.risk import Limits, Refusal, day_of, gross_limit, reference_price, scope_event
+from qsuite.domain.trading.risk import Limits, day_of, gross_limit, reference_price, scope_event
 from qsuite.domain.trading.state import TradingState
 from qsuite.domain.trading.steps import ENGINE
 
@@ -50,12 +50,13 @@ def after_fill(state: TradingState, order: Order, now: int) -> None:
         throw_ours(state, key, TradingMode.HALTED, reason, now, limit=limit, value=fills)
 
 
-def stop_everything(state: TradingState, breach: Refusal, now: int) -> None:
-    """Halt the whole system, because an invariant is broken (``check_invariants``) and memory cannot be trusted."""
+def stop_everything(state: TradingState, breach: StopEverything, now: int) -> Outcome:
+    """Halt the whole system, because an invariant was broken (``check_invariants``): its fill was not stored."""
     key = (Scope.GLOBAL, None)
     event = scope_event(state, key, breach.code, breach.detail, now, limit=breach.limit, value=breach.value)
     state.record_event(event)
-    throw_ours(state, key, TradingMode.HALTED, breach.detail, now, limit=breach.limit, value=breach.value)
+    figures = {"limit": breach.limit, "value": breach.value}
+    return Outcome(orders=tuple(throw_ours(state, key, TradingMode.HALTED, breach.detail, now, **figures)))
 
 
 def _begin_day(state: TradingState, account: Account, now: int) -> None:
