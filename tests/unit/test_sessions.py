@@ -11,8 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from qsuite.domain.times import NS_PER_S, parse_rfc3339
+from qsuite.domain.trading.commands import TimePassed
+from qsuite.domain.trading.order import Status
 from qsuite.domain.trading.sessions import AlwaysOpen, Timetable
 from qsuite.services.sessions import AHEAD_NS, TradingSessions, read_timetable
+from tests.support.trading import Desk
 
 TODAY = parse_rfc3339("2026-11-21T12:00:00Z")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -143,3 +146,21 @@ async def test_a_calendar_is_read_further_long_before_it_ends() -> None:
     now = last - 400 * 86_400 * NS_PER_S
     await sessions.run_once(now)
     assert sessions.day_end("XNYS", last) > last
+
+
+async def test_day_orders_of_an_exchange_expire_when_it_closes_and_none_is_taken_while_it_is_closed() -> None:
+    desk = Desk()
+    sessions = TradingSessions(at_once, clock=lambda: TODAY)
+    await sessions.load("XNYS")
+    desk.state.sessions = sessions
+    desk.now = parse_rfc3339("2024-12-24T15:00:00Z")  # the day before Christmas: until 13:00 in New York
+    desk.add_ticker("GE", last="100.00", calendar="XNYS")
+    order = desk.place("BUY", 1, "90.00", symbol="GE")
+    assert (order.status, order.expires_at) == (Status.PENDING, parse_rfc3339("2024-12-24T18:00:00Z"))
+    around_the_clock = desk.place("BUY", 1, "90.00")
+    desk.now = parse_rfc3339("2024-12-24T18:00:00Z")
+    assert [each.id for each in desk.send(TimePassed()).orders] == [order.id]
+    assert around_the_clock.status is Status.PENDING
+    assert desk.refusal("BUY", 1, "90.00", symbol="GE") == "market.closed"
+    desk.add_ticker("FIAT", last="10.00", calendar="XMIL")  # a calendar nobody read
+    assert desk.refusal("BUY", 1, "9.00", symbol="FIAT") == "market.closed"
