@@ -134,7 +134,8 @@ def _validated(schema: dict[str, Any] | None) -> str:
 
 def commands_page() -> str:
     """Show the help of every command and of the commands in it."""
-    return "\n\n".join(_help(cli, click.Context(cli, info_name="qsuite")))
+    # With the settings the command line itself runs with: click keeps a command's help option as it first was.
+    return "\n\n".join(_help(cli, click.Context(cli, info_name="qsuite", **cli.context_settings)))
 
 
 def _help(group: click.Group, parent: click.Context) -> Iterator[str]:
