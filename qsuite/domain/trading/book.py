@@ -5,17 +5,18 @@ quantity is the sum of its orders; no level is empty. The book only keeps and ma
 stores them, and a crossed book is legal, because a call auction collects one (see ``auction``). On an order's way it
 stands between the risk controls and the settlement of fills.
 
-    side:   levels by price, and the same levels ranked by price
+    side:   prices, ranked; the level of each price
     level:  first -> order -> order -> last       (oldest first, linked both ways)
 
 Every operation is O(1) but for a price that opens or closes: a binary search and one shift of the ranking, eight bytes
 a level. Prices and quantities may be ``Decimal`` or ``int``, one kind per book.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Hashable, Iterator
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 Number = TypeVar("Number", int, Decimal)
@@ -118,37 +119,37 @@ class LevelChange(NamedTuple, Generic[Number]):
 
 
 class Ladder(Generic[Number]):
-    """One side of the book: its levels by price and ranked by price, lowest first."""
+    """One side of the book: its prices, lowest first, and the level of each."""
 
-    __slots__ = ("best_at", "buy", "changed", "levels", "prices", "ranked")
+    __slots__ = ("best_at", "buy", "changed", "levels", "prices")
 
     def __init__(self, *, buy: bool) -> None:
         self.buy = buy
         self.best_at = -1 if buy else 0
         self.levels: dict[Number, Level[Number]] = {}
         self.prices: list[Number] = []
-        self.ranked: list[Level[Number]] = []
         # Prices touched since they were last asked for; None while nobody asks.
         self.changed: set[Number] | None = None
 
     def open(self, price: Number, zero: Number) -> Level[Number]:
         """Make the level of a price that has none."""
         level = self.levels[price] = Level(self, price, zero)
-        at = bisect_left(self.prices, price)
-        self.prices.insert(at, price)
-        self.ranked.insert(at, level)
+        insort(self.prices, price)
         return level
 
     def close(self, price: Number) -> None:
         """Take an empty level away."""
         del self.levels[price]
-        at = bisect_left(self.prices, price)
-        del self.prices[at]
-        del self.ranked[at]
+        del self.prices[bisect_left(self.prices, price)]
+
+    @property
+    def best(self) -> Level[Number] | None:
+        """The level an incoming order meets first."""
+        return self.levels[self.prices[self.best_at]] if self.prices else None
 
     def best_first(self) -> Iterator[Level[Number]]:
         """Go through the levels in the order an incoming order meets them."""
-        return reversed(self.ranked) if self.buy else iter(self.ranked)
+        return map(self.levels.__getitem__, reversed(self.prices) if self.buy else self.prices)
 
 
 class Book(Generic[Number]):
@@ -197,21 +198,37 @@ class Book(Generic[Number]):
         """Take an order out; KeyError if it does not rest here. Its quantity stays readable."""
         order = self._orders.pop(id_)
         level = order.level
+        side = level.side
+        if side.changed is not None:
+            side.changed.add(level.price)
+        level.orders -= 1
+        if not level.orders:
+            side.close(level.price)
+            return order
         level.quantity -= order.quantity
-        self._unlink(order, level)
+        ahead, behind = order.ahead, order.behind
+        if ahead is None:
+            level.first = behind
+        else:
+            ahead.behind = behind
+        if behind is None:
+            level.last = ahead
+        else:
+            behind.ahead = ahead
         return order
 
     def reduce(self, id_: Hashable, by: Number) -> Resting[Number]:
         """Make an order smaller, keeping its place; one with nothing left goes. KeyError if it does not rest here."""
         order = self._orders[id_]
         assert by <= order.quantity, "no order is reduced below nothing"
+        if by == order.quantity:
+            self.remove(id_)
+            order.quantity -= by
+            return order
         level = order.level
         order.quantity -= by
         level.quantity -= by
-        if not order.quantity:
-            del self._orders[id_]
-            self._unlink(order, level)
-        elif level.side.changed is not None:
+        if level.side.changed is not None:
             level.side.changed.add(level.price)
         return order
 
@@ -241,8 +258,7 @@ class Book(Generic[Number]):
         side = self._asks if buy else self._bids
         matches: list[Match[Number]] = []
         cancelled: list[Resting[Number]] = []
-        while quantity and side.ranked:
-            level = side.ranked[side.best_at]
+        while quantity and (level := side.best) is not None:
             price = level.price
             if limit is not None and (price > limit if buy else price < limit):
                 break
@@ -259,25 +275,6 @@ class Book(Generic[Number]):
             matches.append(Match(maker, price, met))
         return Matched(matches, cancelled, quantity, stopped=False)
 
-    def _unlink(self, order: Resting[Number], level: Level[Number]) -> None:
-        """Close the gap that an order leaves in its queue, and its level if it was the last one there."""
-        side = level.side
-        if side.changed is not None:
-            side.changed.add(level.price)
-        level.orders -= 1
-        if not level.orders:
-            side.close(level.price)
-            return
-        ahead, behind = order.ahead, order.behind
-        if ahead is None:
-            level.first = behind
-        else:
-            ahead.behind = behind
-        if behind is None:
-            level.last = ahead
-        else:
-            behind.ahead = ahead
-
     # ------------------------------------------------------------ looking
 
     def find(self, id_: Hashable) -> Resting[Number] | None:
@@ -290,8 +287,7 @@ class Book(Generic[Number]):
 
     def best(self, *, buy: bool) -> Level[Number] | None:
         """Return the best level of a side, None if it is empty."""
-        side = self._bids if buy else self._asks
-        return side.ranked[side.best_at] if side.ranked else None
+        return (self._bids if buy else self._asks).best
 
     @property
     def bid(self) -> LevelView[Number] | None:
@@ -328,8 +324,10 @@ class Book(Generic[Number]):
 
     def depth(self, levels: int) -> tuple[list[LevelView[Number]], list[LevelView[Number]]]:
         """Return bids and asks, the best ``levels`` of each, best first."""
-        bids = [LevelView(level.price, level.quantity, level.orders) for level in self._bids.ranked[: -levels - 1 : -1]]
-        asks = [LevelView(level.price, level.quantity, level.orders) for level in self._asks.ranked[:levels]]
+        bids, asks = (
+            [LevelView(level.price, level.quantity, level.orders) for level in islice(side.best_first(), levels)]
+            for side in (self._bids, self._asks)
+        )
         return bids, asks
 
     def changes(self) -> list[LevelChange[Number]]:
