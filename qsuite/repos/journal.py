@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pymongo.client_session import ClientSession
 
+from qsuite.domain.channels import RISK_DESK
 from qsuite.domain.trading.audit import Entry
 from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.retell import Stretch, retell
@@ -86,11 +87,13 @@ class Journal:
         )
 
     def _events(self, after: int, owners: Collection[UUID], session: ClientSession) -> list[RiskEvent]:
-        """Read the risk events of a stretch. They carry its times and no numbers: the first may have been told before."""
+        """Read the risk events of a stretch. They carry times and no numbers: the first may have been told before."""
         first = self._database.sync.audit_log.find_one({"_id": after + 1}, {"ts": 1}, session=session)
         if first is None:
             return []
-        query = {"account": {"$in": list(owners)}, "ts": {"$gte": first["ts"]}}
+        query: Document = {"ts": {"$gte": first["ts"]}}
+        if RISK_DESK not in owners:
+            query["account"] = {"$in": list(owners)}
         documents = self._find("risk_events", query, session).sort([("ts", 1), ("_id", 1)])
         found = list(map(risk_events.event_from, documents))
         told, self._told = self._told, {event.id for event in found}

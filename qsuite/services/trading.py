@@ -30,14 +30,10 @@ from qsuite.domain.trading.commands import (
     CancelAll,
     CancelOrder,
     CheckOrder,
-    Halt,
     Outcome,
     PlaceOrder,
     ReleaseOrder,
     ReplaceOrder,
-    Resume,
-    Scope,
-    TradingHalt,
 )
 from qsuite.domain.trading.order import (
     Execution,
@@ -232,21 +228,6 @@ class TradingService:
 
     def _valued(self, held: Iterable[Position]) -> list[tuple[Position, Decimal | None]]:
         return [(position, self.market_price(position)) for position in held]
-
-    # -- kill switches ------------------------------------------------------------------------------------------
-
-    async def halt(self, caller: Caller, scope: Scope, target: str | None, reason: str) -> Sequence[Order]:
-        """Throw a kill switch; return the orders it cancelled."""
-        outcome = await self._engine.submit(Halt(scope=scope, target=target, user=caller.user, reason=reason))
-        return outcome.orders
-
-    async def resume(self, caller: Caller, scope: Scope, target: str | None) -> None:
-        """Lift a kill switch. Forbidden to the user who threw it."""
-        self._settled(await self._engine.submit(Resume(scope=scope, target=target, user=caller.user)))
-
-    def halts(self) -> list[TradingHalt]:
-        """Return the thrown kill switches."""
-        return list(self._engine.memory.halts.values())
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
+from qsuite.domain.channels import RISK_DESK
 from qsuite.domain.errors import QSuiteError, Unavailable
 from qsuite.domain.market import Trade
 from qsuite.domain.trading.changes import Announcement
@@ -274,6 +275,13 @@ async def test_the_follower_tells_risk_events_once(pair: Pair) -> None:
         await pair.all_told()
     assert len(told(pair.here)) == 5
     assert told(pair.there) == told(pair.here)
+
+
+async def test_the_follower_tells_the_risk_desk_what_is_nobodys_too(pair: Pair) -> None:
+    pair.there.follower._owners = lambda: {RISK_DESK}
+    await pair.here.engine.submit(Halt(scope=Scope.GLOBAL, target=None, user=USER, reason="test"))
+    await eventually(lambda: [one.account for one in pair.there.told if one.kind == "risk_event"] == [None])
+    await pair.here.engine.submit(Resume(scope=Scope.GLOBAL, target=None, user=uuid.uuid4()))
 
 
 async def test_a_kill_switch_is_known_where_nobody_trades_too(pair: Pair) -> None:
