@@ -9,9 +9,11 @@ After SEC rule 15c3-5 (c)(1) and MiFID II RTS 6 article 15.
 
 from qsuite.domain.trading.risk import fields, money, pace, price, size, standing
 from qsuite.domain.trading.risk.events import Refusal
+from qsuite.domain.trading.risk.limited import Limited
+from qsuite.domain.trading.risk.limits import Limits
 from qsuite.domain.trading.risk.review import Control, Origin, Review
 
-CONTROLS: tuple[Control, ...] = (
+CONTROLS: tuple[Control | Limited, ...] = (
     standing.account_enabled,
     standing.permitted,
     standing.not_halted,
@@ -49,10 +51,29 @@ CONTROLS: tuple[Control, ...] = (
 )
 
 
+SETS_KEPT = 1_000
+"""Sets of limits whose controls are kept ready."""
+
+_ready: dict[int, tuple[Limits, tuple[Control, ...]]] = {}
+
+
+def controls_for(limits: Limits) -> tuple[Control, ...]:
+    """Return the controls that are on under these limits, each set to its figure, in their order."""
+    known = _ready.get(id(limits))
+    if known is not None and known[0] is limits:
+        return known[1]
+    every = (control.set_to(limits) if isinstance(control, Limited) else control for control in CONTROLS)
+    made = tuple(control for control in every if control is not None)
+    if len(_ready) >= SETS_KEPT:
+        _ready.clear()
+    _ready[id(limits)] = (limits, made)  # held, so that its id stays its own
+    return made
+
+
 def review(subject: Review) -> Refusal | None:
     """Return the first control's refusal, or None if the order may go. A message is counted, whatever comes of it."""
     pace.count_message(subject)
-    for control in CONTROLS:
+    for control in controls_for(subject.limits):
         refusal = control(subject)
         if refusal is not None:
             return refusal

@@ -1,6 +1,5 @@
 """Whether an order makes sense in itself: its prices and quantity on the ticker's grid, its type with what it needs."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 from qsuite.domain.money import ZERO, is_multiple, show
@@ -109,15 +108,15 @@ def _stop_ahead(subject: Review) -> Refusal | None:
     return None
 
 
-def _prices(order: Order) -> Iterator[Decimal]:
-    if order.price is not None:
-        yield order.price
+def _prices(order: Order) -> list[Decimal]:
+    prices = [] if order.price is None else [order.price]
     # Where a trailing stop stands follows from the market, on no grid.
     if order.stop_price is not None and order.order_type is not OrderType.TRAILING_STOP:
-        yield order.stop_price
+        prices.append(order.stop_price)
     if order.take_profit is not None:
-        yield order.take_profit.price
+        prices.append(order.take_profit.price)
     if order.stop_loss is not None:
-        yield order.stop_loss.stop_price
+        prices.append(order.stop_loss.stop_price)
         if order.stop_loss.price is not None:
-            yield order.stop_loss.price
+            prices.append(order.stop_loss.price)
+    return prices

@@ -35,7 +35,7 @@ def cash_covers(subject: Review) -> Refusal | None:
 
 
 @limited("position_limit", "risk.position_limit")
-def position_limit(subject: Review, limit: Decimal) -> Refusal | None:
+def position_limit(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse what, with all working orders of its side filled, would hold more than the limit, long or short."""
     position = subject.position
     if subject.order.is_buy:
@@ -49,24 +49,28 @@ def position_limit(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("gross_exposure", "risk.gross_exposure")
-def gross_exposure(subject: Review, limit: Decimal) -> Refusal | None:
+def gross_exposure(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse what could bring the account's gross exposure above so many times its equity."""
     assert subject.account is not None
+    if subject.size_after <= subject.size:
+        return None
     bound = limit * subject.exposures.equity(subject.account)
     after = subject.exposures.accounts.of(subject.account.id).gross + _increase(subject)
-    if _grows(subject) and after > bound:
+    if after > bound:
         return Refusal("risk.gross_exposure", f"at most {show(limit)} times the account's equity", bound, after)
     return None
 
 
 @limited("system_exposure", "risk.system_exposure")
-def system_exposure(subject: Review, limit: Decimal) -> Refusal | None:
+def system_exposure(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse what could bring all accounts together above so many times the largest one's gross limit."""
     assert subject.account is not None
+    if subject.size_after <= subject.size:
+        return None
     own = gross_limit(subject.account, subject.exposures, subject.limits.gross_exposure)
     bound = limit * max(own, subject.exposures.largest_limit)
     after = subject.exposures.accounts.total.gross + _increase(subject)
-    if _grows(subject) and after > bound:
+    if after > bound:
         return Refusal("risk.system_exposure", "the whole system's exposure is at its limit", bound, after)
     return None
 
@@ -94,9 +98,14 @@ def strategy_limit(subject: Review) -> Refusal | None:
         return Refusal("risk.strategy_limit", "the strategy's risk_limit is not known")
     assert subject.mark is not None
     book, position = subject.exposures.strategies, subject.strategy_position
-    worst = subject.worst_after(position)
+    buys, sells = position.working_buys, position.working_sells
+    before = worst_quantity(position.quantity, buys, sells)
+    if subject.order.is_buy:
+        buys += subject.added
+    else:
+        sells += subject.added
+    worst = worst_quantity(position.quantity, buys, sells)
     after = book.of(order.strategy).gross - book.worst(order.strategy, order.symbol) + worst * subject.mark
-    before = worst_quantity(position.quantity, position.working_buys, position.working_sells)
     if worst > before and after > limit:
         return Refusal("risk.strategy_limit", "above the strategy's risk_limit, working orders counted", limit, after)
     return None
@@ -111,11 +120,5 @@ def gross_limit(account: Account, exposures: Exposures, multiple: object) -> Dec
 def _increase(subject: Review) -> Decimal:
     """Return what the order adds to the gross exposure, its symbol's line valued at the price of now."""
     assert subject.mark is not None
-    worst = subject.worst_after(subject.position) * subject.mark
-    return worst - subject.exposures.accounts.worst(subject.order.account, subject.order.symbol)
-
-
-def _grows(subject: Review) -> bool:
-    position = subject.position
-    before = worst_quantity(position.quantity, position.working_buys, position.working_sells)
-    return subject.worst_after(position) > before
+    line = subject.exposures.accounts.worst(subject.order.account, subject.order.symbol)
+    return subject.size_after * subject.mark - line

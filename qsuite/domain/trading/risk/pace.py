@@ -31,7 +31,7 @@ def count_message(subject: Review) -> None:
 
 
 @limited("max_open_orders", "risk.max_open_orders")
-def open_orders(subject: Review, limit: Decimal) -> Refusal | None:
+def open_orders(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse one more open order than an account may have. What trades at once or not at all takes no place."""
     if subject.open_orders is not None and subject.open_orders >= limit:
         detail = f"at most {show(limit)} open orders of an account"
@@ -40,7 +40,7 @@ def open_orders(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("max_open_orders_ticker", "risk.max_open_orders")
-def open_orders_in_ticker(subject: Review, limit: Decimal) -> Refusal | None:
+def open_orders_in_ticker(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse one more open order in a ticker than an account may have there."""
     if subject.open_in_ticker is not None and subject.open_in_ticker >= limit:
         detail = f"at most {show(limit)} open orders in {subject.order.symbol}"
@@ -49,7 +49,7 @@ def open_orders_in_ticker(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("order_rate", "risk.order_rate")
-def order_rate(subject: Review, limit: Decimal) -> Refusal | None:
+def order_rate(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse messages that come faster than the account may send them."""
     if not isinstance(subject.limits.order_burst, Decimal):
         return unreadable("risk.order_rate", "order_burst")
@@ -72,7 +72,7 @@ def cancel_too_fast(state: "TradingState", account: UUID, now: int) -> Refusal |
 
 
 @limited("lookalike", "risk.lookalike")
-def lookalike(subject: Review, limit: Decimal) -> Refusal | None:
+def lookalike(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse the same order once more within a second: a loop that runs away looks like this."""
     if subject.alike >= limit:
         detail = f"at most {show(limit)} orders alike in a second"
@@ -81,7 +81,7 @@ def lookalike(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("execution_throttle", "risk.execution_throttle")
-def execution_throttle(subject: Review, limit: Decimal) -> Refusal | None:
+def execution_throttle(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse a strategy that fills too fast, in the moment before ``watch`` has halted it."""
     if subject.order.strategy is None:
         return None
@@ -93,20 +93,20 @@ def execution_throttle(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("daily_loss", "risk.daily_loss")
-def daily_loss(subject: Review, limit: Decimal) -> Refusal | None:
+def daily_loss(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse, once the day lost this share of its opening equity, what does not reduce."""
-    lost = _lost(subject)
-    if lost >= limit > 0 and not subject.closes:
-        return Refusal("risk.daily_loss", "the day's loss allows only reducing positions", limit, lost)
+    lost, opened = _lost(subject)
+    if lost >= limit * opened > 0 and not subject.closes:
+        return Refusal("risk.daily_loss", "the day's loss allows only reducing positions", limit, lost / opened)
     return None
 
 
 @limited("daily_loss_halt", "risk.daily_loss")
-def daily_loss_halt(subject: Review, limit: Decimal) -> Refusal | None:
+def daily_loss_halt(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse everything, once the day lost this share of its opening equity."""
-    lost = _lost(subject)
-    if lost >= limit > 0:
-        return Refusal("risk.daily_loss", "the day's loss has halted the account", limit, lost)
+    lost, opened = _lost(subject)
+    if lost >= limit * opened > 0:
+        return Refusal("risk.daily_loss", "the day's loss has halted the account", limit, lost / opened)
     return None
 
 
@@ -120,13 +120,11 @@ def day_of(now: int) -> int:
     return now // DAY_NS
 
 
-def _lost(subject: Review) -> Decimal:
-    """Return the share of the day's opening equity that is lost; zero or less for none."""
+def _lost(subject: Review) -> tuple[Decimal, Decimal]:
+    """Return what the day lost (zero or less for nothing), and what the account was worth as it began."""
     account = subject.account
     assert account is not None
-    if account.day_open_equity <= 0:
-        return Decimal(0)
-    return -subject.exposures.day_pnl(account, day_of(subject.now)) / account.day_open_equity
+    return -subject.exposures.day_pnl(account, day_of(subject.now)), account.day_open_equity
 
 
 def _likeness(subject: Review) -> Alike:

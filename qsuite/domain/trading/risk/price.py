@@ -19,13 +19,13 @@ from qsuite.domain.trading.risk.review import Origin, Review
 
 
 @limited("price_collar", "risk.price_collar")
-def collar_aggressive(subject: Review, limit: Decimal) -> Refusal | None:
+def collar_aggressive(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse a price too far beyond the reference price, on the side that trades at once."""
     return _beyond(subject, _anchor(subject), limit, "risk.price_collar")
 
 
 @limited("price_collar_passive", "risk.price_collar")
-def collar_passive(subject: Review, limit: Decimal) -> Refusal | None:
+def collar_passive(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse a limit too far from the reference price on the side that rests."""
     anchor, price = _anchor(subject), subject.order.limit
     if anchor is None or price is None:
@@ -38,7 +38,7 @@ def collar_passive(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("price_collar_window", "risk.price_collar_window")
-def collar_window(subject: Review, limit: Decimal) -> Refusal | None:
+def collar_window(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse a price too far beyond what was traded in the last minute; without trades the wider collar alone holds."""
     if subject.order.waits or _protects(subject):
         return None
@@ -53,7 +53,7 @@ def priced(subject: Review) -> Refusal | None:
 
 
 @limited("reference_stale", "risk.reference_stale")
-def reference_fresh(subject: Review, limit: Decimal) -> Refusal | None:
+def reference_fresh(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse while no price arrived for a while. In a book a limit order needs none."""
     arrived = subject.reference.arrived
     if subject.in_book and subject.order.limit is not None:
@@ -68,7 +68,7 @@ def reference_fresh(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("reference_suspect", "risk.reference_suspect")
-def reference_sane(subject: Review, limit: Decimal) -> Refusal | None:
+def reference_sane(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse on a crossed quote, and after a jump that no second trade has confirmed."""
     if subject.in_book or _protects(subject):
         return None

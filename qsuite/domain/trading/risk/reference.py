@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from qsuite.domain.market import Tick, Trade
 from qsuite.domain.money import ZERO
-from qsuite.domain.times import NS_PER_S
+from qsuite.domain.times import NS_PER_MS, NS_PER_S
 
 WINDOW_NS = 60 * NS_PER_S
+SLICE_NS = 100 * NS_PER_MS
+"""Trades are forgotten by slices of this: a symbol that trades ten thousand times a second takes no more memory."""
 
 
 class ReferencePrice(NamedTuple):
@@ -48,9 +50,7 @@ class Recent:
         """Take in a tick that arrived now."""
         self.arrived = now
         if isinstance(tick, Trade):
-            self._trades.append((now, tick.price * tick.size, tick.size))
-            self._value += tick.price * tick.size
-            self._size += tick.size
+            self._add(now - now % SLICE_NS, tick.price * tick.size, tick.size)
             self._forget(now)
             self._compare(tick.price)
 
@@ -59,6 +59,15 @@ class Recent:
         self._forget(now)
         average = self._value / self._size if self._size else None
         return ReferencePrice(average, self.arrived, self._jumped)
+
+    def _add(self, slice_: int, value: Decimal, size: Decimal) -> None:
+        self._value += value
+        self._size += size
+        if self._trades and self._trades[-1][0] == slice_:
+            _, before, traded = self._trades[-1]
+            self._trades[-1] = (slice_, before + value, traded + size)
+        else:
+            self._trades.append((slice_, value, size))
 
     def _compare(self, price: Decimal) -> None:
         before, self._last = self._last, price

@@ -52,6 +52,10 @@ class RiskBudget(Protocol):
 class Review:
     """One order and its surroundings, as they are without it: an order being replaced or triggered counts nowhere.
 
+    ``opening`` is the part of ``added`` that is more than closes the position when all else on its side fills before
+    it, and ``closes`` says that the order can only bring the position nearer to flat. ``size`` is the largest the
+    position can come to when what works on one side fills, ``size_after`` the same with the order.
+
     ``other_leg`` is what the position counts of an order that this one would cancel, and ``added`` what it adds to its
     side's working quantity: of two that cancel each other only one counts. ``touch`` is the price it would be dealt at
     now, ``worst_price`` the worst it may be, ``mark`` what a unit of its symbol is valued at; each is None while nobody
@@ -81,15 +85,29 @@ class Review:
     message_allowed: bool = True
     alike: int = 0
     added: Decimal = field(init=False)
+    opening: Decimal = field(init=False)
+    closes: bool = field(init=False)
+    size: Decimal = field(init=False)
+    size_after: Decimal = field(init=False)
     touch: Decimal | None = field(init=False)
     worst_price: Decimal | None = field(init=False)
     reference_price: Decimal | None = field(init=False)
     mark: Decimal | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.added = max(ZERO, self.order.remaining - self.other_leg)
-        self.touch = touchline(self.market, self.order.is_buy, self.rules)
-        self.worst_price = worst_price(self.order, self.touch, self.limits)
+        order, position = self.order, self.position
+        is_buy, held, buys, sells = order.is_buy, position.quantity, position.working_buys, position.working_sells
+        self.added = added = max(ZERO, order.remaining - self.other_leg) if self.other_leg else order.remaining
+        to_close, working = (-held, buys) if is_buy else (held, sells)
+        free = to_close - working if to_close > working else ZERO
+        self.opening = added - free if added > free else ZERO
+        self.closes = to_close > ZERO and working + added <= to_close
+        self.size = worst_quantity(held, buys, sells)
+        self.size_after = (
+            worst_quantity(held, buys + added, sells) if is_buy else worst_quantity(held, buys, sells + added)
+        )
+        self.touch = touchline(self.market, is_buy, self.rules)
+        self.worst_price = worst_price(order, self.touch, self.limits)
         self.reference_price = reference_price(self.market, self.rules)
         self.mark = self.worst_price if self.reference_price is None else self.reference_price
 
@@ -124,38 +142,6 @@ class Review:
         value = price * order.remaining
         commission = worst_commission(order, order.remaining, price, self.rules.commission)
         return (value if order.is_buy else SHORT_MARGIN * value) + commission
-
-    @property
-    def closes(self) -> bool:
-        """Say whether the order only reduces the position, whatever else works on its side."""
-        return reduces(self.position, is_buy=self.order.is_buy, quantity=self.added)
-
-    @property
-    def opening(self) -> Decimal:
-        """Return the part of the order that opens or adds to a position, when all else on its side fills before it."""
-        return opening(self.position, is_buy=self.order.is_buy, quantity=self.added)
-
-    def worst_after(self, position: Position) -> Decimal:
-        """Return the size that a position can come to, with the order."""
-        if self.order.is_buy:
-            return worst_quantity(position.quantity, position.working_buys + self.added, position.working_sells)
-        return worst_quantity(position.quantity, position.working_buys, position.working_sells + self.added)
-
-
-def reduces(position: Position, *, is_buy: bool, quantity: Decimal) -> bool:
-    """Say whether a further order of this quantity can only bring the position nearer to flat."""
-    held, working = (
-        (-position.quantity, position.working_buys) if is_buy else (position.quantity, position.working_sells)
-    )
-    return held > 0 and working + quantity <= held
-
-
-def opening(position: Position, *, is_buy: bool, quantity: Decimal) -> Decimal:
-    """Return how much of a further order of this quantity is more than closes the position."""
-    held, working = (
-        (-position.quantity, position.working_buys) if is_buy else (position.quantity, position.working_sells)
-    )
-    return max(ZERO, quantity - max(ZERO, held - working))
 
 
 def worst_price(order: Order, touch: Decimal | None, limits: Limits) -> Decimal | None:

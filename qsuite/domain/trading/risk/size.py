@@ -9,7 +9,7 @@ from qsuite.domain.trading.risk.review import Review
 
 
 @limited("max_quantity", "risk.max_quantity")
-def max_quantity(subject: Review, limit: Decimal) -> Refusal | None:
+def max_quantity(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse a quantity above the limit."""
     quantity = subject.order.quantity
     if quantity > limit:
@@ -18,7 +18,7 @@ def max_quantity(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("max_value", "risk.max_value")
-def max_value(subject: Review, limit: Decimal) -> Refusal | None:
+def max_value(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse a value above the limit. Without any price ``reference_fresh`` refuses, whatever else is off."""
     if subject.worst_price is not None and subject.value > limit:
         return Refusal("risk.max_value", f"at most {show(limit)} in one order", limit, subject.value)
@@ -26,7 +26,7 @@ def max_value(subject: Review, limit: Decimal) -> Refusal | None:
 
 
 @limited("min_value", "risk.min_value")
-def min_value(subject: Review, limit: Decimal) -> Refusal | None:
+def min_value(limit: Decimal, subject: Review) -> Refusal | None:
     """Refuse a value below the limit, unless the order closes a position: what is left of one must not be trapped."""
     if subject.worst_price is None or subject.value >= limit:
         return None
