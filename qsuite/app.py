@@ -437,7 +437,9 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         trading=trading,
         strategies=strategies,
         strategy_runs=strategy_runs,
-        strategy_performance=StrategyPerformance(books=books, market=market.snapshot),
+        strategy_performance=StrategyPerformance(
+            figures=PerformanceRepo(database), books=books, price_of=trading.market_price
+        ),
         signals=signals,
         stream=stream,
         health=health,

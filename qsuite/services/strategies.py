@@ -129,7 +129,7 @@ class StrategyService:
         _require_version(known.version, version)
         if known.running:
             raise Conflict("the strategy runs; stop it first", code="strategy.running")
-        if await self._books.has_open_orders(identity):
+        if await self._books.working(identity):
             raise Conflict("the strategy has open orders; cancel them first", code="strategy.open_orders")
         await self._repo.delete(known.id, known.version)
         self._by_id.pop(known.id, None)

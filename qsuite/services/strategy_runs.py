@@ -23,10 +23,10 @@ from qsuite.domain.analytics.signals import Advice
 from qsuite.domain.errors import Conflict, Forbidden, Invalid, NotFound, OrderRefused, QSuiteError, TooMany, Unavailable
 from qsuite.domain.money import ZERO
 from qsuite.domain.roles import Caller, Role
-from qsuite.domain.round_trips import Holding
 from qsuite.domain.signals import Fate, Signal
 from qsuite.domain.strategies import Strategy, period_of
 from qsuite.domain.strategy_orders import Desk, intent_of
+from qsuite.domain.trading.account import Position
 from qsuite.domain.trading.order import OrderType, TimeInForce
 from qsuite.repos.signals import SignalsRepo
 from qsuite.repos.strategy_books import StrategyBooks, Working
@@ -168,7 +168,7 @@ class StrategyRuns:
             settled = []
             if judged:
                 working = await self._books.working(strategy.id)
-                held = await self._books.holdings(strategy.id)
+                held = await self._books.positions(strategy.id)
                 equity = await self._equity(strategy)
                 for each in judged:
                     signal = await self._store(strategy, each, held, working, equity)
@@ -182,7 +182,7 @@ class StrategyRuns:
         self,
         strategy: Strategy,
         judged: Judged,
-        held: Mapping[str, Holding],
+        held: Mapping[str, Position],
         working: Mapping[str, Working],
         equity: Decimal,
     ) -> Signal:
@@ -270,7 +270,7 @@ class StrategyRuns:
     # -- what an order is sized by ----------------------------------------------------------------------------------
 
     def _desk(
-        self, signal: Signal, held: Mapping[str, Holding], working: Mapping[str, Working], equity: Decimal
+        self, signal: Signal, held: Mapping[str, Position], working: Mapping[str, Working], equity: Decimal
     ) -> Desk:
         ticker = self._reference.require(signal.symbol)
         buys, sells = working.get(signal.symbol, Working(ZERO, ZERO))

@@ -333,7 +333,11 @@ async def test_a_started_strategy_runs_by_itself_and_a_broken_one_beside_it_stop
     assert order["symbol"] == sound
     failed = await eventually(lambda: api.services.strategy_runs.last_runs.get(known.id))
     assert failed.error == "internal"
-    assert (await performance(trader, second))["last_run"]["error"] is None
+
+    async def last_run() -> Any:
+        return (await performance(trader, second))["last_run"]
+
+    assert (await eventually(last_run))["error"] is None
     for strategy in (first, second):
         await trader.post(f"{STRATEGIES}{strategy['id']}/stop/")
 
@@ -514,8 +518,9 @@ async def test_performance_is_what_the_orders_and_fills_amount_to(api: Api) -> N
         1,
         0,
     )
-    assert (found["total_executions"], D(found["total_volume"])) == (5, 1000 + 1010 + 1000 + 995 + 400)
-    assert (found["round_trips"], found["winning_round_trips"], found["success_rate"]) == (2, 1, 0.5)
+    assert (found["executions"], D(found["total_volume"])) == (5, 44)
+    assert D(found["total_value"]) == 1000 + 1010 + 1000 + 995 + 400
+    assert (found["round_trips"], found["winning"], found["losing"], found["success_rate"]) == (2, 1, 1, 0.5)
     assert (D(found["realized_pnl"]), D(found["unrealized_pnl"])) == (D("5.00"), D("-0.08"))
     assert D(found["commission"]) == D("0.22")
     assert D(found["net_pnl"]) == D("5.00") - D("0.08") - D("0.22")
