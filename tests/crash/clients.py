@@ -32,14 +32,15 @@ CONNECTION_LOST = (OSError, asyncio.IncompleteReadError)
 class Victim:
     """A QSuite in a process of its own that kills itself at ``point``; ``port`` is None when it did while starting."""
 
-    def __init__(self, uri: str, database: str, point: str = "never", hits: int = 0, **settings: str) -> None:
+    def __init__(self, uri: str, database: str, point: str = "never", hits: int = 0, **variables: str) -> None:
         environment = {
             "QSUITE_PROFILE": "test",
             "QSUITE_MONGODB_URI": uri,
             "QSUITE_DATABASE": database,
             "QSUITE_SECRET_KEY": "only-for-crash-tests-0123456789-abcdef",
             "QSUITE_LOG__LEVEL": "error",
-        } | {f"QSUITE_{name}": value for name, value in settings.items()}
+            **variables,
+        }
         self.point = point
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.victim", point, str(hits)],

@@ -2,7 +2,7 @@
 
 The point is ``collection.method:before|after`` for a statement of the engine's store, ``store.method:before|after`` for
 a step of it, or ``commit.during`` for a moment while the commit is on its way. ``never`` kills nothing. Prints the port
-when it listens.
+when it listens. VICTIM_COMMIT_TIMEOUT_S lets the store give a commit up before those who wait for it do.
 """
 
 import asyncio
@@ -112,7 +112,8 @@ async def main(point: str, hits: int) -> None:
     database = connect(settings.mongodb_uri, settings.database)
     trap = Trap(point, hits)
     engine = settings.engine
-    store = TrappedStore(database, trap, lease_s=engine.lease_s, commit_timeout_s=engine.commit_timeout_s)
+    commit_timeout_s = float(os.environ.get("VICTIM_COMMIT_TIMEOUT_S", engine.commit_timeout_s))
+    store = TrappedStore(database, trap, lease_s=engine.lease_s, commit_timeout_s=commit_timeout_s)
     app = await build(settings, database, Parts(engine_store=store))
     await app.start()
     services = app.services
