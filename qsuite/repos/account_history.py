@@ -10,7 +10,8 @@
 Invariant: a sample is written once and never changed; writing it again, by whatever process, is without effect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +19,8 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import BulkWriteError
 
 from qsuite.domain.account_history import EquitySample
-from qsuite.domain.intervals import bucket_start, parse_interval
-from qsuite.domain.times import datetime_to_ns, format_rfc3339, ns_to_datetime
+from qsuite.domain.intervals import HOUR_NS, Interval, bucket_start, parse_interval
+from qsuite.domain.times import NS_PER_MS, datetime_to_ns, format_rfc3339, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal, decode_optional, encode_decimal, encode_optional
 from qsuite.repos.schema import CollectionSpec, money, schema
@@ -62,12 +63,6 @@ class AccountHistoryRepo:
                 if not faults or any(fault["code"] != DUPLICATE_KEY for fault in faults):
                     raise
 
-    async def newest(self, account: UUID) -> EquitySample | None:
-        """Return the last sample of an account."""
-        with translated("account history"):
-            found = await self._samples.find({"account": account}).sort("ts", -1).limit(1).to_list(1)
-        return sample_from(found[0]) if found else None
-
     async def read(
         self, account: UUID, interval: str, from_ns: int | None, to_ns: int | None, limit: int
     ) -> list[EquitySample]:
@@ -80,27 +75,50 @@ class AccountHistoryRepo:
     def _read(
         self, account: UUID, interval: str, from_ns: int | None, to_ns: int | None, limit: int
     ) -> list[EquitySample]:
-        condition: Document = {"account": account}
-        times: dict[str, Any] = {}
-        if from_ns is not None:
-            times["$gte"] = ns_to_datetime(-(-from_ns // 1_000_000) * 1_000_000)
-        if to_ns is not None:
-            times["$lt"] = ns_to_datetime(-(-to_ns // 1_000_000) * 1_000_000)
-        if times:
-            condition["ts"] = times
         width = parse_interval(interval)
+        samples = self._each if width.width_ns is not None and width.width_ns < HOUR_NS else self._hop
         found: list[EquitySample] = []
         bucket: int | None = None
         with translated("account history"):
-            documents = self._database.sync[SPEC.name].find(condition).sort("ts", -1)
-            for document in documents:  # newest first: the first of each bucket is its last
-                start = bucket_start(datetime_to_ns(document["ts"]), width)
-                if start != bucket:
+            for sample in samples(account, width, from_ns, to_ns):
+                start = bucket_start(sample.ts, width)
+                if start != bucket:  # newest first: the first of each bucket is its last
                     if len(found) == limit:
                         break
                     bucket = start
-                    found.append(sample_from(document))
+                    found.append(sample)
         return found[::-1]
+
+    def _each(self, account: UUID, width: Interval, from_ns: int | None, to_ns: int | None) -> Iterator[EquitySample]:
+        """Yield every sample, newest first: short buckets hold few."""
+        with closing(self._find(account, from_ns, to_ns)) as documents:
+            yield from map(sample_from, documents)
+
+    def _hop(self, account: UUID, width: Interval, from_ns: int | None, to_ns: int | None) -> Iterator[EquitySample]:
+        """Yield the newest sample of each bucket, from bucket to bucket by the index."""
+        while True:
+            with closing(self._find(account, from_ns, to_ns).limit(1)) as documents:
+                document = next(documents, None)
+            if document is None:
+                return
+            sample = sample_from(document)
+            yield sample
+            to_ns = bucket_start(sample.ts, width)
+
+    def _find(self, account: UUID, from_ns: int | None, to_ns: int | None) -> Any:
+        condition: Document = {"account": account}
+        times: dict[str, Any] = {}
+        if from_ns is not None:
+            times["$gte"] = ns_to_datetime(_ceil_ms(from_ns))
+        if to_ns is not None:
+            times["$lt"] = ns_to_datetime(_ceil_ms(to_ns))
+        if times:
+            condition["ts"] = times
+        return self._database.sync[SPEC.name].find(condition).sort("ts", -1)
+
+
+def _ceil_ms(ts_ns: int) -> int:
+    return -(-ts_ns // NS_PER_MS) * NS_PER_MS
 
 
 def sample_document(sample: EquitySample) -> Document:

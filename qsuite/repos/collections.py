@@ -53,7 +53,8 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
 )
 
 GROWING = frozenset(
-    module.SPEC.name for module in (audit, executions, imports, market_data, orders, risk_events, ticks)
+    module.SPEC.name
+    for module in (account_history, audit, executions, imports, market_data, orders, risk_events, ticks)
 )
 
 
