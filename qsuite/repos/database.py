@@ -30,6 +30,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from qsuite.domain.errors import AlreadyExists, Invalid, Unavailable
+from qsuite.domain.times import datetime_to_ns
 
 os.environ.setdefault("MOTOR_MAX_WORKERS", "32")  # read by Motor when it is imported
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
@@ -95,6 +96,11 @@ class Database:
         """Ask the server for a sign of life. Unavailable if there is none."""
         with translated():
             await self._db.command("ping")
+
+    async def time(self) -> int:
+        """Return the server's time, in nanoseconds since 1970, exact to its milliseconds."""
+        with translated():
+            return datetime_to_ns((await self._db.command("hello"))["localTime"])
 
     def close(self) -> None:
         """Close the connections and end the threads."""

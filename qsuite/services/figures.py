@@ -84,6 +84,8 @@ def show_workers(metrics: Metrics, pool: WorkerPool) -> None:
 def show_host(metrics: Metrics, host: HostWatch) -> None:
     """Show the machine."""
     metrics.gauge("qsuite_disk_free_ratio", "Free share of the data directory's disk", lambda: host.disk_free)
+    text = "How far the wall clock is ahead of the database's"
+    metrics.gauge("qsuite_clock_drift_seconds", text, lambda: host.clock_drift_s)
     metrics.gauge("qsuite_clock_jump_seconds", "Greatest jump of the wall clock", lambda: host.clock_jump_s)
 
 

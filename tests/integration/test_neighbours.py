@@ -21,6 +21,7 @@ from qsuite.services.engine_jobs import EngineState
 from qsuite.settings import Settings
 from tests.integration.test_standby import Elsewhere
 from tests.support.client import ApiClient
+from tests.support.market import open_market, quote, trade
 from tests.support.running_app import PASSWORD, SECRET
 from tests.support.waiting import eventually
 from tests.support.ws import WsClient
@@ -133,6 +134,24 @@ async def test_health_says_which_of_the_two_has_the_engine(
         assert states == ["up", "standby"]
         assert [(await client.get("/health/ready")).status for client in pair.clients] == [200, 503]
         assert pair.standby.engine.state is EngineState.STANDBY
+
+
+async def test_a_process_that_was_asleep_catches_up_with_the_market_it_missed(database: Database) -> None:
+    now = 1_700_000_000 * NS_PER_S
+    awake = await open_market(database, now, "IBM")
+    asleep = await open_market(database, now, "IBM")
+    met: list[Any] = []
+    asleep.market.on_ticks(met.extend)
+    await asleep.market.publish([trade(now, "100.00")])
+    await asleep.market.stored()
+    await awake.market.follow([trade(now, "100.00", seq=met[0].seq)])
+    await awake.market.publish([trade(now + 1, "99.00"), quote(now + 2, "98.00", "98.10"), trade(now + 3, "98.05")])
+    await awake.market.stored()
+    await asleep.market.refresh()
+    assert asleep.market.snapshot("IBM") == awake.market.snapshot("IBM")
+    assert [getattr(tick, "price", "quote") for tick in met] == [Decimal("100.00"), "quote", Decimal("98.05")]
+    await asleep.market.refresh()
+    assert len(met) == 3
 
 
 # -- the feed alone -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from qsuite.domain.errors import Unavailable
 from qsuite.services.host_watch import HostWatch, free_share
 
 S = 1_000_000_000
@@ -13,6 +14,12 @@ S = 1_000_000_000
 class Machine:
     free = 0.5
     monotonic_s = 100.0
+
+    there_s = 0.0
+
+    async def database_time(self) -> int:
+        self.monotonic_s += 0.2  # what the question takes
+        return int(self.there_s * S)
 
     def watch(self) -> HostWatch:
         return HostWatch(Path("/data"), free=lambda _: self.free, monotonic=lambda: self.monotonic_s)
@@ -45,6 +52,31 @@ async def test_a_clock_that_keeps_time_is_left_alone_and_one_that_jumps_is_told(
     # 5.9 seconds in 5 is within a second; 2 seconds in 5 is three back.
     assert [(line["event"], line["seconds"]) for line in lines] == [("clock.jumped", -3.0)]
     assert watch.clock_jump_s == 3.0
+
+
+async def test_a_clock_that_differs_from_the_databases_is_told_once_until_it_agrees() -> None:
+    machine = Machine()
+    watch = HostWatch(
+        Path("/data"), free=lambda _: 0.5, monotonic=lambda: machine.monotonic_s, database_time=machine.database_time
+    )
+    drifts = []
+    with structlog.testing.capture_logs() as lines:
+        for ahead_s in (0.0, 0.9, 1.5, 2.0, 0.5, -3.0):
+            machine.there_s = 1000.1 - ahead_s  # read half way through the question, which began at 1000.0
+            machine.monotonic_s = 100.0
+            await watch.run_once(1000 * S)
+            drifts.append(round(watch.clock_drift_s, 3))
+    assert drifts == [0.0, 0.9, 1.5, 2.0, 0.5, -3.0]
+    assert [(line["event"], line["seconds"]) for line in lines] == [("clock.drifted", 1.5), ("clock.drifted", -3.0)]
+
+
+async def test_a_database_that_is_away_says_nothing_about_the_clock() -> None:
+    async def away() -> int:
+        raise Unavailable("the database is away")
+
+    watch = HostWatch(Path("/data"), free=lambda _: 0.5, database_time=away)
+    await watch.run_once(0)
+    assert watch.clock_drift_s == 0.0
 
 
 def test_the_free_share_of_a_real_disk_is_a_share(tmp_path: Path) -> None:
