@@ -388,7 +388,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         },
     )
     redis = RedisProbe(settings.redis_url) if settings.redis_url is not None else None
-    host = HostWatch(settings.data_dir)
+    host = HostWatch(settings.data_dir, database_time=database.time if database.transactions else None)
     health.probe("workers", lambda: workers.state)
     system = SystemMetrics(
         counts={"market_data_records": bars.count, "total_orders": orders.count, "ticks": ticks.count},
