@@ -25,6 +25,7 @@ from qsuite.domain.strategies import Strategy
 from qsuite.domain.times import NS_PER_S
 from qsuite.domain.trading.commands import Scope, TradingMode
 from qsuite.domain.trading.order import OPEN
+from qsuite.domain.trading.audit import Chain
 from qsuite.domain.trading.risk import OFF, LimitBook, ReferenceTape
 from qsuite.domain.trading.risk.review import CUSHION
 from qsuite.domain.trading.state import TradingState
@@ -63,9 +64,11 @@ from qsuite.services.account_opening import account_opener
 from qsuite.services.accounts import AccountService
 from qsuite.services.auth import AuthService
 from qsuite.services.book_market import BookMarket
+from qsuite.services.canonical import canonical_json
 from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.container import Services
 from qsuite.services.demo_market import DemoMarket, Progress, load_demo
+from qsuite.services.depth import DepthService
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
 from qsuite.services.engine_jobs import EngineState
@@ -315,6 +318,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
             strategy=strategies.strategy,
             sessions=trading_sessions,
             new_id=new_id,
+            chain=Chain(canonical=canonical_json),
             heard=lambda account: stream.wanted_private(account.id, "account"),
         ),
         settings=settings.engine,
@@ -425,6 +429,11 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         supervisor.add(redis)
         health.probe("redis", lambda: redis.state)
 
+    depth = DepthService(engine=engine, orders=orders, market=market, reference=reference, stream=stream, clock=clock)
+    engine.listen(depth.heard)
+    market.on_ticks(depth.quoted)
+    supervisor.add(depth)
+
     services = Services(
         settings=settings,
         auth=auth,
@@ -471,6 +480,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
             stream=stream,
             defaults=limits,
         ),
+        depth=depth,
         exposure=ExposureService(
             engine=engine,
             accounts=accounts,

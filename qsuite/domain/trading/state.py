@@ -104,6 +104,7 @@ class TradingState:
         self.delayed = Due()
         self.changes = Changes()
         self.consequences: deque[Consequence] = deque()
+        self._uncounted: dict[UUID, Order] = {}
         self.seen = SeenIds()
         self._market = market
         self._closed: OrderedDict[UUID, Order] = OrderedDict()
@@ -242,7 +243,12 @@ class TradingState:
         facts["version"] = order.version
         entry = self.chain.add(now, kind, str(actor), str(order.id), str(order.account), facts)
         changes.entries.append(entry)
-        self._file(order)
+        if order.status in OPEN:
+            if order.id not in self.orders:
+                self._remember_open(order)
+            self._uncounted[order.id] = order
+        else:
+            self._end(order)
         snapshot = order.copy()
         changes.announcements.append(Announcement("order", order.account, snapshot))
         return snapshot
@@ -304,6 +310,7 @@ class TradingState:
     @contextmanager
     def without(self, order: Order) -> Iterator[None]:
         """Look at the books as if an open order were not there: its cash, its quantity and its place are free."""
+        self.count()
         account, key = self.accounts[order.account], (order.account, order.symbol)
         counted, reserved = order.counted, order.reserved
         self._add_working(order, -counted)
@@ -374,18 +381,23 @@ class TradingState:
 
     # -- memory -------------------------------------------------------------------------------------------------
 
-    def _file(self, order: Order) -> None:
-        """Keep what is kept beside an order in step with where it stands now."""
-        if order.status in OPEN:
-            if order.id not in self.orders:
-                self._remember_open(order)
+    def count(self) -> None:
+        """Have positions count the orders that changed. Put off until somebody looks: most orders end in one step."""
+        while self._uncounted:
+            _, order = self._uncounted.popitem()
             self._count(order)
-            return
+            other = None if order.oco is None else self.orders.get(order.oco)
+            if other is not None:
+                self._count(other)
+
+    def _end(self, order: Order) -> None:
+        """Put an order that ended with those that are only remembered."""
         if self.orders.pop(order.id, None) is not None:
-            self._count(order)
             self._forget_open(order)
-            if order.oco is not None and order.oco in self.orders:
-                self._count(self.orders[order.oco])
+            if order.counted or order.oco is not None:
+                self._uncounted[order.id] = order
+            else:
+                self._uncounted.pop(order.id, None)
         self._remember_closed(order)
 
     def _count(self, order: Order) -> None:
