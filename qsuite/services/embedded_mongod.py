@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from qsuite.domain.errors import SetupError, Unavailable
@@ -29,6 +30,7 @@ HOST = "127.0.0.1"
 LOG_BYTES_MAX = 10_000_000
 OPLOG_MIB = 2048
 POLL_S = 0.01
+HEARD_S = 3.0
 # mongod writes a checkpoint this often and replays what came after it when it was killed. Under full load its default,
 # a minute, made the next start take 9 s; a third of it took 4 s and cost no throughput, a sixth cost 15 %.
 CHECKPOINT_S = 20
@@ -113,16 +115,26 @@ class EmbeddedMongod:
         return self.uri
 
     def stop(self, timeout_s: float = 15.0) -> None:
-        """End it cleanly and wait; outright after ``timeout_s``, which its journal makes up for. Twice is harmless."""
+        """End it cleanly and wait; outright after ``timeout_s``, which its journal makes up for. Twice is harmless.
+
+        One that does not even log that it was told (frozen, or its disk is) gets three seconds.
+        """
         process, self._process = self._process, None
         if process is None:
             return
+        logged = self._log_size()
         process.terminate()
         try:
-            process.wait(timeout_s)
+            process.wait(min(HEARD_S, timeout_s))
         except subprocess.TimeoutExpired:
+            if self._log_size() > logged:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(timeout_s - HEARD_S, 0.0))
             process.kill()
             process.wait()
+
+    def _log_size(self) -> int:
+        return self.log_path.stat().st_size if self.log_path.exists() else 0
 
     def exit_code(self) -> int | None:
         """Return mongod's exit code if it ended by itself, None while it runs."""

@@ -6,6 +6,7 @@ So every process shows the same market, and the one with the engine lets its res
 it was sent. Invariant: a tick of another process is taken in once, and never stored again.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -20,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 ASLEEP_S = 4.0
 """A process that was silent for longer may have been taken for gone, and not been told of ticks."""
+LEAVE_S = 1.0
+"""So long a stop may take to say goodbye."""
 
 
 class Neighbours:
@@ -52,8 +55,9 @@ class Neighbours:
         """Be gone."""
         await self._feed.stop()
         try:
-            await self._processes.leave()
-        except Unavailable as error:
+            async with asyncio.timeout(LEAVE_S):
+                await self._processes.leave()
+        except (Unavailable, TimeoutError) as error:
             log.warning("neighbours.not_told", error=str(error))  # they will see it by themselves
 
     async def run_once(self, now: int) -> None:

@@ -115,6 +115,19 @@ def test_stopping_leaves_no_process_and_is_harmless_twice(binary: Path, tmp_path
     assert not runs_on(pid, mongod.db_path)
 
 
+def test_one_that_is_frozen_and_hears_nothing_is_ended_outright_and_loses_nothing(binary: Path, tmp_path: Path) -> None:
+    with started(binary, tmp_path) as mongod:
+        with MongoClient[dict[str, object]](mongod.uri) as client:
+            client.test.get_collection("kept", write_concern=WriteConcern("majority", j=True)).insert_one({"_id": 1})
+        pid = mongod.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        mongod.stop()
+        assert not runs_on(pid, mongod.db_path)
+        with started(binary, tmp_path) as again, MongoClient[dict[str, object]](again.uri) as client:
+            assert client.test.kept.find_one() == {"_id": 1}
+
+
 def test_a_key_press_meant_for_the_server_does_not_reach_the_database(binary: Path, tmp_path: Path) -> None:
     with started(binary, tmp_path) as mongod:
         assert mongod.pid is not None
