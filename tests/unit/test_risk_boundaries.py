@@ -118,6 +118,14 @@ def test_a_strategy_stays_within_its_own_risk_limit(wanted: Wanted) -> None:
         assert wanted(desk) == expected
 
 
+def test_a_strategy_above_its_limit_may_still_reduce() -> None:
+    desk = desk_for(new)
+    desk.place("BUY", 50, strategy=STRATEGY)
+    desk.strategies[STRATEGY] = replace(desk.strategies[STRATEGY], risk_limit=Decimal(1000))
+    assert desk.refusal("BUY", 1, "99.00", strategy=STRATEGY) == "risk.strategy_limit"
+    assert desk.refusal("SELL", 20, "101.00", strategy=STRATEGY) is None
+
+
 @WAYS
 def test_an_order_of_a_strategy_nobody_knows_is_refused(wanted: Wanted) -> None:
     desk = desk_for(wanted)

@@ -80,7 +80,7 @@ def short_sale(subject: Review) -> Refusal | None:
     allowed = subject.limits.short_sale
     if allowed is None:
         return unreadable("risk.short_sale", "short_sale")
-    if subject.order.is_buy or allowed is True or not subject.opening:
+    if subject.order.is_buy or allowed is True or not subject.opens:
         return None
     held = subject.position.quantity - subject.position.working_sells
     return Refusal("risk.short_sale", "selling more than is held", held, subject.added)

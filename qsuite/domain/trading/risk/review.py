@@ -52,8 +52,8 @@ class RiskBudget(Protocol):
 class Review:
     """One order and its surroundings, as they are without it: an order being replaced or triggered counts nowhere.
 
-    ``opening`` is the part of ``added`` that is more than closes the position when all else on its side fills before
-    it, and ``closes`` says that the order can only bring the position nearer to flat. ``size`` is the largest the
+    ``opens`` says that a part of the order is more than closes the position when all else on its side fills before it,
+    ``closes`` that it can only bring the position nearer to flat. ``size`` is the largest the
     position can come to when what works on one side fills, ``size_after`` the same with the order.
 
     ``other_leg`` is what the position counts of an order that this one would cancel, and ``added`` what it adds to its
@@ -85,7 +85,7 @@ class Review:
     message_allowed: bool = True
     alike: int = 0
     added: Decimal = field(init=False)
-    opening: Decimal = field(init=False)
+    opens: bool = field(init=False)
     closes: bool = field(init=False)
     size: Decimal = field(init=False)
     size_after: Decimal = field(init=False)
@@ -100,7 +100,7 @@ class Review:
         self.added = added = max(ZERO, order.remaining - self.other_leg) if self.other_leg else order.remaining
         to_close, working = (-held, buys) if is_buy else (held, sells)
         free = to_close - working if to_close > working else ZERO
-        self.opening = added - free if added > free else ZERO
+        self.opens = added > free
         self.closes = to_close > ZERO and working + added <= to_close
         self.size = worst_quantity(held, buys, sells)
         self.size_after = (
@@ -135,7 +135,7 @@ class Review:
         flips a position is reserved for as a whole: which part of it fills first cannot be told. What only closes a
         position needs nothing: it gives back more than it takes.
         """
-        if not self.opening:
+        if not self.opens:
             return ZERO
         assert self.worst_price is not None
         order, price = self.order, self.worst_price
