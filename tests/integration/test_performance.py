@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from qsuite.domain.errors import Invalid
 from qsuite.domain.performance import Period, fill_figures, order_figures, round_trips, trip_figures
 from qsuite.domain.times import NS_PER_MS
 from qsuite.domain.trading.order import Execution, Order, OrderType, Side, Status, TimeInForce
@@ -111,3 +112,12 @@ def _is_in(period: Period, order: Order) -> bool:
         and (period.symbol is None or order.symbol == period.symbol)
         and (period.strategy is None or order.strategy == period.strategy)
     )
+
+
+async def test_what_takes_too_long_to_add_up_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, filled = traded(seed=5, count=3_000)
+    await database.collection(executions.SPEC.name).insert_many([execution_document(fill) for fill in filled])
+    monkeypatch.setattr("qsuite.repos.performance.TIME_LIMIT_MS", 1)
+    with pytest.raises(Invalid) as caught:
+        await PerformanceRepo(database).trips(Period())
+    assert caught.value.code == "performance.too_much"
