@@ -14,7 +14,9 @@
 ``postings`` are the fill's double entry: what it added to each ledger account. They sum to exactly zero.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -53,6 +55,8 @@ SPEC = CollectionSpec(
     ),
 )
 
+SCHEDULES_KEPT = 1_000
+
 FIELDS: dict[str, FieldMap] = {
     "account": plain("account"),
     "order": plain("order"),
@@ -77,9 +81,30 @@ def execution_document(execution: Execution) -> Document:
         "commission": encode_decimal(execution.commission),
         "execution_time": ns_to_datetime(execution.execution_time),
         "external_execution_id": execution.external_execution_id,
-        "basis": encode_decimals(execution.basis),
+        "basis": _basis_document(execution.basis),
         "postings": {name: encode_decimal(value) for name, value in execution.postings.items()},
     }
+
+
+_schedules: dict[int, tuple[Mapping[str, Any], Document]] = {}
+"""Commission schedules as documents, by the identity of the one mapping that all fills under a schedule share."""
+
+
+def _basis_document(basis: Mapping[str, Any]) -> Document:
+    document = {
+        name: encode_decimal(value) if type(value) is Decimal else value
+        for name, value in basis.items()
+        if name != "commission"
+    }
+    schedule = basis.get("commission")
+    if schedule is not None:
+        known = _schedules.get(id(schedule))
+        if known is None or known[0] is not schedule:
+            if len(_schedules) >= SCHEDULES_KEPT:
+                _schedules.clear()
+            known = _schedules[id(schedule)] = (schedule, encode_decimals(schedule))
+        document["commission"] = known[1]
+    return document
 
 
 def execution_from(document: Document) -> Execution:
