@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from qsuite.services.account_history import AccountHistory
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
+    from qsuite.services.depth import DepthService
     from qsuite.services.exposure import ExposureService
     from qsuite.services.health import HealthService
     from qsuite.services.market_data import MarketDataService
@@ -57,3 +58,4 @@ class Services:
     account_history: "AccountHistory"
     risk: "RiskService"
     exposure: "ExposureService"
+    depth: "DepthService"

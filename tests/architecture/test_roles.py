@@ -46,6 +46,7 @@ PATCH   /api/v1/tickers/{id}/                    A
 DELETE  /api/v1/tickers/{id}/                    A
 GET     /api/v1/tickers/{id}/latest_price/       V T R U A
 GET     /api/v1/tickers/{id}/statistics/         V T R U A
+GET     /api/v1/tickers/{id}/depth/              V T R U A
 GET     /api/v1/market-data/                     V T R U A
 POST    /api/v1/market-data/                     A
 POST    /api/v1/market-data/bulk_create/         A

@@ -7,7 +7,7 @@ A channel exists only while somebody listens or lately did: publishing to any ot
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ class Channel:
 
     __slots__ = (
         "_kept", "_tail", "idle_since", "kept_bytes", "members", "name", "route", "route_version", "seq", "settled",
-        "wild",
+        "whole", "wild",
     )  # fmt: skip
 
     def __init__(self, name: str, *, wild: str, seq: int, kept_messages: int) -> None:
@@ -52,6 +52,8 @@ class Channel:
         self.route_version = -1
         self.settled: Entry | None = None
         """The newest message handed to the sockets: what a reader that fell behind gets."""
+        self.whole: Callable[[str], Mapping[str, Any]] | None = None
+        """Makes what such a reader gets instead, where messages tell of changes and the newest is not enough."""
         self._kept: deque[Entry] = deque(maxlen=kept_messages)
         self._tail = b',"channel":%b,"seq":' % orjson.dumps(name)
 
@@ -62,9 +64,20 @@ class Channel:
             message = {key: value for key, value in message.items() if key not in ("seq", "channel")}
         body = encode(message)  # first, since a message that cannot be encoded must not leave a gap
         self.seq += 1
-        entry = Entry(self, self.seq, b"%b%b%d}" % (body[:-1], self._tail, self.seq))
+        entry = Entry(self, self.seq, self._numbered(body, self.seq))
         self._keep(entry)
         return entry
+
+    def standing_in(self) -> Entry:
+        """Return the message that stands for all up to the newest one handed to the sockets."""
+        newest = self.settled
+        assert newest is not None, "what is behind was settled"
+        if self.whole is None:
+            return newest
+        return Entry(self, newest.seq, self._numbered(encode(self.whole(self.name)), newest.seq))
+
+    def _numbered(self, body: bytes, seq: int) -> bytes:
+        return b"%b%b%d}" % (body[:-1], self._tail, seq)
 
     def _keep(self, entry: Entry) -> None:
         kept = self._kept

@@ -124,6 +124,13 @@ class StreamHub:
         """
         self.subscriptions.sources[prefix.rstrip(":")] = source
 
+    def whole_source(self, kind: str, source: Callable[[str], Mapping[str, Any]]) -> None:
+        """Register what stands for all messages of a kind whose messages tell of changes, for readers that fell behind.
+
+        The source gets the channel's name; what it returns may hold more than was published.
+        """
+        self.registry.wholes[kind] = source
+
     def _stamped(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         return message if "ts" in message else {**message, "ts": format_rfc3339(self._clock())}
 

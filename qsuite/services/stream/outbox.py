@@ -158,8 +158,7 @@ class Outbox:
         parts: list[bytes] = []
         size = 0
         for channel in list(islice(self._behind, BEHIND_PER_FRAME)):
-            first, newest = self._behind.pop(channel), channel.settled
-            assert newest is not None, "what is behind was settled"
+            first, newest = self._behind.pop(channel), channel.standing_in()
             parts.append(conflated(newest.data, newest.seq - first))
             self._counters.conflated += newest.seq - first
             self._counters.delivered += 1

@@ -5,8 +5,9 @@ after; a private one likewise, for each account. ``Groups`` says where a public 
 a private one goes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from qsuite.domain.channels import ChannelName, parse_channel, private_keys
@@ -26,6 +27,8 @@ class Registry:
 
     def __init__(self, *, kept_messages: int, clock: Callable[[], int]) -> None:
         self.groups = Groups()
+        self.wholes: dict[str, Callable[[str], Mapping[str, Any]]] = {}
+        """By kind of channel: what stands for all messages of a channel, see ``Channel.whole``."""
         self._kept_messages = kept_messages
         self._clock = clock
         self._public: dict[str, Channel] = {}
@@ -69,6 +72,7 @@ class Registry:
         channel = self._public.get(name)
         if channel is None:
             channel = self._public[name] = self._make(name, wildcard_of(name))
+            channel.whole = self.wholes.get(parse_channel(name).kind)
         return channel
 
     def _make_private(self, owner: UUID, name: str, shown: str) -> Channel:
