@@ -19,6 +19,8 @@ SHARE = Decimal("1E-15")
 
 # 34 digits, half-even: the arithmetic of IEEE 754 decimal128. Products of bounded inputs are exact well before that.
 MONEY = Context(prec=DECIMAL128_DIGITS, rounding=ROUND_HALF_EVEN)
+# A remainder needs room for the whole quotient: of the largest magnitude by the smallest there can be, 59 digits.
+_GRID = Context(prec=64)
 
 # Operators use the context of their thread or task. Python's own has 28 digits, six fewer than a Decimal128 keeps: a
 # balance read back from storage would be cut by the next addition. Set once here, before any task or thread starts.
@@ -94,7 +96,7 @@ def share_of(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:
     """Say whether the value lies on the grid of the step (a tick or lot size above zero)."""
-    return MONEY.remainder(value, step) == 0
+    return _GRID.remainder(value, step) == 0
 
 
 def round_to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:

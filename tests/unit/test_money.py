@@ -110,3 +110,9 @@ def test_a_price_is_on_the_grid_or_not_without_binary_surprises(value: str, step
 )
 def test_a_price_moves_to_the_grid_in_the_direction_asked_for(price: str, tick: str, up: bool, rounded: str) -> None:
     assert round_to_tick(Decimal(price), Decimal(tick), up=up) == Decimal(rounded)
+
+
+def test_the_largest_quantity_is_held_against_the_smallest_grid() -> None:
+    assert is_multiple(Decimal("1E24"), Decimal("1E-34"))
+    assert not is_multiple(Decimal("1E-34"), Decimal("1E24"))
+    assert not is_multiple(Decimal("999999999999999999999999.5"), Decimal("1"))
