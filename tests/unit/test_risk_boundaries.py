@@ -439,3 +439,19 @@ def test_of_fifty_stops_triggered_by_one_trade_as_many_act_as_fit() -> None:
     filled = [order for order in done if order is not None and order.status is Status.FILLED]
     assert (len(refused), len(filled)) == (27, 23)
     assert desk.state.position(ACCOUNT, "IBM").quantity == 23
+
+
+def test_nobody_trades_in_the_name_of_a_strategy_of_another_account() -> None:
+    desk = Desk()
+    desk.add_strategy(risk_limit="1000000")
+    desk.strategies[STRATEGY] = replace(desk.strategies[STRATEGY], account=USER)
+    assert desk.refusal("BUY", 1, strategy=STRATEGY) == "not_permitted"
+
+
+def test_a_strategy_that_is_switched_off_may_only_close() -> None:
+    desk = Desk()
+    desk.add_strategy(risk_limit="1000000")
+    assert desk.refusal("BUY", 10, strategy=STRATEGY) is None
+    desk.strategies[STRATEGY] = replace(desk.strategies[STRATEGY], is_active=False)
+    assert desk.refusal("BUY", 1, strategy=STRATEGY) == "not_permitted"
+    assert desk.refusal("SELL", 10, strategy=STRATEGY) is None

@@ -148,3 +148,19 @@ def test_fill_or_kill_takes_all_or_nothing() -> None:
     assert desk.place("BUY", 5, "100.00", time_in_force=TimeInForce.FOK).status is Status.FILLED
     cut = desk.place("BUY", 6, "100.00", time_in_force=TimeInForce.IOC)
     assert (cut.status, cut.filled_quantity) == (Status.CANCELLED, 5)
+
+
+def test_what_is_printed_while_the_market_is_closed_fills_nothing() -> None:
+    desk = Desk()
+    order = desk.place("BUY", 10, "99.00", time_in_force=TimeInForce.GTC)
+
+    class Closed:
+        def is_open(self, calendar: str, now: int) -> bool:
+            return False
+
+        def day_end(self, calendar: str, now: int) -> int:
+            return now + 1
+
+    desk.state.sessions = Closed()
+    assert moved(desk, "98.00") == ()
+    assert desk.state.orders[order.id].filled_quantity == 0

@@ -17,12 +17,13 @@ from qsuite.domain.trading.trigger import meet_stops
 def market_moved(state: TradingState, command: MarketMoved, now: int) -> Outcome:
     """Let every resting order meet each of the ticks: limits best price first, then oldest; then stops.
 
-    Orders in a book meet each other, not the ticks: their stops go by the book's own trades.
+    Orders in a book meet each other, not the ticks: their stops go by the book's own trades. What is printed outside a
+    ticker's sessions fills nothing.
     """
     met: list[Order] = []
     for tick in command.ticks:
         resting = state.resting.get(tick.symbol)
-        if resting and not state.in_book(tick.symbol):
+        if resting and not state.in_book(tick.symbol) and state.is_open(tick.symbol, now):
             met += _meet(state, resting, tick, now)
     return Outcome(orders=tuple(met))
 

@@ -172,6 +172,14 @@ class TradingState:
         )
         return Snapshot(trade, quote)
 
+    def is_open(self, symbol: str, now: int) -> bool:
+        """Say whether a symbol's market is open; one whose calendar nobody could read is not."""
+        ticker = self.ticker(symbol)
+        try:
+            return self.sessions.is_open(ALWAYS_OPEN if ticker is None else ticker.calendar, now)
+        except LookupError:
+            return False
+
     def day_end(self, symbol: str, now: int) -> int:
         """Return when the session that is on, or the next one, ends for a symbol: DAY orders expire there."""
         ticker = self.ticker(symbol)

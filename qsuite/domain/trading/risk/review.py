@@ -47,6 +47,14 @@ class RiskBudget(Protocol):
     def risk_limit(self) -> Decimal | None:
         """Return the gross exposure it may have, or None where nobody set one."""
 
+    @property
+    def account(self) -> UUID:
+        """Return the account it trades on."""
+
+    @property
+    def is_active(self) -> bool:
+        """Say whether it may trade."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Review:

@@ -17,6 +17,13 @@ def permitted(subject: Review) -> Refusal | None:
     assert subject.account is not None
     if subject.order.created_by != subject.account.user:
         return Refusal("not_permitted", "the account is another user's")
+    strategy = subject.strategy
+    if strategy is None:  # none was named, or one nobody knows, which ``strategy_limit`` refuses
+        return None
+    if strategy.account != subject.account.id:
+        return Refusal("not_permitted", "the strategy trades on another account")
+    if not strategy.is_active and not subject.closes:
+        return Refusal("not_permitted", "the strategy is switched off: it may only close what it holds")
     return None
 
 
