@@ -1,6 +1,6 @@
 """Figures of trading, added up where the orders and executions are: one row comes back, however many there were.
 
-Invariant: each question has a time limit, so that nobody's history holds up the database.
+Each question is bounded by ``mongo.timeout_s``, on the server too, so that nobody's history holds up the database.
 
 Round trips are followed by window functions: the running position per account and symbol, and the money that came in
 so far. Where the position closes, that money less what had come in at the close before is what the round trip made. It
@@ -30,7 +30,6 @@ from qsuite.repos import executions, orders
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal
 
-TIME_LIMIT_MS = 5_000
 NOTHING = Decimal128("0")
 TWO = Decimal128("2")
 
@@ -100,9 +99,7 @@ class PerformanceRepo:
     async def _ask(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         with translated("performance"):
             try:
-                found = self._database.collection(collection).aggregate(
-                    list(pipeline), maxTimeMS=TIME_LIMIT_MS, allowDiskUse=True
-                )
+                found = self._database.collection(collection).aggregate(list(pipeline), allowDiskUse=True)
                 rows: list[Document] = await found.to_list(None)
             except ExecutionTimeout as error:
                 raise Invalid(
