@@ -231,3 +231,37 @@ async def test_a_hundred_readers_that_stop_hold_little_memory(settings: Settings
             tracemalloc.stop()
             for client in clients:
                 await client.abort()
+
+
+async def test_a_reader_that_fell_behind_on_changes_gets_the_whole_instead(settings: Settings) -> None:
+    go = asyncio.Event()
+    level = 0
+
+    async def slow(caller: Caller, channel: str) -> Sequence[Mapping[str, Any]]:
+        await go.wait()
+        return []
+
+    async with (
+        stream_server(settings, queue_bytes=8_192, kept_messages=5) as server,
+        await server.client("anna") as client,
+    ):
+        server.hub.snapshot_source("depth", slow)
+        server.hub.whole_source("depth", lambda channel: {"type": "depth", "full": True, "levels": level})
+        await client.send({"action": "subscribe", "channels": ["depth:A"]})
+        assert (await client.receive())["type"] == "subscribed"
+        for _ in range(100):
+            level += 1
+            server.hub.publish("depth:A", {"type": "depth", "full": False, "padding": "x" * 200})
+            server.hub.registry.groups.settle()  # each is a batch of its own
+        go.set()
+        snapshot = await client.receive()
+        seen, replaced = snapshot["seq"], 0
+        while seen < snapshot["seq"] + 100:
+            message = await client.receive()
+            replaced += message.get("conflated", 0)
+            assert message["seq"] == seen + 1 + message.get("conflated", 0), "no gap, nothing twice"
+            assert message["channel"] == "depth:A"
+            assert message["full"] or "conflated" not in message, "what stands for others holds all"
+            seen = message["seq"]
+        assert replaced
+        assert message["levels"] == 100
