@@ -9,6 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 from qsuite.domain.market import Quote
+from qsuite.domain.money import ZERO
+from qsuite.domain.trading.book import Book
 from qsuite.repos.orders import OrdersRepo
 from qsuite.services.depth import DepthService
 from qsuite.services.engine_jobs import EngineState
@@ -150,18 +152,49 @@ class Listener:
         self.sources[f"whole {kind}"] = source
 
 
-async def test_where_another_process_trades_depth_is_what_is_stored(api: Api) -> None:
-    symbol = await new_ticker(api)
-    anna, bert = await api.new_client("trader"), await api.new_client("trader")
-    stream = Listener()
-    beside = DepthService(
-        engine=SimpleNamespace(state=EngineState.STANDBY, memory=SimpleNamespace(books={})),  # type: ignore[arg-type]
+def service(api: Api, stream: Listener, state: EngineState, books: dict[str, Book[Decimal]]) -> DepthService:
+    return DepthService(
+        engine=SimpleNamespace(state=state, memory=SimpleNamespace(books=books)),  # type: ignore[arg-type]
         orders=OrdersRepo(api.database),
         market=api.services.market,
         reference=api.services.reference,
         stream=stream,  # type: ignore[arg-type]
         clock=time.time_ns,
     )
+
+
+async def test_levels_that_a_recovered_book_no_longer_has_are_taken_away(api: Api) -> None:
+    symbol = await new_ticker(api)
+    stream, books = Listener(), {symbol: Book(ZERO)}
+    depth_here = service(api, stream, EngineState.ACTIVE, books)
+    mirror = Mirror({"full": True, "bids": [], "asks": []})
+    for prices in (("9.90", "9.80"), ("9.80", "9.70")):
+        book = books[symbol] = Book(ZERO)
+        book.changes()
+        for at, price in enumerate(map(Decimal, prices)):
+            book.add(at, None, True, price, Decimal(5))
+        depth_here.changed(symbol, book.changes())
+        mirror.take(stream.published[-1])
+        assert mirror.shown == ([[price, "5", 1] for price in prices], [])
+        assert (await depth_here.show(symbol, 20))["bids"] == mirror.shown[0]
+
+
+async def test_what_is_not_durable_yet_is_not_shown(api: Api) -> None:
+    symbol = await new_ticker(api)
+    books = {symbol: Book(ZERO)}
+    depth_here = service(api, Listener(), EngineState.ACTIVE, books)
+    books[symbol].changes()
+    books[symbol].add(1, None, True, Decimal("9.90"), Decimal(5))
+    depth_here.changed(symbol, books[symbol].changes())
+    books[symbol].add(2, None, True, Decimal("9.95"), Decimal(5))
+    assert (await depth_here.show(symbol, 20))["bids"] == [["9.90", "5", 1]]
+
+
+async def test_where_another_process_trades_depth_is_what_is_stored(api: Api) -> None:
+    symbol = await new_ticker(api)
+    anna, bert = await api.new_client("trader"), await api.new_client("trader")
+    stream = Listener()
+    beside = service(api, stream, EngineState.STANDBY, {})
     await place(anna, symbol, "BUY", 5, "9.90")
     await place(anna, symbol, "BUY", 2, "9.90")
     (document,) = await stream.sources["depth"](None, f"depth:{symbol}")
