@@ -91,6 +91,15 @@ def test_only_another_user_lifts_what_a_user_threw(key: tuple[Scope, str | None]
     assert lifted(desk, key, OTHER) == "not_found"
 
 
+@pytest.mark.parametrize(
+    "key", [(Scope.GLOBAL, "x"), (Scope.TICKER, None), (Scope.ACCOUNT, "x"), (Scope.STRATEGY, "x")]
+)
+def test_a_switch_of_nothing_is_not_thrown(key: tuple[Scope, str | None]) -> None:
+    desk = Desk()
+    outcome = desk.send(Halt(scope=key[0], target=key[1], user=USER, reason="drill"))
+    assert (outcome.error, desk.state.halts) == ("validation", {})
+
+
 def test_a_stricter_switch_takes_the_place_of_a_milder_one_and_not_the_other_way_round() -> None:
     desk, key = Desk(), (Scope.GLOBAL, None)
     halted(desk, key, TradingMode.REDUCING)

@@ -139,6 +139,7 @@ def test_a_change_made_of_an_older_version_is_not_taken() -> None:
         (A, {"execution_throttle": Decimal(1)}),
         ((Scope.GLOBAL, "x"), {"max_quantity": Decimal(1)}),
         ((Scope.ACCOUNT, None), {"max_quantity": Decimal(1)}),
+        ((Scope.ACCOUNT, "x"), {"max_quantity": Decimal(1)}),
     ],
 )
 def test_what_makes_no_sense_is_not_set(key: tuple[Scope, str | None], figures: dict[str, object]) -> None:

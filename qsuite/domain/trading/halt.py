@@ -11,13 +11,16 @@ from uuid import UUID
 
 from qsuite.domain.trading.commands import Halt, Outcome, Resume, Scope, TradingHalt, TradingMode
 from qsuite.domain.trading.order import Order, Status
-from qsuite.domain.trading.risk import Severity, scope_event
+from qsuite.domain.trading.risk import Severity, scope_event, target_problem
 from qsuite.domain.trading.state import TradingState
 from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer
 
 
 def halt(state: TradingState, command: Halt, now: int) -> Outcome:
     """Throw a person's switch: HALTED also cancels the scope's open orders. Throwing it again changes nothing."""
+    problem = target_problem(command.scope, command.target)
+    if problem is not None:
+        return Outcome(error="validation", detail=problem, facts={"errors": {"id": problem}})
     known = state.halts.get((command.scope, command.target))
     if known is not None and known.user is not None and _covers_mode(known.mode, command.mode):
         return Outcome()

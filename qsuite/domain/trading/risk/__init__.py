@@ -20,7 +20,7 @@ from qsuite.domain.trading.risk.pace import cancel_too_fast, day_of
 from qsuite.domain.trading.risk.rates import RateBook
 from qsuite.domain.trading.risk.reference import ReferencePrice, ReferenceTape
 from qsuite.domain.trading.risk.review import Origin, Review, protective_limit, reference_price, worst_price
-from qsuite.domain.trading.risk.set_limits import set_limits
+from qsuite.domain.trading.risk.set_limits import set_limits, target_problem
 
 __all__ = [
     "OFF",
@@ -51,5 +51,6 @@ __all__ = [
     "review_of",
     "scope_event",
     "set_limits",
+    "target_problem",
     "worst_price",
 ]

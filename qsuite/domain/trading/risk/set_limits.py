@@ -7,6 +7,7 @@ switch a control off this way; only the profile can.
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
 
 from qsuite.domain.money import show
 from qsuite.domain.trading.commands import Outcome, Scope, SetLimits
@@ -83,13 +84,26 @@ def set_limits(state: "TradingState", command: SetLimits, now: int) -> Outcome:
 def problems(scope: Scope, target: str | None, limits: Mapping[str, object]) -> dict[str, str]:
     """Return what is wrong, by name; nothing if all of it can be set."""
     wrong: dict[str, str] = {}
-    if (scope is Scope.GLOBAL) != (target is None):
-        wrong["id"] = "the global scope takes none, every other one needs it"
+    problem = target_problem(scope, target)
+    if problem is not None:
+        wrong["id"] = problem
     for name, figure in limits.items():
         problem = _problem(scope, name, figure)
         if problem is not None:
             wrong[name] = problem
     return wrong
+
+
+def target_problem(scope: Scope, target: str | None) -> str | None:
+    """Say what is wrong with what a scope names, None if nothing is."""
+    if (scope is Scope.GLOBAL) != (target is None):
+        return "the global scope takes none, every other one needs it"
+    if target is not None and scope in (Scope.ACCOUNT, Scope.STRATEGY):
+        try:
+            UUID(target)
+        except ValueError:
+            return "accounts and strategies are named by their UUID"
+    return None
 
 
 def _problem(scope: Scope, name: str, figure: object) -> str | None:
