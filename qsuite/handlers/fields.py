@@ -1,5 +1,6 @@
 """Marshmallow fields of QSuite: decimals as strings, instants as RFC 3339, flags that are true or false alone."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -62,3 +63,22 @@ class FlagField(fields.Boolean):
         if not isinstance(value, bool):  # 1 == True, so a set of allowed values would take it
             raise ValidationError("not true or false")
         return value
+
+
+class WholeField(fields.Integer):
+    """A whole number of a query, in plain digits: what else ``int`` reads (``1_000``, other scripts) is a slip."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not isinstance(value, str) or re.fullmatch(r"-?[0-9]{1,9}", value) is None:
+            raise ValidationError("not a whole number")
+        return int(value)
+
+
+class StatisticField(fields.Float):
+    """A plain number of a query, which is no money; spelt as a decimal is."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        try:
+            return float(parse_decimal(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from None

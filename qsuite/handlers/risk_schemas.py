@@ -9,7 +9,7 @@ from qsuite.domain.analytics.var import VarMethod
 from qsuite.domain.trading.commands import Scope, TradingMode
 from qsuite.domain.trading.risk import Limits, Severity
 from qsuite.domain.trading.risk.limits import SWITCHES
-from qsuite.handlers.fields import DecimalField, FlagField, InstantField
+from qsuite.handlers.fields import DecimalField, FlagField, InstantField, StatisticField, WholeField
 from qsuite.handlers.trading_schemas import SYMBOL, RejectSchema
 
 REASON = validate.Length(1, 500)
@@ -125,9 +125,9 @@ class VarQuerySchema(Schema):
 
     account = fields.UUID()
     method = fields.Enum(VarMethod, by_value=fields.String, load_default=VarMethod.HISTORICAL)
-    confidence = fields.Float(load_default=0.95, validate=validate.Range(0.8, 0.999))
-    horizon_days = fields.Integer(load_default=1, validate=validate.Range(1, 250))
-    window = fields.Integer(load_default=250, validate=validate.Range(1, 5_000))
+    confidence = StatisticField(load_default=0.95, validate=validate.Range(0.8, 0.999))
+    horizon_days = WholeField(load_default=1, validate=validate.Range(1, 250))
+    window = WholeField(load_default=250, validate=validate.Range(1, 5_000))
 
 
 class VarPositionSchema(Schema):

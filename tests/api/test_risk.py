@@ -356,6 +356,9 @@ async def test_too_little_history_gives_a_reason_and_no_figure(api: Api) -> None
     [
         ({"confidence": "1"}, "confidence"),
         ({"confidence": "nan"}, "confidence"),
+        ({"confidence": "0.9_5"}, "confidence"),
+        ({"window": "1_000"}, "window"),
+        ({"horizon_days": "\uff11\uff12"}, "horizon_days"),
         ({"horizon_days": "0"}, "horizon_days"),
         ({"window": "100000"}, "window"),
         ({"method": "guess"}, "method"),
