@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from qsuite.domain.trading.book import Book, Resting
+from qsuite.domain.trading.book import Book
+from qsuite.domain.trading.ladder import Resting
 
 RECORDED = Path(__file__).resolve().parents[2] / "shared" / "data" / "l3"
 STEM = "lobster_aapl_20120621_0930_1030"

@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qsuite.domain.trading.book import Book, Number
+from qsuite.domain.trading.book import Book
+from qsuite.domain.trading.ladder import Number
 
 
 def table(path: Path) -> Iterator[list[str]]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Generic, NamedTuple
 
-from qsuite.domain.trading.book import Book, Number, Resting
+from qsuite.domain.trading.book import Book
+from qsuite.domain.trading.ladder import Number, Resting
 
 
 class Equilibrium(NamedTuple, Generic[Number]):
