@@ -111,7 +111,8 @@ async def _serve(
         try:
             address = f"http://{_shown(settings.host)}:{app.listen()}"
             _tell_commands(settings, uri, address)
-            click.echo(f"QSuite {__version__} is ready at {address} ({time.monotonic() - started_s:.1f} s)")
+            state = "is ready" if app.services.health.ready else "stands by"  # where another process has the engine
+            click.echo(f"QSuite {__version__} {state} at {address} ({time.monotonic() - started_s:.1f} s)")
             if demo:
                 await _unless(stopping, start_demo(app, address))
             await stopping.wait()

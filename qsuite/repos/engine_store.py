@@ -3,7 +3,7 @@
     engine_state
     {
       "_id": "engine", "epoch": 12, "owner": {"host": "…", "boot": "…", "pid": 4711}, "session": Binary(…),
-      "lease_until": ISODate("…"), "batch": 90210, "audit_seq": 180544, "audit_hash": "90f1…"
+      "lease_until": ISODate("…"), "signed": ISODate("…"), "batch": 90210, "audit_seq": 180544, "audit_hash": "90f1…"
     }
 
 Invariants: a batch is committed whole or not at all, and only by the holder of the epoch it was decided under;
@@ -74,12 +74,13 @@ class Loaded(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Where the engine stands in storage."""
+    """Where the engine stands in storage; ``silent_s`` since whoever had it last committed or renewed."""
 
     epoch: int
     batch: int
     audit_seq: int
     audit_hash: str
+    silent_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -168,16 +169,15 @@ class EngineStore:
     def renew(self) -> None:
         """Extend the lease between batches. Fenced if another process took the engine."""
         with pymongo.timeout(self._commit_timeout_s):
-            result = self._db.engine_state.update_one(
-                ENGINE | {"epoch": self._epoch}, [{"$set": {"lease_until": self._lease_end()}}]
-            )
+            result = self._db.engine_state.update_one(ENGINE | {"epoch": self._epoch}, [{"$set": self._sign()}])
         if result.matched_count == 0:
             raise Fenced
 
     def release(self) -> None:
         """Give the lease back, so that another process need not wait for its end."""
         with pymongo.timeout(self._commit_timeout_s):
-            self._db.engine_state.update_one(ENGINE | {"epoch": self._epoch}, [{"$set": {"lease_until": "$$NOW"}}])
+            ended = {"lease_until": "$$NOW", "signed": "$$NOW"}
+            self._db.engine_state.update_one(ENGINE | {"epoch": self._epoch}, [{"$set": ended}])
         self.close()
 
     def close(self) -> None:
@@ -186,8 +186,8 @@ class EngineStore:
             self._session.end_session()
             self._session = None
 
-    def _lease_end(self) -> Document:
-        return {"$add": ["$$NOW", self._lease_ms]}
+    def _sign(self) -> Document:
+        return {"lease_until": {"$add": ["$$NOW", self._lease_ms]}, "signed": "$$NOW"}
 
     def _lapsed(self, state: Document) -> bool:
         query = {"_id": state["_id"], "epoch": state["epoch"], "$expr": {"$lt": ["$lease_until", "$$NOW"]}}
@@ -212,7 +212,7 @@ class EngineStore:
                         "epoch": {"$add": ["$epoch", 1]},
                         "owner": {"$literal": owner},
                         "session": {"$literal": self._session_id()},
-                        "lease_until": self._lease_end(),
+                        **self._sign(),
                     }
                 }
             ],
@@ -221,7 +221,8 @@ class EngineStore:
         if taken is None:
             return None
         self._epoch = taken["epoch"]
-        return Head(taken["epoch"], taken["batch"], taken["audit_seq"], taken["audit_hash"])
+        silent = taken["signed"] - state.get("signed", taken["signed"])
+        return Head(taken["epoch"], taken["batch"], taken["audit_seq"], taken["audit_hash"], silent.total_seconds())
 
     def _open_session(self) -> None:
         self.close()
@@ -358,7 +359,7 @@ class EngineStore:
                         "batch": batch.number,
                         "audit_seq": batch.audit_seq,
                         "audit_hash": batch.audit_hash,
-                        "lease_until": self._lease_end(),
+                        **self._sign(),
                     }
                 }
             ],

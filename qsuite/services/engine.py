@@ -53,6 +53,7 @@ from qsuite.services import collector
 from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener
 from qsuite.services.engine_owner import owner, owner_is_dead
 from qsuite.services.follower import Follower
+from qsuite.services.missed_ticks import MissedTicks
 from qsuite.settings import EngineSettings
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,8 @@ LEARN_SLICE = 1_000
 LEARN_PAUSE_S = 0.005
 # Open orders put into memory at once when recovering: some 5 ms of the loop.
 LOAD_SLICE = 500
+# A tick may be under way from one process to another for so long, and be met by neither.
+UNDERWAY_S = 0.5
 # How often a process that stands by looks whether the engine can be had.
 LOOKS_PER_LEASE = 10
 
@@ -111,6 +114,7 @@ class TradingEngine:
         self._batch = 0
         self._last_now = 0
         self._last_commit_s = 0.0
+        self._missed = MissedTicks()
         self._controls: tuple[list[TradingHalt], list[ScopeLimits]] | None = None
         self._mark_at_s = 0.0
         self.state = EngineState.STOPPED
@@ -182,7 +186,9 @@ class TradingEngine:
 
     def on_ticks(self, ticks: Sequence[Tick]) -> None:
         """Let resting orders meet new ticks; cheap when none is reached."""
-        if self.state is EngineState.ACTIVE and reaches(self.memory, ticks):
+        if self.state is not EngineState.ACTIVE:
+            self._missed.add(ticks, time.monotonic())
+        elif reaches(self.memory, ticks):
             self._put(MarketMoved(ticks=tuple(ticks)))
 
     # -- the loop -----------------------------------------------------------------------------------------------
@@ -212,6 +218,7 @@ class TradingEngine:
         if self.state is EngineState.STOPPED:
             self.state = EngineState.RECOVERING
         await self._settled()
+        asked_s = time.monotonic()
         head = await self._in_thread(lambda: self._store.acquire(owner(), owner_is_dead))
         if head is None:
             if self.state is not EngineState.STANDBY:
@@ -227,6 +234,8 @@ class TradingEngine:
             self._queue.appendleft(self._job(StopEverything(**breach._asdict()), None))
         self._last_commit_s = time.monotonic()
         self.state = EngineState.ACTIVE
+        for ticks in self._missed.take(asked_s - head.silent_s - UNDERWAY_S):
+            self.on_ticks(ticks)
         self.stats.recoveries += 1
         if self._learning is not None:
             self._learning.cancel()

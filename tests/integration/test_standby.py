@@ -1,6 +1,7 @@
 """Two engines on one MongoDB: one has it, the other follows, and nothing is told or done twice when that changes."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -235,6 +236,23 @@ async def test_a_recovery_that_takes_longer_than_the_lease_keeps_it(pair: Pair) 
     go_on.set()
     await eventually(lambda: there.active)
     await third.engine.stop()
+
+
+async def test_ticks_while_nobody_has_the_engine_are_met_by_whoever_takes_it(pair: Pair) -> None:
+    here, there, world = pair.here, pair.there, pair.world
+    placed = [await here.engine.submit(world.limit(price)) for price in ("180.00", "170.00")]
+    early = Trade("IBM", 8, Decimal("169.00"), Decimal(500))  # the one before may have acted on it
+    there.engine._missed.add([early], time.monotonic() - 2.0)
+    await here.engine.submit(world.limit("160.00"))
+    thaw = await freeze(here)
+    try:
+        there.engine.on_ticks([Trade("IBM", 9, Decimal("179.00"), Decimal(500))])
+        await eventually(lambda: there.active)
+        found = [outcome.order.id for outcome in placed if outcome.order is not None]
+        await eventually(lambda: world.stored(found[0])["status"] == "FILLED")
+        assert world.stored(found[1])["status"] == "PENDING"
+    finally:
+        thaw.set()
 
 
 async def test_too_much_to_tell_cuts_readers_off_instead(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
