@@ -100,7 +100,9 @@ class Database:
     async def time(self) -> int:
         """Return the server's time, in nanoseconds since 1970, exact to its milliseconds."""
         with translated():
-            return datetime_to_ns((await self._db.command("hello"))["localTime"])
+            # A command reads dates as the driver does by default, without a zone.
+            hello = await self._db.command("hello", codec_options=self._db.codec_options)
+        return datetime_to_ns(hello["localTime"])
 
     def close(self) -> None:
         """Close the connections and end the threads."""
