@@ -33,7 +33,7 @@ def decide(state: TradingState, command: Command, now: int) -> Outcome:
     """Apply one command at the instant ``now`` (nanoseconds, whole milliseconds)."""
     outcome = _apply(state, command, now)
     follow(state, now)
-    state.count()
+    state.settle_down()
     return outcome
 
 

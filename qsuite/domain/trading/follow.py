@@ -13,7 +13,7 @@ from qsuite.domain.trading.watch import after_fill
 def follow(state: TradingState, now: int) -> None:
     """Draw the consequences of what happened, and of those, until there are none."""
     while state.consequences:
-        state.count()
+        state.settle_down()
         order, quantity = state.consequences.popleft()
         if not quantity:
             if order.is_bracket:

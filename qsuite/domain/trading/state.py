@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -104,7 +105,7 @@ class TradingState:
         self.delayed = Due()
         self.changes = Changes()
         self.consequences: deque[Consequence] = deque()
-        self._uncounted: dict[UUID, Order] = {}
+        self._touched: dict[UUID, Order] = {}
         self.seen = SeenIds()
         self._market = market
         self._closed: OrderedDict[UUID, Order] = OrderedDict()
@@ -249,12 +250,10 @@ class TradingState:
                 changes.orders[order.id] = order
         facts["status"] = order.status.value
         facts["version"] = order.version
-        entry = self.chain.add(now, kind, str(actor), str(order.id), str(order.account), facts)
+        entry = self.chain.add(now, kind, _text(actor), _text(order.id), _text(order.account), facts)
         changes.entries.append(entry)
         if order.status in OPEN:
-            if order.id not in self.orders:
-                self._remember_open(order)
-            self._uncounted[order.id] = order
+            self._touched[order.id] = order
         else:
             self._end(order)
         snapshot = order.copy()
@@ -318,7 +317,7 @@ class TradingState:
     @contextmanager
     def without(self, order: Order) -> Iterator[None]:
         """Look at the books as if an open order were not there: its cash, its quantity and its place are free."""
-        self.count()
+        self.settle_down()
         account, key = self.accounts[order.account], (order.account, order.symbol)
         counted, reserved = order.counted, order.reserved
         self._add_working(order, -counted)
@@ -389,10 +388,18 @@ class TradingState:
 
     # -- memory -------------------------------------------------------------------------------------------------
 
-    def count(self) -> None:
-        """Have positions count the orders that changed. Put off until somebody looks: most orders end in one step."""
-        while self._uncounted:
-            _, order = self._uncounted.popitem()
+    def settle_down(self) -> None:
+        """File the orders that changed, and have positions count them.
+
+        Put off until somebody looks, since most orders end in the command they came with and need none of it.
+        """
+        if not self._touched:
+            return
+        touched, self._touched = self._touched, {}
+        for order in touched.values():
+            if order.status in OPEN and order.id not in self.orders:
+                self._remember_open(order)
+        for order in touched.values():
             self._count(order)
             other = None if order.oco is None else self.orders.get(order.oco)
             if other is not None:
@@ -402,10 +409,10 @@ class TradingState:
         """Put an order that ended with those that are only remembered."""
         if self.orders.pop(order.id, None) is not None:
             self._forget_open(order)
-            if order.counted or order.oco is not None:
-                self._uncounted[order.id] = order
-            else:
-                self._uncounted.pop(order.id, None)
+        if order.counted or order.oco is not None:
+            self._touched[order.id] = order
+        else:
+            self._touched.pop(order.id, None)
         self._remember_closed(order)
 
     def _count(self, order: Order) -> None:
@@ -473,6 +480,10 @@ class TradingState:
             _, oldest = self._closed.popitem(last=False)
             if oldest.client_order_id is not None:
                 self._client_ids.pop((oldest.account, oldest.client_order_id), None)
+
+
+_text = lru_cache(maxsize=65_536)(str)
+"""Ids as text: accounts and users come again and again, and each order's id several times."""
 
 
 def _work(position: Position, order: Order, quantity: Decimal) -> None:
