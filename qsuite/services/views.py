@@ -10,6 +10,7 @@ from qsuite.domain.trading.commands import TradingHalt
 from qsuite.domain.trading.order import Execution, Order, StopLoss
 from qsuite.domain.trading.risk import RiskEvent
 from qsuite.domain.trading.risk.money import SHORT_COLLATERAL
+from qsuite.domain.trading.valuation import value_account
 
 Shown = dict[str, Any]
 
@@ -92,15 +93,8 @@ def show_account(account: Account, valued: list[tuple[Position, Decimal | None]]
 
     ``day`` is today, in days since the epoch: what was made today counts from where the account began it.
     """
-    long_value = short_value = cost = ZERO
-    for position, price in valued:
-        value = position.cost if price is None else position.quantity * price
-        cost += position.cost
-        if value >= ZERO:
-            long_value += value
-        else:
-            short_value -= value
-    equity = account.cash + long_value - short_value
+    worth = value_account(account, valued)
+    equity = worth.equity
     return {
         "id": str(account.id),
         "name": account.name,
@@ -108,11 +102,11 @@ def show_account(account: Account, valued: list[tuple[Position, Decimal | None]]
         "cash": show(account.cash),
         "reserved": show(account.reserved),
         "equity": show(equity),
-        "buying_power": show(account.available - SHORT_COLLATERAL * short_value),
-        "long_value": show(long_value),
-        "short_value": show(short_value),
+        "buying_power": show(account.available - SHORT_COLLATERAL * worth.short_value),
+        "long_value": show(worth.long_value),
+        "short_value": show(worth.short_value),
         "realized_pnl": show(account.realized_pnl),
-        "unrealized_pnl": show(long_value - short_value - cost),
+        "unrealized_pnl": show(worth.unrealized_pnl),
         "day_pnl": show(equity - account.day_open_equity if account.day == day else ZERO),
         "commission": show(account.commission),
         "is_active": account.is_active,
