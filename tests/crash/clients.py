@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +26,16 @@ from tests.crash.victim import PASSWORD, SYMBOL, USERNAME
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = int(os.environ.get("TEST_SCALE", "1"))
 """Every size of the crash tests is multiplied by this: 10 in ``make soak``."""
+NOTHING: Mapping[str, str] = {}
 CONNECTION_LOST = (OSError, asyncio.IncompleteReadError)
 
 
 class Victim:
     """A QSuite in a process of its own that kills itself at ``point``; ``port`` is None when it did while starting."""
 
-    def __init__(self, uri: str, database: str, point: str = "never", hits: int = 0, **variables: str) -> None:
+    def __init__(
+        self, uri: str, database: str, point: str = "never", hits: int = 0, variables: Mapping[str, str] = NOTHING
+    ) -> None:
         environment = {
             "QSUITE_PROFILE": "test",
             "QSUITE_MONGODB_URI": uri,
@@ -113,9 +116,9 @@ class Ledger:
     kills: Counter[str] = field(default_factory=Counter)
 
 
-async def log_in(port: int) -> str:
-    """Return the trader's access token."""
-    credentials = {"username": USERNAME, "password": PASSWORD}
+async def log_in(port: int, username: str = USERNAME) -> str:
+    """Return an access token, by default the trader's."""
+    credentials = {"username": username, "password": PASSWORD}
     async with Connection.open(port) as connection:
         status, answer = await connection.call("POST", "/api/auth/login/", credentials)
     assert status == 200, answer

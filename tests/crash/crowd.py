@@ -3,18 +3,21 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any, TypeVar
 
 from tests.crash.clients import CONNECTION_LOST, Connection, Ledger, acknowledge, log_in, new_order
 from tests.support.waiting import eventually
 
+T = TypeVar("T")
 CLIENTS = 12
 IMPATIENT = 3
 """So many of them go on to another order when one was not answered well."""
 AGAIN_S = 0.1
+CANCELLED = 0.9
 ACKNOWLEDGED = 60
 """Orders to be acknowledged before each fault, and after it."""
 
@@ -45,29 +48,50 @@ class Crowd:
                 self.busy -= 1
 
     async def _settle(self, order: dict[str, object], *, patient: bool) -> None:
+        """Place an order; cancel most of those that rest, since only so many may."""
         self.ledger.unknown[str(order["client_order_id"])] = order
+        stored = await self._insist(lambda: self._place(order), patient=patient)
+        if stored is not None and stored["status"] == "PENDING" and self.chance.random() < CANCELLED:
+            await self._insist(lambda: self._cancel(stored["id"]), patient=patient)
+
+    async def _insist(self, ask: Callable[[], Awaitable[T | None]], *, patient: bool) -> T | None:
+        """Ask until there is an answer that says what became of it; the impatient ask once."""
         while True:
-            if await self._try(order) or not patient:
-                return
+            answer = await ask()
+            if answer is not None or not patient:
+                return answer
             await asyncio.sleep(AGAIN_S)
 
-    async def _try(self, order: dict[str, object]) -> bool:
-        """Send an order; True once it is known what became of it."""
+    async def _place(self, order: dict[str, object]) -> dict[str, Any] | None:
+        sent = time.monotonic()
+        status, answer = await self._call("POST", "/api/v1/orders/", order)
+        if status not in (201, 422):
+            return None
+        stored = acknowledge(self.ledger, order, status, answer)
+        self.times.append(time.monotonic())
+        self.sent[stored["id"]] = sent
+        return stored
+
+    async def _cancel(self, order_id: str) -> str | None:
+        status, _ = await self._call("POST", f"/api/v1/orders/{order_id}/cancel/")
+        if status != 200:
+            return None
+        self.ledger.cancelled.add(order_id)
+        return order_id
+
+    async def _call(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        """Ask over a connection of its own; status 503 also stands for a connection that was lost."""
         sent = time.monotonic()
         try:
             async with Connection.open(self.port, self.token) as connection:
-                status, answer = await connection.call("POST", "/api/v1/orders/", order)
+                status, answer = await connection.call(method, path, body)
         except CONNECTION_LOST:
-            return False
-        now = time.monotonic()
+            return 503, {}
         if status == 503:
+            now = time.monotonic()
             self.refused.append((now, now - sent))
-            return False
-        assert status in (201, 422), answer
-        stored = acknowledge(self.ledger, order, status, answer)
-        self.times.append(now)
-        self.sent[stored["id"]] = sent
-        return True
+        assert status in (200, 201, 422, 503), answer
+        return status, answer
 
     async def quiet(self) -> None:
         """Let every client finish its order and stop."""

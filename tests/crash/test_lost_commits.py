@@ -40,7 +40,8 @@ async def lose_commits(mongod: str, database: Database) -> str:
     async with mongo_proxy_to(port) as proxy:
         uri = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
         # Started and stopped in threads, because it leans on the proxy, which runs on this loop.
-        victim = await asyncio.to_thread(Victim, uri, database.name, VICTIM_COMMIT_TIMEOUT_S=str(COMMIT_TIMEOUT_S))
+        variables = {"VICTIM_COMMIT_TIMEOUT_S": str(COMMIT_TIMEOUT_S)}
+        victim = await asyncio.to_thread(Victim, uri, database.name, variables=variables)
         try:
             assert victim.port is not None
             async with crowd(victim.port) as clients:

@@ -25,7 +25,7 @@ from qsuite.repos.engine_store import Batch, EngineStore
 from qsuite.services.logging import configure_logging
 from qsuite.settings import load_settings
 
-USERNAME, PASSWORD = "victim", "a-long-passphrase-for-crashes"
+USERNAME, OPERATOR, PASSWORD = "victim", "operator", "a-long-passphrase-for-crashes"
 SYMBOL = "CRASH"
 
 
@@ -117,8 +117,9 @@ async def main(point: str, hits: int) -> None:
     app = await build(settings, database, Parts(engine_store=store))
     await app.start()
     services = app.services
-    if await services.users.find_by_username(USERNAME) is None:
-        await services.users.create(USERNAME, PASSWORD, Role.TRADER, Decimal(10_000_000))
+    for username, role, cash in ((USERNAME, Role.TRADER, Decimal(10_000_000)), (OPERATOR, Role.ADMIN, None)):
+        if await services.users.find_by_username(username) is None:
+            await services.users.create(username, PASSWORD, role, cash)
     await services.reference.ensure_ticker(SYMBOL, {"name": "for crashes"})
     await services.market.publish([Quote(SYMBOL, time.time_ns(), Decimal("99.99"), Decimal("100.01"))])
 
