@@ -1,5 +1,6 @@
 """Stops, brackets, replaces, bulk orders and a book, as clients see them."""
 
+import json
 import time
 import uuid
 from decimal import Decimal
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from qsuite.domain.market import Quote, Trade
+from qsuite.handlers.trading_schemas import PlaceOrderSchema
+from tests.support.bad_input import bad_bodies
 from tests.support.client import ApiClient
 from tests.support.running_app import Api
 from tests.support.waiting import eventually
@@ -133,6 +136,21 @@ async def test_a_bulk_may_be_the_array_alone_of_up_to_a_thousand(api: Api) -> No
     assert (await trader.get("/api/v1/positions/STOPS/")).json["quantity"] == "1000"
     assert (await trader.post(f"{ORDERS}bulk/", [at_market("STOPS", "BUY", 1)] * 1001)).status == 422
     assert (await trader.post(f"{ORDERS}bulk/", [])).status == 422
+
+
+async def test_no_bad_order_gets_through_among_good_ones(api: Api) -> None:
+    trader = await api.new_client("trader")
+    good = at_market("STOPS", "BUY", 1)
+    refused = accepted = 0
+    for why, body in bad_bodies(PlaceOrderSchema()):
+        answer = await trader.post(f"{ORDERS}bulk/", body=b"[%b,%b]" % (json.dumps(good).encode(), body))
+        assert answer.status in (200, 400, 413, 422), (why, answer)
+        if answer.status == 200:
+            first, second = answer.json["results"]
+            assert (first["status"], second["status"]) == (201, 422), (why, second)
+            accepted += 1
+        refused += 1
+    assert refused > accepted > 100
 
 
 async def test_two_users_meet_in_a_book_and_the_market_sees_it(api: Api) -> None:

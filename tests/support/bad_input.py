@@ -329,7 +329,8 @@ def _bad_payloads(declared: Operation, plain: BadRequest) -> Iterator[BadRequest
     json_header = {"Content-Type": JSON}
     if JSON in declared.media and declared.body is not None:
         for why, body in BODIES.items():
-            if not (declared.body.many and body.startswith(b"[")):
+            arrays = declared.body.many or getattr(declared.body, "takes_arrays", False)
+            if not (arrays and body.startswith(b"[{")):
                 yield replace(plain, why=f"body {why}", body=body, headers=json_header)
         if not declared.body_optional:
             yield replace(plain, why="body empty", body=b"", headers=json_header)
