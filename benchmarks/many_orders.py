@@ -1,4 +1,4 @@
-"""Orders many at a time, in bulk and over the WebSocket, beside single orders over REST; and what a million stored cost."""
+"""Orders many at a time, in bulk and over the WebSocket, beside single ones; and what a million stored ones cost."""
 
 import json
 import subprocess

@@ -1,7 +1,7 @@
 """Orders over WebSockets: ``python -m benchmarks.stream_orders PORT SOCKETS ORDERS SYMBOL < token``.
 
-Each socket keeps ``UNDER_WAY`` orders under way, several a frame. Prints answered orders per second. Answers are counted,
-not read: the less the client costs, the more is seen of the server.
+Each socket keeps ``UNDER_WAY`` orders under way, several a frame. Prints answered orders per second. Answers are
+counted, not read: the less the client costs, the more is seen of the server.
 """
 
 import asyncio

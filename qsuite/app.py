@@ -23,9 +23,9 @@ from qsuite.domain.errors import SetupError
 from qsuite.domain.listing import Condition, Listing
 from qsuite.domain.strategies import Strategy
 from qsuite.domain.times import NS_PER_S
+from qsuite.domain.trading.audit import Chain
 from qsuite.domain.trading.commands import Scope, TradingMode
 from qsuite.domain.trading.order import OPEN
-from qsuite.domain.trading.audit import Chain
 from qsuite.domain.trading.risk import OFF, LimitBook, ReferenceTape
 from qsuite.domain.trading.risk.review import CUSHION
 from qsuite.domain.trading.state import TradingState
