@@ -15,17 +15,19 @@ from qsuite.domain.trading.account import Account
 from qsuite.domain.trading.commands import (
     CancelAll,
     CancelOrder,
+    ChangeAccount,
     Command,
     Halt,
     Outcome,
     PlaceOrder,
     ReleaseOrder,
+    ReplaceOrder,
     Resume,
     Scope,
 )
-from qsuite.domain.trading.order import OrderType, Side, TimeInForce
+from qsuite.domain.trading.order import OrderType, Side, StopLoss, TakeProfit, TimeInForce
 from qsuite.services.trading import fingerprint
-from tests.simulation.state import SYMBOLS
+from tests.simulation.state import PAPER, SYMBOLS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -61,6 +63,7 @@ class Trader:
         actions = (
             (self.place, 50), (self.place_twice, 8), (self.place_again, 8), (self.reuse_id, 4), (self.cancel, 14),
             (self.release, 8), (self.cancel_all, 3), (self.trespass, 2), (self.halt, 1), (self.resume, 2),
+            (self.replace, 12), (self.switch_off, 1),
         )  # fmt: skip
         names, weights = zip(*actions, strict=True)
         for _ in range(STEPS):
@@ -103,25 +106,48 @@ class Trader:
 
     def _new_intent(self, *, named: bool = False) -> Intent:
         random = self.random
-        limit = random.random() < 0.7
         symbol = random.choice(SYMBOLS)
-        last = self.world.market[symbol].trade
-        assert last is not None
         asked: dict[str, Any] = {
             "account": self.account.id,
             "symbol": symbol,
             "side": random.choice(tuple(Side)),
-            "order_type": OrderType.LIMIT if limit else OrderType.MARKET,
             "quantity": Decimal(random.choice((1, 5, 10, 40, 150, 250))),
-            "price": last.price + Decimal(random.randint(-150, 150)) / 100 if limit else None,
             "time_in_force": random.choice(tuple(TimeInForce)),
             "hold": random.random() < 0.15,
         }
+        asked |= self._kind(asked["side"], self._last(symbol))
         name = f"{self.number}-{len(self.intents)}" if named or random.random() < 0.7 else None
         intent = Intent(asked, name)
         self.intents.append(intent)
         self.world.judge.wanted(intent)
         return intent
+
+    def _last(self, symbol: str) -> Decimal:
+        last = self.world.market[symbol].trade
+        assert last is not None
+        return last.price
+
+    def _kind(self, side: Side, last: Decimal) -> dict[str, Any]:
+        """Draw an order type with its prices, some of them foolish."""
+        random, sign = self.random, 1 if side is Side.BUY else -1
+        cents = [Decimal(random.randint(1, 150)) / 100 for _ in range(3)]
+        near = last + random.choice((1, -1, -1)) * sign * cents[0]
+        stop = last + sign * cents[1]
+        kind = random.choices(tuple(OrderType), (25, 40, 10, 8, 8))[0]
+        if kind is OrderType.MARKET:
+            return {"order_type": kind}
+        if kind is OrderType.STOP:
+            return {"order_type": kind, "stop_price": stop}
+        if kind is OrderType.STOP_LIMIT:
+            return {"order_type": kind, "stop_price": stop, "price": stop + sign * cents[2]}
+        if kind is OrderType.TRAILING_STOP:
+            return {"order_type": kind, random.choice(("trail_price", "trail_percent")): cents[0]}
+        limit: dict[str, Any] = {"order_type": kind, "price": near, "reduce_only": random.random() < 0.1}
+        if random.random() < 0.25:
+            limit["take_profit"] = TakeProfit(near + sign * cents[1])
+        if random.random() < 0.25:
+            limit["stop_loss"] = StopLoss(near - sign * cents[2])
+        return limit
 
     def _command(self, asked: dict[str, Any], client_order_id: str | None) -> PlaceOrder:
         digest = "" if client_order_id is None else fingerprint(asked)
@@ -159,6 +185,27 @@ class Trader:
             outcome, _ = await self._ask(command)
             if outcome is not None:
                 self.world.judge.cancelled(order, outcome)
+
+    async def replace(self) -> None:
+        """Change an order; what is refused must leave it as it was."""
+        order = self._some_order()
+        if order is None:
+            return
+        quantity = self.random.choice((None, 2, 8, 30, 120))
+        price = None if self.random.random() < 0.6 else self._last(PAPER[0]) + self.random.randint(-1, 1)
+        whose: dict[str, Any] = {"order": order, "user": self.account.user, "accounts": (self.account.id,)}
+        wanted = None if quantity is None else Decimal(quantity)
+        outcome, done = await self._ask(ReplaceOrder(**whose, quantity=wanted, price=price))
+        if outcome is not None or done:
+            self.world.judge.replaced(order)
+
+    async def switch_off(self) -> None:
+        """Have the account disabled, which cancels what is open, and enabled again."""
+        for is_active in (False, True):
+            for _ in range(TRIES):
+                command = ChangeAccount(account=self.account.id, user=STRANGER, is_active=is_active)
+                if (await self._ask(command))[0] is not None:
+                    break
 
     async def release(self) -> None:
         held = [each.answers[0].order for each in self.intents if each.answers and each.asked["hold"]]

@@ -24,12 +24,13 @@ from qsuite.domain.market import Quote, Snapshot, Tick, Trade
 from qsuite.domain.times import NS_PER_S
 from qsuite.domain.trading.account import Account
 from qsuite.repos.accounts import account_document
+from qsuite.services import collector
 from tests.simulation.client import Client
 from tests.simulation.judge import Judge
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.process import Process
 from tests.simulation.server import Server, Transaction
-from tests.simulation.state import SYMBOLS, new_state
+from tests.simulation.state import PAPER, SYMBOLS, new_state
 from tests.simulation.traders import Trader
 from tests.simulation.weather import CALM, CALM_S, Weather
 
@@ -236,8 +237,8 @@ class World:
 
     async def _market(self) -> None:
         while True:
-            await asyncio.sleep(self.random.expovariate(40.0))
-            tick = self.move(self.random.choice(SYMBOLS))
+            await asyncio.sleep(self.random.expovariate(20.0))
+            tick = self.move(self.random.choice(PAPER))
             for process in self.processes:
                 if process.alive:
                     process.context.copy().run(process.engine.on_ticks, [tick])
@@ -269,7 +270,7 @@ class Failed(AssertionError):
 def run_seed(seed: int) -> World:
     """Run one seed to its end. Failed says what went wrong."""
     world = World(seed)
-    with _replaced_clock_and_log(world):
+    with _replaced_clock_and_log(world), collector.paused():
         try:
             world.loop.run_until_complete(world.run())
             if world.loop.unexpected:
@@ -303,5 +304,10 @@ def _replaced_clock_and_log(world: World) -> Iterator[None]:
         world.counts[COUNTED.get(event, "other log lines")] += 1
 
     log = SimpleNamespace(info=say, warning=say, error=say, debug=say, critical=say)
-    with patch("qsuite.services.engine.time", clock), patch("qsuite.services.engine.log", log):
+    with (
+        patch("qsuite.services.engine.time", clock),
+        patch("qsuite.services.engine.log", log),
+        patch("qsuite.services.engine.owner", lambda: None),  # the store knows whose it is
+        patch("qsuite.domain.trading.seen.LEAST_BITS", 1 << 16),  # a megabyte for each recovery takes its time
+    ):
         yield
