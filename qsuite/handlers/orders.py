@@ -67,8 +67,9 @@ class OrdersHandler(ApiHandler):
     async def post(self) -> None:
         """Place an order."""
         order = await self.services.trading.place(self.caller, self.body)
-        self.set_header("Location", f"/api/v1/orders/{order.id}/")
-        self.answer_resource(show_order(order), order.version, 201)
+        shown = show_order(order)
+        self.set_header("Location", f"/api/v1/orders/{shown['id']}/")
+        self.answer_resource(shown, order.version, 201)
 
 
 class BulkHandler(ApiHandler):

@@ -1,6 +1,7 @@
 """How trading objects are shown: the same fields over REST, on the stream and in an error's facts."""
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from qsuite.domain.money import ZERO, show
@@ -14,13 +15,16 @@ from qsuite.domain.trading.valuation import value_account
 
 Shown = dict[str, Any]
 
+_text = lru_cache(maxsize=65_536)(str)
+"""Ids of accounts and users as text: the same come again and again."""
+
 
 def show_order(order: Order) -> Shown:
     """Show an order."""
     average = order.avg_fill_price
     return {
         "id": str(order.id),
-        "account": str(order.account),
+        "account": _text(order.account),
         "symbol": order.symbol,
         "side": order.side.value,
         "order_type": order.order_type.value,
@@ -44,7 +48,7 @@ def show_order(order: Order) -> Shown:
         "commission": show(order.commission),
         "reject": order.reject,
         "expires_at": None if order.expires_at is None else format_rfc3339(order.expires_at),
-        "created_by": str(order.created_by),
+        "created_by": _text(order.created_by),
         "created_at": format_rfc3339(order.created_at),
         "updated_at": format_rfc3339(order.updated_at),
         "version": order.version,
