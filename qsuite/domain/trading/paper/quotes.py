@@ -25,7 +25,7 @@ _judged: tuple[Snapshot, FillRules, Quote | None] | None = None
 
 def usable_quote(market: Snapshot, rules: FillRules) -> Quote | None:
     """Return the quote unless it is crossed or overtaken by the last trade."""
-    global _judged  # noqa: PLW0603
+    global _judged
     known = _judged
     if known is not None and known[0] is market and known[1] is rules:
         return known[2]
