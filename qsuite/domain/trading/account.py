@@ -45,7 +45,7 @@ class Account:
 
     @property
     def available(self) -> Decimal:
-        """Return the cash no working order has a claim on."""
+        """Return the cash no working order has a claim on; what shorts hold back is not taken out (``risk.money``)."""
         return self.cash - self.reserved
 
 

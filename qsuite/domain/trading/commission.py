@@ -102,7 +102,7 @@ def commission_of(order: Order, quantity: Decimal, price: Decimal, model: Commis
 def worst_commission(order: Order, quantity: Decimal, price: Decimal, model: Commission) -> Decimal:
     """Return the most that trading up to this much more can cost, in any slices, at prices up to the one given.
 
-    C falls with nothing, so that is the whole at the worst price.
+    C never falls as more trades or prices rise, so the most is what the whole costs at that price.
     """
     return commission_of(order, quantity, price, model)
 

@@ -1,4 +1,8 @@
-"""What an order's fill or end means for others: the legs of a bracket, reduce-only orders, stops in a book."""
+"""What an order's fill or end means for others: the legs of a bracket, reduce-only orders, stops in a book.
+
+Steps only note what happened (``state.consequences``); here it is acted upon, once the step is over. So nothing changes
+an order under the loop that fills it, and what a consequence causes waits its turn behind those before it.
+"""
 
 from decimal import Decimal
 

@@ -1,6 +1,6 @@
 """An order, its states, and the only moves between them.
 
-Invariants: 0 <= filled_quantity <= quantity; a terminal order never changes; ``version`` rises by one per transition.
+Invariants: 0 <= filled_quantity <= quantity; a terminal order never changes; ``version`` rises by one a transition.
 
 Vocabulary:
 
@@ -107,9 +107,8 @@ class Order:
     ``filled_value`` is the sum of price x quantity of its fills. ``sent_at`` is when it last began to act: placed,
     released or triggered. ``arrival`` is its place in the queue at its price: the number of the audit entry with which
     it got there. ``counted`` is the part of it that its position counts as working; ``taken`` names the quote or
-    print it last took from. ``original`` keeps what the first
-    answer said, once a later event has changed it, so that a repeated request gets the first answer again.
-    ``request_hash`` is the fingerprint of what was asked.
+    print it last took from. ``original`` keeps what the first answer said, once a later event has changed it, so that a
+    repeated request gets the first answer again. ``request_hash`` is the fingerprint of what was asked.
     """
 
     id: UUID

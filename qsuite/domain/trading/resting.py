@@ -1,6 +1,7 @@
 """Orders that rest on the paper venue, one set a symbol: limits, remainders of market orders, and stops that wait.
 
-Invariant: every working order of a paper symbol is in exactly one of the three, or delayed on its way to them.
+Invariant: every working order of a paper symbol is in exactly one of the three, or delayed on its way to them. Of a
+symbol with a book only the stops are here; the rest is in ``book``.
 """
 
 from bisect import bisect_left, bisect_right, insort

@@ -23,7 +23,7 @@ Number = Decimal | Off | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """One figure per control, named as its code without the prefix; see RELIABILITY.md for what each bounds.
+    """One figure per control, named as its code without the prefix; the control says what it bounds.
 
     Fractions are of one (0.05 is five per cent), times are seconds, rates are per second. Those a single machine is to
     be loaded beyond are off here, as in the local profile.

@@ -19,7 +19,7 @@ def max_quantity(limit: Decimal, subject: Review) -> Refusal | None:
 
 @limited("max_value", "risk.max_value")
 def max_value(limit: Decimal, subject: Review) -> Refusal | None:
-    """Refuse a value above the limit. Without any price ``reference_fresh`` refuses, whatever else is off."""
+    """Refuse a value above the limit. Where no price is known, ``priced`` refuses after it, whatever else is off."""
     if subject.worst_price is not None and subject.value > limit:
         return Refusal("risk.max_value", f"at most {show(limit)} in one order", limit, subject.value)
     return None
