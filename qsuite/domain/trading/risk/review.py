@@ -60,10 +60,10 @@ class RiskBudget(Protocol):
 class Review:
     """One order and its surroundings, as they are without it: an order being replaced or triggered counts nowhere.
 
-    ``opens`` says that, when all else on its side fills before it, a part of the order goes beyond flat or starts there;
-    ``closes`` that it can only bring the position nearer to flat. Of one that adds nothing, because its other leg counts
-    already, neither need be so. ``size`` is the largest the position can come to when what works on one side fills,
-    ``size_after`` the same with the order.
+    ``opens`` says that, when all else on its side fills first, a part of the order goes beyond flat or starts there;
+    ``closes`` that it can only bring the position nearer to flat. Of one that adds nothing, because its other leg
+    counts already, neither need be so. ``size`` is the largest the position can come to when what works on one side
+    fills, ``size_after`` the same with the order.
 
     ``other_leg`` is what the position counts of an order that this one would cancel, and ``added`` what it adds to its
     side's working quantity: of two that cancel each other only one counts. ``touch`` is the price it would be dealt at
