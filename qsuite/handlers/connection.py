@@ -15,7 +15,7 @@ import re
 import socket
 import time
 from asyncio import Future
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import lru_cache
 from typing import Any
@@ -32,6 +32,7 @@ from tornado.http1connection import (
 from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPMessageDelegate, HTTPServerConnectionDelegate
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
+from qsuite.domain.errors import QSuiteError
 from qsuite.handlers.problems import problem_bytes, problem_headers
 from qsuite.handlers.wire import DefaultHeaders, date_line, request_id_from, status_line
 
@@ -92,6 +93,8 @@ class ApiConnection(HTTP1Connection):
     context: ClientContext
     phase = Phase.HEAD
     head_begun = False
+    on_answer: Callable[[], None] | None = None
+    """Called once: when the answer begins to leave in pieces, left whole, or nobody waits for it any more."""
 
     def __init__(self, stream: IOStream, params: HTTP1ConnectionParameters, context: ClientContext) -> None:
         super().__init__(stream, False, params, context)
@@ -126,7 +129,13 @@ class ApiConnection(HTTP1Connection):
         finally:
             if owed:
                 delegate.on_connection_close()
+            self._over()
             self._clear_callbacks()
+
+    def _over(self) -> None:
+        if self.on_answer is not None:
+            told, self.on_answer = self.on_answer, None
+            told()
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -184,6 +193,11 @@ class ApiConnection(HTTP1Connection):
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
+    def write_headers(self, *args: Any, **kwargs: Any) -> "Future[None]":
+        """Begin an answer that leaves in pieces, for as long as it likes."""
+        self._over()
+        return super().write_headers(*args, **kwargs)
+
     def send(self, head: bytes, body: bytes) -> "Future[None]":
         """Write a whole answer; ``head`` lacks only the empty line that ends it."""
         if not self._read_finished:
@@ -225,18 +239,27 @@ class ApiConnection(HTTP1Connection):
         self.close()
 
     def refusal(self, error: HTTPInputError) -> bytes:
-        """Return the whole answer to a request that no handler saw."""
+        """Return the whole last answer of a connection, to a request that no handler saw."""
         status = getattr(error, "status", 400)
+        head, body, request_id = self._problem(error, status)
+        log.info("request.refused", status=status, reason=str(error), request_id=request_id, client=str(self.context))
+        return b"%bConnection: close\r\n\r\n%b" % (head, body)
+
+    def send_problem(self, error: QSuiteError, status: int) -> None:
+        """Answer a request that no handler sees, and keep the connection."""
+        head, body, _ = self._problem(error, status)
+        self.send(head, body)
+
+    def _problem(self, error: BaseException, status: int) -> tuple[bytes, bytes, str]:
+        """Return head, body and request id of an answer."""
         headers, line = self._request_headers, self._request_start_line
         request_id = request_id_from(headers.get("X-Request-ID") if headers is not None else None)
         instance = line.path.partition("?")[0] if line is not None else ""
         body = problem_bytes(error, status, instance=instance, request_id=request_id)
-        log.info("request.refused", status=status, reason=str(error), request_id=request_id, client=str(self.context))
-        own = {**problem_headers(error, status), "X-Request-ID": request_id, "Connection": "close"}
-        own["Content-Length"] = str(len(body))
+        own = {**problem_headers(error, status), "X-Request-ID": request_id, "Content-Length": str(len(body))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in own.items()).encode("latin-1")
-        defaults = self.context.defaults.render_beside({})
-        return b"".join([status_line(status), date_line(), defaults, lines, b"\r\n", body])
+        head = b"".join([status_line(status), date_line(), self.context.defaults.render_beside({}), lines])
+        return head, body, request_id
 
     async def _linger(self) -> None:
         """Take what the client is still sending for a while: closing on it would make its kernel drop our answer."""

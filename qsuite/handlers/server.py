@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
+import structlog
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
@@ -22,10 +23,12 @@ from tornado.httputil import (
 from tornado.iostream import IOStream
 from tornado.web import Application
 
-from qsuite.domain.errors import SetupError
+from qsuite.domain.errors import SetupError, Unavailable
 from qsuite.handlers.connection import ApiConnection, ApiServerConnection, ClientContext
 from qsuite.handlers.wire import DefaultHeaders
 from qsuite.settings import HttpSettings
+
+log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.5
 READ_CHUNK_BYTES = 65_536
@@ -55,6 +58,8 @@ class ApiServer(HTTPServer):
         self._proxies = [_network(proxy) for proxy in limits.trusted_proxies]
         self._look: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+        self.in_flight = 0
+        self._turned_away = 0
 
     @property
     def port(self) -> int:
@@ -95,6 +100,9 @@ class ApiServer(HTTPServer):
                 idle_s=limits.idle_timeout_s,
                 stuck_s=limits.stuck_s,
             )
+        if self._turned_away:
+            log.warning("requests.turned_away", count=self._turned_away, in_flight=self.in_flight)
+            self._turned_away = 0
         if self._connections:
             self._look = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look_around)
 
@@ -116,6 +124,26 @@ class ApiServer(HTTPServer):
         if self._look is not None:
             self._look.cancel()
             self._look = None
+
+    # -- how much at once ---------------------------------------------------------------------------------------------
+
+    def has_room(self, request: RequestStartLine) -> bool:
+        """Say whether a request may begin. At twice the load that can be served, all would be answered too late.
+
+        What watches over the server and what ends orders is always let in.
+        """
+        if self.in_flight < self.limits.max_in_flight or _always_let_in(request):
+            return True
+        self._turned_away += 1
+        return False
+
+    def begin(self, connection: ApiConnection) -> None:
+        """Count a request that has arrived whole, until its answer begins to leave."""
+        self.in_flight += 1
+        connection.on_answer = self._answered
+
+    def _answered(self) -> None:
+        self.in_flight -= 1
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
@@ -162,6 +190,24 @@ class ApiRequest(HTTPServerRequest):
         """Read no forms: no route takes them, and reading one would come before the caller is known."""
 
 
+def _always_let_in(request: RequestStartLine) -> bool:
+    return request.method == "DELETE" or request.path.startswith(("/health", "/metrics")) or "cancel" in request.path
+
+
+class TurnedAway(HTTPMessageDelegate):
+    """Answer a request that there is no room for, once it has been read."""
+
+    def __init__(self, connection: ApiConnection) -> None:
+        self._connection = connection
+
+    def finish(self) -> None:
+        """Say that there is no room."""
+        self._connection.send_problem(Unavailable("too many requests are under way", code="server.busy"), 503)
+
+    def on_connection_close(self) -> None:
+        """Nobody waits for the answer any more."""
+
+
 class RequestDelegate(HTTPMessageDelegate):
     """Find a request's route when its header is there, bound its body by the route, and hand it on."""
 
@@ -179,6 +225,9 @@ class RequestDelegate(HTTPMessageDelegate):
         """Route the request."""
         assert isinstance(start_line, RequestStartLine)
         server = self._server
+        if not server.has_room(start_line):
+            self._inner = TurnedAway(self._connection)
+            return None
         server.identify(self._connection.context, headers)
         request = ApiRequest(
             connection=self._connection,
@@ -202,6 +251,7 @@ class RequestDelegate(HTTPMessageDelegate):
     def finish(self) -> None:
         """Say that the body is complete."""
         assert self._inner is not None
+        self._server.begin(self._connection)
         self._inner.finish()
 
     def on_connection_close(self) -> None:

@@ -137,3 +137,22 @@ async def test_a_client_that_leaves_before_its_answer_harms_nobody() -> None:
         client = ApiClient(f"http://127.0.0.1:{server.port}")
         assert (await client.get("/who/")).status == 200
         client.close()
+
+
+async def test_what_comes_beyond_the_requests_under_way_is_turned_away_at_once_and_may_ask_again() -> None:
+    async with small_server(HttpSettings(max_in_flight=1)) as server:
+        client = ApiClient(f"http://127.0.0.1:{server.port}")
+        waiting = asyncio.create_task(client.get("/wait/"))
+        await eventually(lambda: WaitingHandler.waiting == 1)
+        away = await send_raw(
+            server.port, b"POST /echo/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" * 2, then_close=True
+        )
+        assert away.count(b"HTTP/1.1 503 ") == 2  # and the connection is kept
+        assert away.count(b"Retry-After: 1\r\n") == 2
+        assert json.loads(away.rpartition(b"\r\n\r\n")[2])["code"] == "server.busy"
+        assert (await client.delete("/who/")).status == 405, "what ends orders is let in"
+        WaitingHandler.release.set()
+        assert (await waiting).status == 200
+        assert (await client.get("/who/")).status == 200
+        await eventually(lambda: server.in_flight == 0)
+        client.close()
