@@ -4,19 +4,19 @@
 
 load(`${__dirname}/shared.js`);
 
-const names = new Map(books.users.find({}, { username: 1 }).toArray().map((user) => [text(user._id), user.username]));
-const named = (id) => names.get(id) || id;
+const named = userNames();
 
+// REDUCING lets pass what makes positions smaller, HALTED nothing; some are thrown by the engine itself.
 show(
-  books.risk_limits.find({ state: "HALTED" }).sort({ since: 1 }).toArray().map((halt) => ({
+  books.risk_limits.find({ _id: /^halt:/ }).sort({ since: 1 }).toArray().map((halt) => ({
     ...halt,
     by: named(text(halt.user)),
   })),
-  ["scope", "target", "by", "since", "reason"],
+  ["scope", "target", "state", "by", "since", "reason"],
 );
 print("\nLast twenty changes");
 const changes = books.audit_log.find({ kind: { $in: ["risk.halted", "risk.resumed"] } }).sort({ _id: -1 }).limit(20);
 show(
   changes.toArray().map((entry) => ({ ...entry, by: named(entry.actor) })),
-  ["ts", "kind", "facts.scope", "facts.target", "by", "facts.reason"],
+  ["ts", "kind", "facts.state", "facts.scope", "facts.target", "by", "facts.reason"],
 );

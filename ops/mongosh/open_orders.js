@@ -10,6 +10,6 @@ if (process.env.SYMBOL) wanted.symbol = process.env.SYMBOL;
 if (accounts) wanted.account = { $in: accounts };
 
 show(books.orders.find(wanted).sort({ _id: 1 }).toArray(), [
-  "_id", "account", "symbol", "side", "order_type", "quantity", "price", "time_in_force",
+  "_id", "account", "symbol", "side", "order_type", "quantity", "price", "stop_price", "time_in_force",
   "status", "filled_quantity", "reserved", "created_at",
 ]);

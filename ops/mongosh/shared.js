@@ -38,6 +38,23 @@ function chosenAccounts() {
   return books.accounts.find({ user: user._id }).toArray().map((account) => account._id);
 }
 
+// A function from a user's id, as text, to the user's name; an id nobody has stays as it is, and nobody is the engine.
+function userNames() {
+  const names = new Map(books.users.find({}, { username: 1 }).toArray().map((user) => [text(user._id), user.username]));
+  return (id) => (id ? names.get(id) || id : "engine");
+}
+
+// A function from an account's id, as text, to its name.
+function accountNames() {
+  const names = new Map(books.accounts.find({}, { name: 1 }).toArray().map((one) => [text(one._id), one.name]));
+  return (id) => names.get(id) || id;
+}
+
+// The instant so many minutes ago, by the clock of the database.
+function minutesAgo(minutes) {
+  return new Date(books.hello().localTime - minutes * 60_000);
+}
+
 // One value as text: decimals in plain digits, ids as UUIDs, times in UTC.
 function text(value) {
   if (value === null || value === undefined) return "";
