@@ -1,6 +1,6 @@
 """A replica set of three real mongods on this machine, to kill, freeze and thaw members of.
 
-It is set up as a deployment should be (docs/adr/0013): with mongod's own values a frozen primary stopped all majority
+It is set up as a deployment should be (docs/adr/0020): with mongod's own values a frozen primary stopped all majority
 writes for 6 to 32 s, with these for 3 to 4 s.
 
 Members are started from the thread that enters ``running_replica_set``, which the kernel ties their lives to.
