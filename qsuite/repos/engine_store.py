@@ -12,10 +12,8 @@ Invariants: a batch is committed whole or not at all, and only by the holder of 
 All methods block and are called in the store's one thread, so that statements of two batches never interleave.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,29 +24,18 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.audit import GENESIS
-from qsuite.domain.trading.changes import Changes, Missing
+from qsuite.domain.trading.changes import Missing
 from qsuite.domain.trading.commands import TradingHalt
-from qsuite.domain.trading.order import Order
 from qsuite.domain.trading.risk import ScopeLimits
-from qsuite.repos import (
-    accounts,
-    audit,
-    executions,
-    halts,
-    orders,
-    positions,
-    risk_events,
-    risk_limits,
-    strategy_positions,
-)
-from qsuite.repos.database import DURABLE, Database, Document, translated
+from qsuite.repos import engine_loading
+from qsuite.repos.database import DURABLE, Database, Document
+from qsuite.repos.engine_batch import Batch
+from qsuite.repos.engine_loading import Loaded
 from qsuite.repos.schema import CollectionSpec
 
 SPEC = CollectionSpec("engine_state")
 ENGINE = {"_id": "engine"}
-DECODED_AT_ONCE = 1_000
 
 
 class Fenced(Exception):
@@ -63,16 +50,6 @@ class CommitUnknown(Exception):
     """The answer to the commit was lost: ``acquire`` tells, by the batch number, which way it went."""
 
 
-class Loaded(NamedTuple):
-    """What was read for the engine's memory, in the order that ``TradingState.load`` takes it."""
-
-    accounts: list[Account]
-    positions: list[Position]
-    orders: list[Order]
-    strategy_positions: list[Position]
-    strategies: list[UUID]
-
-
 class Head(NamedTuple):
     """Where the engine stands in storage; ``silent_s`` since whoever had it last committed or renewed."""
 
@@ -81,59 +58,6 @@ class Head(NamedTuple):
     audit_seq: int
     audit_hash: str
     silent_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Batch:
-    """One batch as documents, ready to be written; nothing in it changes any more."""
-
-    number: int
-    audit_seq: int
-    audit_hash: str
-    new_orders: list[Document] = field(default_factory=list)
-    orders: list[Document] = field(default_factory=list)
-    executions: list[Document] = field(default_factory=list)
-    accounts: list[tuple[UUID, Document]] = field(default_factory=list)
-    new_positions: list[Document] = field(default_factory=list)
-    positions: list[Document] = field(default_factory=list)
-    entries: list[Document] = field(default_factory=list)
-    halts: list[tuple[str, Document | None]] = field(default_factory=list)
-    strategy_positions: list[tuple[Document, bool]] = field(default_factory=list)
-    limits: list[Document] = field(default_factory=list)
-    risk_events: list[Document] = field(default_factory=list)
-
-
-def encode_batch(changes: Changes, number: int) -> Batch:
-    """Write a batch's changes as documents, now, before the next batch changes the same objects."""
-    last = changes.entries[-1]
-    fresh: list[Document] = []
-    known: list[Document] = []
-    for position in changes.positions.values():
-        (known if position.stored else fresh).append(positions.position_document(position))
-        position.stored = True
-    own: list[tuple[Document, bool]] = []
-    for position in changes.strategy_positions.values():
-        own.append((strategy_positions.position_document(position), position.stored))
-        position.stored = True
-    return Batch(
-        number=number,
-        audit_seq=last.seq,
-        audit_hash=last.hash,
-        new_orders=[orders.order_document(order) for order in changes.new_orders.values()],
-        orders=[orders.order_document(order) for order in changes.orders.values()],
-        executions=[executions.execution_document(execution) for execution in changes.executions],
-        accounts=[(account.id, accounts.account_changes(account)) for account in changes.accounts.values()],
-        new_positions=fresh,
-        positions=known,
-        entries=[audit.entry_document(entry) for entry in changes.entries],
-        halts=[
-            (halts.halt_id(key), None if halt is None else halts.halt_document(halt))
-            for key, halt in changes.halts.items()
-        ],
-        strategy_positions=own,
-        limits=[risk_limits.limits_document(limits) for limits in changes.limits.values()],
-        risk_events=[risk_events.event_document(event) for event in changes.risk_events],
-    )
 
 
 class EngineStore:
@@ -241,35 +165,15 @@ class EngineStore:
 
     def load_open(self) -> Loaded:
         """Load every open order by arrival, with all accounts and strategies that have one or hold anything."""
-        # Documents are decoded a batch at a time without letting other threads run: short batches keep the loop free.
-        stored = self._db.orders.find({"status": {"$in": orders.OPEN_STATUSES}}, batch_size=DECODED_AT_ONCE)
-        found = [orders.order_from(document) for document in stored]
-        found.sort(key=lambda order: (order.arrival, order.id))
-        holders = {document["account"] for document in self._db.positions.find(positions.HELD, {"account": 1})}
-        loaded, held = self._load_accounts({order.account for order in found} | holders)
-        strategies = {order.strategy for order in found if order.strategy is not None}
-        return Loaded(loaded, held, found, *self._load_strategies(strategies))
+        return engine_loading.load_open(self._db)
 
     def load_controls(self) -> tuple[list[TradingHalt], list[ScopeLimits]]:
         """Load the thrown kill switches and the limits of every scope."""
-        found = list(self._db.risk_limits.find({}))
-        thrown = [halts.halt_from(document) for document in found if halts.is_halt(document)]
-        return thrown, [risk_limits.limits_from(document) for document in found if not halts.is_halt(document)]
+        return engine_loading.load_controls(self._db)
 
     def load(self, missing: Missing) -> Loaded:
         """Load what a batch needs; what is not there stays missing."""
-        loaded, held = self._load_accounts(missing.accounts)
-        found = [
-            orders.order_from(document) for query in _order_queries(missing) for document in self._db.orders.find(query)
-        ]
-        return Loaded(loaded, held, found, *self._load_strategies(missing.strategies))
-
-    def _load_strategies(self, ids: Iterable[UUID]) -> tuple[list[Position], list[UUID]]:
-        wanted = list(ids)
-        if not wanted:
-            return [], []
-        found = self._db.strategy_positions.find({"strategy": {"$in": wanted}})
-        return [strategy_positions.position_from(document) for document in found], wanted
+        return engine_loading.load_missing(self._db, missing)
 
     def count_orders(self) -> int:
         """Return about how many orders are stored."""
@@ -277,22 +181,7 @@ class EngineStore:
 
     def client_ids(self, slice_size: int) -> Iterator[list[tuple[UUID, str]]]:
         """Read every client order id with its account, from the index alone, in slices."""
-        found = self._db.orders.find(
-            {"client_order_id": {"$exists": True}},
-            {"_id": 0, "account": 1, "client_order_id": 1},
-            batch_size=slice_size,
-        ).hint(orders.CLIENT_ID_INDEX)
-        with found, translated("orders"):
-            while rows := [(row["account"], row["client_order_id"]) for row in islice(found, slice_size)]:
-                yield rows
-
-    def _load_accounts(self, ids: Iterable[UUID]) -> tuple[list[Account], list[Position]]:
-        wanted = list(ids)
-        if not wanted:
-            return [], []
-        found = self._db.accounts.find({"_id": {"$in": wanted}})
-        held = self._db.positions.find({"account": {"$in": wanted}})
-        return [accounts.account_from(doc) for doc in found], [positions.position_from(doc) for doc in held]
+        return engine_loading.client_ids(self._db, slice_size)
 
     # -- committing ---------------------------------------------------------------------------------------------
 
@@ -390,19 +279,6 @@ class EngineStore:
 
 def _replacement(document: Document) -> Any:
     return pymongo.ReplaceOne({"_id": document["_id"]}, document)
-
-
-def _order_queries(missing: Missing) -> list[Document]:
-    queries: list[Document] = []
-    if missing.orders:
-        queries.append({"_id": {"$in": list(missing.orders)}})
-    by_account: dict[UUID, list[str]] = {}
-    for account, client_order_id in missing.client_ids:
-        by_account.setdefault(account, []).append(client_order_id)
-    queries += [
-        {"account": account, "client_order_id": {"$in": client_ids}} for account, client_ids in by_account.items()
-    ]
-    return queries
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from qsuite.domain.trading.audit import GENESIS
 from qsuite.repos.database import Document
-from qsuite.repos.engine_store import ENGINE, Batch, EngineStore, Head
+from qsuite.repos.engine_batch import Batch
+from qsuite.repos.engine_store import ENGINE, EngineStore, Head
 
 
 class MemoryEngineStore(EngineStore):

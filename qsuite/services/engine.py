@@ -48,7 +48,8 @@ from qsuite.domain.trading.risk import Refusal, ScopeLimits
 from qsuite.domain.trading.seen import SeenIds
 from qsuite.domain.trading.settle import InvariantBroken
 from qsuite.domain.trading.state import TradingState
-from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Fenced, Head, NotCommitted, encode_batch
+from qsuite.repos.engine_batch import Batch, encode_batch
+from qsuite.repos.engine_store import CommitUnknown, EngineStore, Fenced, Head, NotCommitted
 from qsuite.services import collector
 from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener
 from qsuite.services.engine_owner import owner, owner_is_dead

@@ -21,7 +21,8 @@ from qsuite.app import Parts, build
 from qsuite.domain.market import Quote
 from qsuite.domain.roles import Role
 from qsuite.repos.database import connect
-from qsuite.repos.engine_store import Batch, EngineStore
+from qsuite.repos.engine_batch import Batch
+from qsuite.repos.engine_store import EngineStore
 from qsuite.services.logging import configure_logging
 from qsuite.settings import load_settings
 

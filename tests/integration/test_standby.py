@@ -17,7 +17,8 @@ from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.commands import CancelOrder, Halt, Resume, Scope
 from qsuite.domain.trading.order import TimeInForce
 from qsuite.repos.database import Database
-from qsuite.repos.engine_store import Batch, CommitUnknown, EngineStore, Head
+from qsuite.repos.engine_batch import Batch
+from qsuite.repos.engine_store import CommitUnknown, EngineStore, Head
 from qsuite.repos.journal import Journal
 from qsuite.services.engine import TradingEngine
 from qsuite.services.engine_jobs import EngineState

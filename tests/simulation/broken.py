@@ -10,8 +10,9 @@ from unittest.mock import patch
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.trading.order import Order
 from qsuite.domain.trading.state import TradingState
-from qsuite.repos import orders
-from qsuite.repos.engine_store import ENGINE, Batch, EngineStore
+from qsuite.repos import engine_loading, orders
+from qsuite.repos.engine_batch import Batch
+from qsuite.repos.engine_store import ENGINE, EngineStore
 from qsuite.services.engine import TradingEngine
 
 Breaking = Callable[[], Any]
@@ -97,12 +98,12 @@ def forget_the_first_answer() -> Any:
 
 def leave_positions_out() -> Any:
     """Load accounts without what they hold."""
-    real = EngineStore._load_accounts
+    real = engine_loading.load_accounts
 
-    def poor(self: EngineStore, ids: Any) -> Any:
-        return real(self, ids)[0], []
+    def poor(db: Any, ids: Any) -> Any:
+        return real(db, ids)[0], []
 
-    return patch.object(EngineStore, "_load_accounts", poor)
+    return patch.object(engine_loading, "load_accounts", poor)
 
 
 BROKEN: tuple[Breaking, ...] = (
