@@ -44,6 +44,7 @@ from qsuite.domain.trading.commands import (
 )
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
+from qsuite.domain.trading.order import OPEN
 from qsuite.domain.trading.risk import Refusal, ScopeLimits
 from qsuite.domain.trading.seen import SeenIds
 from qsuite.domain.trading.settle import InvariantBroken
@@ -360,10 +361,16 @@ class TradingEngine:
         self._open += jobs
         missing = self.memory.missing(job.command for job in jobs)
         if missing:
-            self.memory.load(*await self._in_thread(self._store.load, missing, pool=self._reader))
+            loaded = await self._in_thread(self._store.load, missing, pool=self._reader)
+            if any(order.status in OPEN for order in loaded.orders):  # ours are all in memory: another process has it
+                raise Fenced
+            self.memory.load(*loaded)
         now = self._now()
         for job in jobs:
-            self._decide(job, now)
+            if job.future is not None and job.future.done():  # told while loading that nothing was done
+                self._open.remove(job)
+            else:
+                self._decide(job, now)
 
     def _decide(self, job: Job, now: int) -> None:
         job.attempted = True

@@ -164,3 +164,15 @@ def test_what_is_printed_while_the_market_is_closed_fills_nothing() -> None:
     desk.state.sessions = Closed()
     assert moved(desk, "98.00") == ()
     assert desk.state.orders[order.id].filled_quantity == 0
+
+
+def test_a_delayed_order_that_comes_to_rest_has_its_place_from_then_on() -> None:
+    desk = Desk(rules=FillRules(latency_ns=5_000_000))
+    desk.quote("99.00", "100.00")
+    order = desk.place("BUY", 10, "99.50")
+    assert desk.state.orders[order.id].arrival == 0
+    desk.now += 5_000_000
+    [arrived] = desk.send(TimePassed()).orders
+    assert (arrived.status, arrived.version) == (Status.PENDING, 2)
+    assert desk.state.orders[order.id].arrival > 0
+    assert moved(desk, "99.50", 3)[-1].status is Status.FILLED

@@ -14,7 +14,7 @@ from qsuite.domain.trading.paper import Fill, could_fill, eligible, match_now, t
 from qsuite.domain.trading.risk import Refusal, protective_limit
 from qsuite.domain.trading.settle import fill_order
 from qsuite.domain.trading.state import BOOK, TradingState
-from qsuite.domain.trading.steps import ENGINE, close, note_refusal
+from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer, note_refusal
 
 PER_CENT = Decimal("0.01")
 
@@ -29,6 +29,7 @@ def act(state: TradingState, order: Order, now: int, market: Snapshot | None = N
         return _act_in_book(state, order, ticker, now)
     rules = state.rules.for_ticker(ticker)
     if not eligible(order.sent_at, now, rules):
+        order.arrival = 0  # on its way: so a restart tells it from one that rests
         state.delayed.add(order, order.sent_at + rules.latency_ns)
         return None
     market = market or state.market(order.symbol)
@@ -48,9 +49,12 @@ def act_delayed(state: TradingState, now: int) -> list[Order]:
     acted = []
     for order in state.delayed.by(now):
         state.delayed.remove(order)
+        keep_first_answer(order)
         done = act(state, order, now)
-        if done is not None:
-            acted.append(done)
+        if done is None:  # it rests from now on, and a restart must know where
+            order.move(order.status, now)
+            done = state.record("order.arrived", order, now, ENGINE)
+        acted.append(done)
     return acted
 
 
@@ -108,6 +112,7 @@ def _act_in_book(state: TradingState, order: Order, ticker: Ticker, now: int) ->
 def _trade(state: TradingState, taker: Order, maker: Order, price: Decimal, quantity: Decimal, now: int) -> Order:
     """Fill both orders of a meeting in the book."""
     basis = book_basis(taker, maker, price)
+    keep_first_answer(maker)
     fill_order(state, maker, Fill(price, quantity, basis | {"liquidity": "maker"}), now)
     done = fill_order(state, taker, Fill(price, quantity, basis | {"liquidity": "taker"}), now)
     trade = Trade(taker.symbol, now, price, quantity)

@@ -1,4 +1,7 @@
-"""What may be asked of the engine. Imperatives; the engine answers each with an ``Outcome``."""
+"""What may be asked of the engine. Imperatives; the engine answers each with an ``Outcome``.
+
+None of them changes once made. The two that every order needs are not declared frozen, which would cost it 4 us.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ class TradingMode(StrEnum):
     HALTED = "HALTED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PlaceOrder:
     """Place an order, or with ``hold`` keep it for a later ``ReleaseOrder``."""
 
@@ -187,7 +190,7 @@ Command = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """Answer a command.
 

@@ -54,6 +54,7 @@ def _fill(state: TradingState, reached: Iterable[Order], tick: Tick, now: int) -
         if fill is not None:
             keep_first_answer(order)
             met.append(fill_order(state, order, fill, now))
+            follow(state, now)  # one leg filled leaves less for the other, also on the same print
     return met
 
 

@@ -197,14 +197,14 @@ _values = attrgetter(*(item.name for item in fields(Order)))
 def first_answer(order: Order) -> Order:
     """Return the order as its placing was answered."""
     if order.original is None:
-        return order
+        return order.copy()
     first = order.copy()
     for name, value in order.original.items():
         setattr(first, name, value)
     return first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Execution:
     """One fill. ``basis`` is what the market showed and which rule priced it: enough to recompute the price.
 

@@ -232,6 +232,8 @@ class TradingState:
                 order.counted = ZERO  # it is nobody's yet
                 self._remember_open(order)
                 self._count(order)
+                if order.status in WORKING and order.arrival == 0:  # it was on its way to the market
+                    self.delayed.add(order, order.sent_at)
                 self.place_in_market(order)
             else:
                 self._remember_closed(order)

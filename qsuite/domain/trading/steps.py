@@ -57,6 +57,7 @@ def keep_first_answer(order: Order) -> None:
         return
     order.original = {
         "status": order.status,
+        "triggered": order.triggered,
         "quantity": order.quantity,
         "filled_quantity": order.filled_quantity,
         "filled_value": order.filled_value,

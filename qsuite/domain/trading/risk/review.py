@@ -102,6 +102,7 @@ class Review:
     worst_price: Decimal | None = field(init=False)
     reference_price: Decimal | None = field(init=False)
     mark: Decimal | None = field(init=False)
+    _reservation: Decimal | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         order, position = self.order, self.position
@@ -144,8 +145,11 @@ class Review:
         flips a position is reserved for as a whole: which part of it fills first cannot be told. What only closes a
         position needs nothing: it gives back more than it takes.
         """
-        if not self.opens:
-            return ZERO
+        if self._reservation is None:
+            self._reservation = self._needed() if self.opens else ZERO
+        return self._reservation
+
+    def _needed(self) -> Decimal:
         assert self.worst_price is not None
         order, price = self.order, self.worst_price
         value = price * order.remaining
