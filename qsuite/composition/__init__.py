@@ -1,0 +1,1 @@
+"""The sections of the composition root: each makes one theme's parts from those made before it, and returns them."""

@@ -1,0 +1,86 @@
+"""The market: tickers and their sessions, ticks and bars, the stream that shows them, other processes' ticks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from qsuite.repos.data_sources import DataSourcesRepo
+from qsuite.repos.database import Database
+from qsuite.repos.market_data import MarketDataRepo
+from qsuite.repos.processes import ProcessesRepo
+from qsuite.repos.tick_feed import TickFeed
+from qsuite.repos.tickers import TickersRepo
+from qsuite.repos.ticks import TicksRepo
+from qsuite.services.auth import AuthService
+from qsuite.services.market_data import MarketDataService
+from qsuite.services.market_records import MarketRecords
+from qsuite.services.neighbours import ForeignTicks, Neighbours
+from qsuite.services.price_history import PriceHistory
+from qsuite.services.reference import ReferenceService
+from qsuite.services.sessions import TradingSessions
+from qsuite.services.stream import StreamHub
+from qsuite.services.tick_ingest import TickIngest
+from qsuite.services.workers import WorkerPool
+from qsuite.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What knows prices. ``neighbours`` and ``foreign`` are there where other processes may share the database."""
+
+    ticks: TicksRepo
+    bars: MarketDataRepo
+    sessions: TradingSessions
+    reference: ReferenceService
+    stream: StreamHub
+    data: MarketDataService
+    records: MarketRecords
+    history: PriceHistory
+    ingest: TickIngest
+    neighbours: Neighbours | None
+    foreign: ForeignTicks | None
+
+
+def make_market(
+    *,
+    settings: Settings,
+    database: Database,
+    auth: AuthService,
+    workers: WorkerPool,
+    new_id: Callable[[], UUID],
+    clock: Callable[[], int],
+) -> Market:
+    """Make what takes prices in, keeps them and shows them."""
+    process = new_id()
+    feed = TickFeed(database, process) if database.transactions else None
+    ticks, bars = TicksRepo(database, feed), MarketDataRepo(database)
+    sessions = TradingSessions(workers.run, clock=clock)
+    reference = ReferenceService(
+        tickers=TickersRepo(database),
+        data_sources=DataSourcesRepo(database),
+        new_id=new_id,
+        calendars=sessions,
+        clock=clock,
+    )
+    stream = StreamHub(
+        settings=settings.stream,
+        auth=auth,
+        known_symbol=lambda symbol: reference.ticker(symbol) is not None,
+        clock=clock,
+    )
+    data = MarketDataService(
+        settings=settings.market, ticks=ticks, market_data=bars, reference=reference, stream=stream, clock=clock
+    )
+    return Market(
+        ticks=ticks,
+        bars=bars,
+        sessions=sessions,
+        reference=reference,
+        stream=stream,
+        data=data,
+        records=MarketRecords(repo=bars, reference=reference, new_id=new_id, clock=clock),
+        history=PriceHistory(database=database, ticks=ticks, market_data=bars, clock=clock),
+        ingest=TickIngest(market=data, reference=reference),
+        neighbours=None if feed is None else Neighbours(ProcessesRepo(database, process), feed, data),
+        foreign=None if feed is None else ForeignTicks(feed, data),
+    )

@@ -1,0 +1,101 @@
+"""Operations: whether everything is well, and the figures that show it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qsuite.composition.market import Market
+from qsuite.composition.trading import Trading
+from qsuite.domain.times import NS_PER_S
+from qsuite.repos.database import Database
+from qsuite.services.engine_jobs import EngineState
+from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream, show_workers
+from qsuite.services.health import HealthService, State
+from qsuite.services.host_watch import HostWatch
+from qsuite.services.market_data import MarketDataService
+from qsuite.services.metrics import Metrics
+from qsuite.services.redis_probe import RedisProbe
+from qsuite.services.supervisor import Supervisor
+from qsuite.services.system_metrics import SystemMetrics
+from qsuite.services.watchdog import LoopWatchdog
+from qsuite.services.workers import WorkerPool
+from qsuite.settings import Settings
+
+STALE_NS = 30 * NS_PER_S
+ENGINE_STATES = {
+    EngineState.ACTIVE: State.UP,
+    EngineState.STANDBY: State.STANDBY,
+    EngineState.RECOVERING: State.STARTING,
+    EngineState.STOPPED: State.DOWN,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """What watches the rest. ``watchdog`` where the event loop is watched, ``redis`` where one is configured."""
+
+    health: HealthService
+    host: HostWatch
+    system: SystemMetrics
+    watchdog: LoopWatchdog | None
+    redis: RedisProbe | None
+
+
+def make_operations(
+    *,
+    settings: Settings,
+    database: Database,
+    supervisor: Supervisor,
+    metrics: Metrics,
+    workers: WorkerPool,
+    market: Market,
+    trading: Trading,
+    watched: bool,
+    clock: Callable[[], int],
+) -> Operations:
+    """Make what tells how things stand, and let ``metrics`` show it."""
+    engine = trading.engine
+    redis = RedisProbe(settings.redis_url) if settings.redis_url is not None else None
+    health = HealthService(
+        ping=database.ping,
+        supervisor=supervisor,
+        probes={
+            "engine": lambda: ENGINE_STATES[engine.state],
+            "feed": lambda: feed_state(market.data, clock),
+        },
+    )
+    health.probe("workers", lambda: workers.state)
+    if redis is not None:
+        health.probe("redis", lambda: redis.state)
+    host = HostWatch(settings.data_dir, database_time=database.time if database.transactions else None)
+    watchdog = LoopWatchdog() if watched else None
+    show_engine(metrics, engine)
+    show_market(metrics, market.data)
+    show_stream(metrics, market.stream)
+    show_process(metrics, health, supervisor, watchdog)
+    show_host(metrics, host)
+    show_workers(metrics, workers)
+    system = make_system_metrics(market=market, trading=trading, clock=clock)
+    return Operations(health=health, host=host, system=system, watchdog=watchdog, redis=redis)
+
+
+def make_system_metrics(*, market: Market, trading: Trading, clock: Callable[[], int]) -> SystemMetrics:
+    """Make what counts for the figures of the system."""
+    engine, stream = trading.engine, market.stream
+    return SystemMetrics(
+        counts={
+            "market_data_records": market.bars.count,
+            "total_orders": trading.orders.count,
+            "ticks": market.ticks.count,
+        },
+        engine=engine.stats,
+        queued=lambda: engine.queued,
+        stream=lambda: (stream.clients, stream.upkeep.messages_per_second),
+        clock=clock,
+    )
+
+
+def feed_state(market: MarketDataService, clock: Callable[[], int]) -> State:
+    """Say whether prices come in: idle before the first, stale once none came for a while."""
+    if not market.newest_arrival_ns:
+        return State.IDLE
+    return State.UP if clock() - market.newest_arrival_ns < STALE_NS else State.STALE

@@ -1,0 +1,101 @@
+"""Strategies: what the engine must know of them, made before it; and their work, made after it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from qsuite.composition.market import Market
+from qsuite.domain.strategies import Strategy
+from qsuite.domain.trading.commands import Scope, TradingMode
+from qsuite.domain.trading.risk import OFF
+from qsuite.domain.trading.risk.review import CUSHION
+from qsuite.repos.database import Database
+from qsuite.repos.signals import SignalsRepo
+from qsuite.repos.strategies import StrategiesRepo
+from qsuite.repos.strategy_books import StrategyBooks
+from qsuite.services.closed_bars import ClosedBars
+from qsuite.services.engine import TradingEngine
+from qsuite.services.engine_jobs import EngineState
+from qsuite.services.reference import ReferenceService
+from qsuite.services.signals import SignalService
+from qsuite.services.strategies import StrategyService
+from qsuite.services.strategy_runs import StrategyRuns
+from qsuite.services.trading import TradingService
+from qsuite.services.users import UserService
+from qsuite.services.workers import WorkerPool
+from qsuite.settings import RiskSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategies:
+    """Which strategies there are, and the books of what each holds."""
+
+    books: StrategyBooks
+    service: StrategyService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyWork:
+    """What turns bars into signals, and signals into orders."""
+
+    signals: SignalService
+    runs: StrategyRuns
+
+
+def make_strategies(
+    *, database: Database, reference: ReferenceService, new_id: Callable[[], UUID], clock: Callable[[], int]
+) -> Strategies:
+    """Make what the engine asks of strategies."""
+    books = StrategyBooks(database)
+    service = StrategyService(
+        strategies=StrategiesRepo(database), books=books, reference=reference, new_id=new_id, clock=clock
+    )
+    return Strategies(books=books, service=service)
+
+
+def make_strategy_work(
+    *,
+    settings: RiskSettings,
+    database: Database,
+    strategies: Strategies,
+    market: Market,
+    engine: TradingEngine,
+    trading: TradingService,
+    users: UserService,
+    workers: WorkerPool,
+    new_id: Callable[[], UUID],
+    clock: Callable[[], int],
+) -> StrategyWork:
+    """Make what lets strategies trade."""
+    repo = SignalsRepo(database)
+    signals = SignalService(
+        signals=repo,
+        bars=ClosedBars(history=market.history, market_data=market.bars, market=market.data, clock=clock),
+        reference=market.reference,
+        workers=workers,
+        stream=market.stream,
+        new_id=new_id,
+        clock=clock,
+    )
+    runs = StrategyRuns(
+        strategies=strategies.service,
+        signals=signals,
+        repo=repo,
+        books=strategies.books,
+        trading=trading,
+        users=users,
+        market=market.data,
+        reference=market.reference,
+        is_active=lambda: engine.state is EngineState.ACTIVE,
+        halted=lambda strategy: is_halted(engine, strategy),
+        collar=CUSHION if settings.price_collar is OFF else settings.price_collar,
+        clock=clock,
+    )
+    return StrategyWork(signals=signals, runs=runs)
+
+
+def is_halted(engine: TradingEngine, strategy: Strategy) -> bool:
+    """Say whether a kill switch keeps a strategy from trading at all."""
+    covering = ((Scope.GLOBAL, None), (Scope.ACCOUNT, str(strategy.account)), (Scope.STRATEGY, str(strategy.id)))
+    halts = [halt for key in covering if (halt := engine.memory.halts.get(key)) is not None]
+    return any(halt.mode is TradingMode.HALTED for halt in halts)
