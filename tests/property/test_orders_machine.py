@@ -71,7 +71,7 @@ LIMITS = Limits(
     position_limit=Decimal(300),
 )
 STEP_NS = 1_000_000
-RUNS = 300 * int(os.environ.get("TEST_SCALE", "1"))
+RUNS = 200 * int(os.environ.get("TEST_SCALE", "1"))
 DUST = Decimal("1e-20")
 """Exposures are estimates: a mark that is an average is a quotient, and sums of those are rounded at the 34th digit."""
 

@@ -32,7 +32,7 @@ from tests.simulation.state import PAPER, SYMBOLS
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-STEPS = 15
+STEPS = 10
 TRIES = 6
 STRANGER = UUID(int=999)
 
