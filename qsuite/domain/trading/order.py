@@ -105,10 +105,11 @@ class Order:
     """One order, made by keywords. Times are nanoseconds cut to milliseconds.
 
     ``filled_value`` is the sum of price x quantity of its fills. ``sent_at`` is when it last began to act: placed,
-    released or triggered. ``arrival`` is its place in the queue at its price: the number of the audit entry with which
-    it got there. ``counted`` is the part of it that its position counts as working; ``taken`` names the quote or
-    print it last took from. ``original`` keeps what the first answer said, once a later event has changed it, so that a
-    repeated request gets the first answer again. ``request_hash`` is the fingerprint of what was asked.
+    released or triggered. ``arrival`` is its place in the queue at its price: the number of the audit entry with
+    which it got there, 0 while it is on its way. ``counted`` is the part of it that its position counts as working;
+    ``taken`` names the quote or print it last took from. ``original`` keeps what the first answer said, once a
+    later event has changed it, so that a repeated request gets the first answer again. ``request_hash`` is the
+    fingerprint of what was asked.
     """
 
     id: UUID
