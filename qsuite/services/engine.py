@@ -14,6 +14,9 @@ States:
 
 While it stands by, the ``Follower`` tells this process's subscribers what the other one made durable.
 
+Beside it: ``engine_storage`` waits for storage and keeps the lease, ``engine_memory`` builds memory, ``engine_jobs``
+tells those who wait, also that they waited too long.
+
 Invariant: memory is never ahead of what this process itself is about to commit. Whatever goes wrong on the way to
 storage, memory is dropped and rebuilt under a new epoch; by then it is known which batches were committed: their
 commands are answered, the others are decided again, and those who waited too long are told that the outcome is unknown.
@@ -22,13 +25,11 @@ commands are answered, the others are decided again, and those who waited too lo
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
+from qsuite.domain.errors import QSuiteError, Unavailable
 from qsuite.domain.market import Tick
 from qsuite.domain.times import floor_ms
 from qsuite.domain.trading.changes import Announcement
@@ -37,35 +38,27 @@ from qsuite.domain.trading.commands import (
     MarkAccounts,
     MarketMoved,
     Outcome,
-    PlaceOrder,
     StopEverything,
     TimePassed,
-    TradingHalt,
 )
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.order import OPEN
-from qsuite.domain.trading.risk import Refusal, ScopeLimits
-from qsuite.domain.trading.seen import SeenIds
+from qsuite.domain.trading.risk import Refusal
 from qsuite.domain.trading.settle import InvariantBroken
 from qsuite.domain.trading.state import TradingState
 from qsuite.repos.engine_batch import Batch, encode_batch
 from qsuite.repos.engine_store import CommitUnknown, EngineStore, Fenced, Head, NotCommitted
 from qsuite.services import collector
-from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener
-from qsuite.services.engine_owner import owner, owner_is_dead
+from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener, answer, give_up_late
+from qsuite.services.engine_memory import EngineMemory
+from qsuite.services.engine_storage import EngineStorage
 from qsuite.services.follower import Follower
 from qsuite.services.missed_ticks import MissedTicks
 from qsuite.settings import EngineSettings
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
-# Client order ids read at once in the background after a start: some 2 ms of the loop, then a pause.
-LEARN_SLICE = 1_000
-LEARN_PAUSE_S = 0.005
-# Open orders put into memory at once when recovering: some 5 ms of the loop.
-LOAD_SLICE = 500
 # A tick may be under way from one process to another for so long, and be met by neither.
 UNDERWAY_S = 0.5
 # How often a process that stands by looks whether the engine can be had.
@@ -94,20 +87,17 @@ class TradingEngine:
         clock: Callable[[], int] = time.time_ns,
         follower: Follower | None = None,
     ) -> None:
-        self._store = store
+        self._storage = EngineStorage(store, lease_s=settings.lease_s)
+        self._memories = EngineMemory(self._storage, new_state)
         self._follower = follower
-        self._new_state = new_state
         self._settings = settings
         self._clock = clock
         self._listeners: list[Listener] = []
         self._queue: deque[Job] = deque()
         self._wake = asyncio.Event()
         self._started = asyncio.Event()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine-load")
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._learning: asyncio.Task[None] | None = None
         self._stopping = False
         self._committing: asyncio.Future[None] | None = None
         self._in_flight: InFlight | None = None
@@ -115,9 +105,7 @@ class TradingEngine:
         self._open: list[Job] = []
         self._batch = 0
         self._last_now = 0
-        self._last_commit_s = 0.0
         self._missed = MissedTicks()
-        self._controls: tuple[list[TradingHalt], list[ScopeLimits]] | None = None
         self._mark_at_s = 0.0
         self.state = EngineState.STOPPED
         self.memory = new_state()
@@ -135,7 +123,7 @@ class TradingEngine:
         if self._follower is not None:
             await self._follower.start()
         self._task = asyncio.create_task(self._run(), name="engine")
-        self._watch = asyncio.create_task(self._reap(), name="engine-deadlines")
+        self._watch = asyncio.create_task(give_up_late(self._jobs), name="engine-deadlines")
         await self._started.wait()
 
     async def stop(self) -> None:
@@ -145,14 +133,13 @@ class TradingEngine:
         if self._task is not None:
             await asyncio.wait([self._task], timeout=self._settings.commit_timeout_s)
             self._task.cancel()
-        for task in (self._watch, self._learning):
-            if task is not None:
-                task.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._memories.stop_learning()
         self._fail_all(Unavailable("the server is stopping", code="stopping"))
         if self._follower is not None:
             await self._follower.stop()
-        for pool in (self._writer, self._reader):
-            await asyncio.to_thread(pool.shutdown)
+        await self._storage.close()
         self.state = EngineState.STOPPED
 
     @property
@@ -221,7 +208,7 @@ class TradingEngine:
             self.state = EngineState.RECOVERING
         await self._settled()
         asked_s = time.monotonic()
-        head = await self._in_thread(lambda: self._store.acquire(owner(), owner_is_dead))
+        head = await self._storage.acquire()
         if head is None:
             if self.state is not EngineState.STANDBY:
                 await self._stand_by()
@@ -229,62 +216,25 @@ class TradingEngine:
         self.state = EngineState.RECOVERING
         self._resolve(head)
         with collector.paused():
-            self.memory = memory = await self._while_holding(self._load(head))
+            self.memory = memory = await self._storage.while_holding(self._load(head))
         self._batch = head.batch
         if self._breach is not None:
             breach, self._breach = self._breach, None
             self._queue.appendleft(self._job(StopEverything(**breach._asdict()), None))
-        self._last_commit_s = time.monotonic()
+        self._storage.signed_s = time.monotonic()
         self.state = EngineState.ACTIVE
         for ticks in self._missed.take(asked_s - head.silent_s - UNDERWAY_S):
             self.on_ticks(ticks)
         self.stats.recoveries += 1
-        if self._learning is not None:
-            self._learning.cancel()
-        self._learning = asyncio.create_task(self._learn_client_ids(memory), name="engine-client-ids")
+        self._memories.learn(memory)
         self._started.set()
         log.info("engine.active", epoch=head.epoch, batch=head.batch, open_orders=len(memory.orders))
         return True
 
     async def _load(self, head: Head) -> TradingState:
-        """Build memory from storage, a slice at a time: a process that stood by goes on serving reads and streams."""
         if self._follower is not None:
             await self._follower.finish(head.audit_seq, self._tell)
-        memory = self._new_state()
-        memory.seen = SeenIds(await self._in_thread(self._store.count_orders, pool=self._reader))
-        loaded = await self._in_thread(self._store.load_open, pool=self._reader)
-        controls = await self._in_thread(self._store.load_controls, pool=self._reader)
-        memory.chain.seq, memory.chain.head = head.audit_seq, head.audit_hash
-        memory.load(*loaded._replace(orders=[]))
-        for start in range(0, len(loaded.orders), LOAD_SLICE):
-            memory.load(orders=loaded.orders[start : start + LOAD_SLICE])
-            await asyncio.sleep(0)
-        _set_controls(memory, *controls)
-        collector.keep(len(memory.orders))
-        return memory
-
-    async def _while_holding(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something that may take longer than the lease, and renew it meanwhile."""
-        task = asyncio.create_task(work, name="engine-load")
-        try:
-            while not (await asyncio.wait({task}, timeout=self._settings.lease_s / 3))[0]:
-                await self._in_thread(self._store.renew)
-            return task.result()
-        finally:
-            task.cancel()
-
-    async def _learn_client_ids(self, memory: TradingState) -> None:
-        """Read every client order id there is, in the background, so that new ones need no question to storage."""
-        slices = self._store.client_ids(LEARN_SLICE)
-        try:
-            while rows := await self._in_thread(next, slices, (), pool=self._reader):
-                for account, client_order_id in rows:
-                    memory.seen.add(account, client_order_id)
-                await asyncio.sleep(LEARN_PAUSE_S)
-        except Unavailable as error:
-            log.warning("engine.client_ids_unread", error=str(error))  # so every id is looked up, which is slower
-            return
-        memory.seen.complete = True
+        return await self._memories.load(head)
 
     def _resolve(self, head: Head) -> None:
         """Learn what became of the batch on its way; answer it, or put it and what was decided after it back.
@@ -301,7 +251,7 @@ class TradingEngine:
                 self._conclude(flight)
             else:
                 for job in flight.jobs:
-                    self._give_up(job, Unavailable("another process took the engine over", code="engine.standby"))
+                    job.give_up(Unavailable("another process took the engine over", code="engine.standby"))
         again, self._open = again + self._open, []
         for job in again:
             job.attempted = False
@@ -342,17 +292,15 @@ class TradingEngine:
 
     async def _idle(self) -> None:
         """Wait for a command, the end of a commit, or the time to renew the lease or expire orders."""
-        quiet_s = self._settings.lease_s / 3
         self._wake.clear()
         if self._queue and len(self._open) < self._settings.batch_max:
             return
         try:
-            async with asyncio.timeout(min(quiet_s, 0.25)):
+            async with asyncio.timeout(min(self._storage.quiet_s, 0.25)):
                 await self._wake.wait()
         except TimeoutError:
-            if self._committing is None and time.monotonic() - self._last_commit_s > quiet_s:
-                await self._in_thread(self._store.renew)
-                self._last_commit_s = time.monotonic()
+            if self._committing is None:
+                await self._storage.renew_if_quiet()
 
     async def _decide_queued(self) -> None:
         room = self._settings.batch_max - len(self._open)
@@ -361,7 +309,7 @@ class TradingEngine:
         self._open += jobs
         missing = self.memory.missing(job.command for job in jobs)
         if missing:
-            loaded = await self._in_thread(self._store.load, missing, pool=self._reader)
+            loaded = await self._storage.load(missing)
             if any(order.status in OPEN for order in loaded.orders):  # ours are all in memory: another process has it
                 raise Fenced
             self.memory.load(*loaded)
@@ -398,15 +346,15 @@ class TradingEngine:
         self._committing.add_done_callback(lambda _: self._wake.set())
 
     async def _commit(self, batch: Batch) -> None:
-        await self._in_thread(self._store.commit, batch)
-        self._last_commit_s = time.monotonic()
+        await self._storage.commit(batch)
+        self._storage.signed_s = time.monotonic()
         flight, self._in_flight = self._in_flight, None
         assert flight is not None
         self._conclude(flight)
 
     def _conclude(self, flight: InFlight) -> None:
         """Answer and announce what is durable."""
-        self._answer(flight.jobs)
+        answer(flight.jobs, self.stats)
         if flight.announcements:
             self._tell(flight.announcements)
         if self._follower is not None and flight.audit_seq:
@@ -428,69 +376,35 @@ class TradingEngine:
             await asyncio.wait([committing])
             committing.exception()
 
-    def _answer(self, jobs: list[Job]) -> None:
-        now_s = time.monotonic()
-        stats = self.stats
-        stats.batches += 1
-        stats.last_batch_size = len(jobs)
-        stats.commands += len(jobs)
-        for job in jobs:
-            if isinstance(job.command, PlaceOrder):
-                stats.orders += 1
-                stats.order_times_s.append(now_s)
-                stats.latencies_s.append(now_s - job.submitted_s)
-            if job.future is not None and not job.future.done():
-                assert job.outcome is not None
-                job.future.set_result(job.outcome)
-
-    # -- standing by, stopping, deadlines -----------------------------------------------------------------------
+    # -- standing by, stopping ----------------------------------------------------------------------------------
 
     async def _stand_by(self) -> None:
         self.state = EngineState.STANDBY
         await self._settled()
         self._fail_all(Unavailable("another process took the engine over", code="engine.standby"))
-        self.memory, self._controls = self._new_state(), None
-        if self._learning is not None:
-            self._learning.cancel()
+        self.memory = self._memories.empty()
         if self._follower is not None:
             self._follower.follow(self._tell)
         self._started.set()
 
     async def _look_on(self) -> None:
         """While standing by, know which halts and limits hold, for whoever asks here. Then wait a little."""
-        controls = await self._in_thread(self._store.load_controls, pool=self._reader)
-        if controls != self._controls:
-            memory = self._new_state()
-            _set_controls(memory, *controls)
-            self.memory, self._controls = memory, controls
+        memory = await self._memories.changed_controls()
+        if memory is not None:
+            self.memory = memory
         await asyncio.sleep(self._settings.lease_s / LOOKS_PER_LEASE)
 
     async def _finish(self) -> None:
         await self._settled()
         if self.state is EngineState.ACTIVE:
-            await self._in_thread(self._store.release)
-
-    async def _reap(self) -> None:
-        """Tell those who waited too long, while storage is away."""
-        while True:
-            await asyncio.sleep(0.2)
-            now_s = time.monotonic()
-            for job in self._jobs():
-                if job.deadline_s > now_s:
-                    break
-                self._give_up(job, Unavailable("storage is away", retry_after_s=2))
+            await self._storage.release()
 
     def _fail_all(self, error: QSuiteError) -> None:
         jobs = self._jobs()
         self._in_flight, self._open = None, []
         self._queue.clear()
         for job in jobs:
-            self._give_up(job, error)
-
-    def _give_up(self, job: Job, error: QSuiteError) -> None:
-        if job.future is None or job.future.done():
-            return
-        job.future.set_exception(_unknown(job.command) if job.attempted else error)
+            job.give_up(error)
 
     def _jobs(self) -> list[Job]:
         """Return every job not concluded, the oldest first."""
@@ -511,18 +425,3 @@ class TradingEngine:
         """Return the time of decisions: whole milliseconds, never running backwards."""
         self._last_now = max(self._last_now, floor_ms(self._clock()))
         return self._last_now
-
-    async def _in_thread(self, work: Callable[..., T], *args: Any, pool: ThreadPoolExecutor | None = None) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool or self._writer, work, *args)
-
-
-def _set_controls(memory: TradingState, halts: Sequence[TradingHalt], limits: Sequence[ScopeLimits]) -> None:
-    memory.halts = {(halt.scope, halt.target): halt for halt in halts}
-    memory.limits.load(limits)
-
-
-def _unknown(command: Command) -> OutcomeUnknown:
-    facts: dict[str, Any] = {}
-    if isinstance(command, PlaceOrder):
-        facts = {"order_id": str(command.id), "client_order_id": command.client_order_id}
-    return OutcomeUnknown("storage went away while committing; ask again with the id", retry_after_s=2, **facts)

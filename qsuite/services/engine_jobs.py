@@ -1,14 +1,21 @@
-"""What the engine carries: a command with whoever waits for it, a batch on its way, and the counters of both."""
+"""What the engine carries: a command with whoever waits for it, a batch on its way, and the counters of both.
+
+Whoever waits is told once: the outcome when it is durable, else an error, which says when the outcome is unknown.
+"""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
+from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
 from qsuite.domain.trading.changes import Announcement
-from qsuite.domain.trading.commands import Command, Outcome
+from qsuite.domain.trading.commands import Command, Outcome, PlaceOrder
+
+LOOK_FOR_LATE_S = 0.2
 
 
 class EngineState(StrEnum):
@@ -37,6 +44,12 @@ class Job:
     attempted: bool = False
     outcome: Outcome | None = None
 
+    def give_up(self, error: QSuiteError) -> None:
+        """Tell whoever waits that nothing was done, or that this is unknown if a commit was tried."""
+        if self.future is None or self.future.done():
+            return
+        self.future.set_exception(_unknown(self.command) if self.attempted else error)
+
 
 @dataclass(slots=True)
 class InFlight:
@@ -63,3 +76,37 @@ class EngineStats:
     orders: int = 0
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     order_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
+
+
+def answer(jobs: Sequence[Job], stats: EngineStats) -> None:
+    """Tell everybody who waits for these their outcome, which is durable."""
+    now_s = time.monotonic()
+    stats.batches += 1
+    stats.last_batch_size = len(jobs)
+    stats.commands += len(jobs)
+    for job in jobs:
+        if isinstance(job.command, PlaceOrder):
+            stats.orders += 1
+            stats.order_times_s.append(now_s)
+            stats.latencies_s.append(now_s - job.submitted_s)
+        if job.future is not None and not job.future.done():
+            assert job.outcome is not None
+            job.future.set_result(job.outcome)
+
+
+async def give_up_late(waiting: Callable[[], Sequence[Job]]) -> None:
+    """Tell those who waited too long, while storage is away. ``waiting`` gives the oldest first."""
+    while True:
+        await asyncio.sleep(LOOK_FOR_LATE_S)
+        now_s = time.monotonic()
+        for job in waiting():
+            if job.deadline_s > now_s:
+                break
+            job.give_up(Unavailable("storage is away", retry_after_s=2))
+
+
+def _unknown(command: Command) -> OutcomeUnknown:
+    facts: dict[str, Any] = {}
+    if isinstance(command, PlaceOrder):
+        facts = {"order_id": str(command.id), "client_order_id": command.client_order_id}
+    return OutcomeUnknown("storage went away while committing; ask again with the id", retry_after_s=2, **facts)

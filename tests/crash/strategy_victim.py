@@ -122,7 +122,7 @@ async def main(point: str, hits: int) -> None:
     trap.around(repo, "add", "signals.add")
     trap.around(repo, "settle", "signals.settle")
     trap.around(services.trading, "place", "trading.place")
-    trap.around_commit(app.engine._store)
+    trap.around_commit(app.engine._storage.store)
     await app.start()
     await prepare(app, database)
     print(app.listen(0), flush=True)  # noqa: T201  the test reads it

@@ -14,6 +14,7 @@ from qsuite.repos import engine_loading, orders
 from qsuite.repos.engine_batch import Batch
 from qsuite.repos.engine_store import ENGINE, EngineStore
 from qsuite.services.engine import TradingEngine
+from qsuite.services.engine_jobs import Job, answer
 
 Breaking = Callable[[], Any]
 
@@ -25,7 +26,7 @@ def answer_before_commit() -> Any:
     def hasty(self: TradingEngine) -> None:
         jobs = list(self._open)
         real(self)
-        self._answer(jobs)
+        answer(jobs, self.stats)
 
     return patch.object(TradingEngine, "_begin_commit", hasty)
 
@@ -79,11 +80,11 @@ def _resolving(guess: Callable[[Any], None]) -> Any:
 def call_doubt_nothing_done() -> Any:
     """Tell those who waited too long that nothing was done."""
 
-    def certain(self: Any, job: Any, error: Exception) -> None:
+    def certain(job: Job, error: Exception) -> None:
         if job.future is not None and not job.future.done():
             job.future.set_exception(Unavailable("certainly not"))
 
-    return patch.object(TradingEngine, "_give_up", certain)
+    return patch.object(Job, "give_up", certain)
 
 
 def forget_the_first_answer() -> Any:

@@ -306,8 +306,11 @@ def _replaced_clock_and_log(world: World) -> Iterator[None]:
     log = SimpleNamespace(info=say, warning=say, error=say, debug=say, critical=say)
     with (
         patch("qsuite.services.engine.time", clock),
+        patch("qsuite.services.engine_jobs.time", clock),
+        patch("qsuite.services.engine_storage.time", clock),
         patch("qsuite.services.engine.log", log),
-        patch("qsuite.services.engine.owner", lambda: None),  # the store knows whose it is
+        patch("qsuite.services.engine_memory.log", log),
+        patch("qsuite.services.engine_storage.owner", lambda: None),  # the store knows whose it is
         patch("qsuite.domain.trading.seen.LEAST_BITS", 1 << 16),  # a megabyte for each recovery takes its time
     ):
         yield
