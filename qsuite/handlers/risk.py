@@ -196,7 +196,7 @@ class KillSwitchHandler(ApiHandler):
         await self._answer_halts()
 
     async def _answer_halts(self, **more: int) -> None:
-        self.answer({"halts": [show_halt(halt) for halt in await self.services.risk.halts()], **more})
+        self.answer({"halts": [show_halt(halt) for halt in await self.services.risk.halts(self.caller)], **more})
 
 
 def checked_target(scope: Scope, target: str | None) -> str | None:

@@ -75,6 +75,8 @@ class RiskService:
             account = caller.accounts[0]
         elif account is not None and not caller.reads_all and account not in caller.accounts:
             raise NotFound("no such account")
+        if strategy is not None and not caller.reads_all and not self._owns(caller, str(strategy)):
+            raise NotFound("no such strategy")
         stored = await self._controls.limits()
         book = LimitBook(self._defaults)
         book.load(stored)
@@ -135,9 +137,9 @@ class RiskService:
         if outcome.error is not None:
             raise error_of(outcome)
 
-    async def halts(self) -> list[TradingHalt]:
-        """Return what is halted."""
-        return await self._controls.halts()
+    async def halts(self, caller: Caller) -> list[TradingHalt]:
+        """Return what is halted of what concerns the caller."""
+        return [halt for halt in await self._controls.halts() if self._concerns(caller, halt.scope, halt.target)]
 
     # -- events and checks --------------------------------------------------------------------------------------
 
@@ -165,16 +167,15 @@ class RiskService:
         found = list(stored)
         if all(scoped.scope is not Scope.GLOBAL for scoped in found):
             found.insert(0, ScopeLimits(Scope.GLOBAL, None, {}))
-        if caller.reads_all:
-            return found
-        theirs = {str(account) for account in caller.accounts}
-        return [
-            scoped
-            for scoped in found
-            if scoped.scope in (Scope.GLOBAL, Scope.TICKER)
-            or (scoped.scope is Scope.ACCOUNT and scoped.target in theirs)
-            or (scoped.scope is Scope.STRATEGY and self._owns(caller, scoped.target))
-        ]
+        return [scoped for scoped in found if self._concerns(caller, scoped.scope, scoped.target)]
+
+    def _concerns(self, caller: Caller, scope: Scope, target: str | None) -> bool:
+        """Say whether a scope is everybody's or the caller's own; those who read all trading see every one."""
+        if caller.reads_all or scope in (Scope.GLOBAL, Scope.TICKER):
+            return True
+        if scope is Scope.ACCOUNT:
+            return target in {str(account) for account in caller.accounts}
+        return self._owns(caller, target)
 
     def _owns(self, caller: Caller, target: str | None) -> bool:
         strategy = None if target is None else self._strategy(UUID(target))

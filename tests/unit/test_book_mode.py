@@ -87,6 +87,13 @@ def test_an_order_that_meets_its_own_account_is_stopped_there() -> None:
     assert [event.code for event in pit.state.changes.risk_events] == ["risk.self_trade"]
 
 
+def test_two_accounts_of_one_person_do_not_meet_either() -> None:
+    pit = Pit()
+    pit.other.user = USER
+    pit.place("SELL", 5, "10.00", symbol="NEW", account=OTHER)
+    assert (pit.mine("BUY", 5, "10.00").status, pit.other.cash) == (Status.CANCELLED, 100_000)
+
+
 def test_a_market_order_takes_what_there_is_and_no_more() -> None:
     pit = Pit()
     pit.theirs("SELL", 5, "10.00")

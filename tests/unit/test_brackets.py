@@ -137,3 +137,24 @@ def test_the_legs_of_a_short_buy_it_back() -> None:
     assert desk.account.realized_pnl < 0
     assert not desk.state.orders
     assert desk.account.reserved == 0
+
+
+def test_legs_of_an_entry_that_only_closes_a_position_have_nothing_to_protect() -> None:
+    desk = Desk()
+    desk.place("BUY", 20)
+    desk.place("SELL", 5, take_profit=TakeProfit(Decimal("101.00")), stop_loss=StopLoss(Decimal("105.00")))
+    assert desk.state.position(ACCOUNT, "IBM").quantity == 15
+    assert not desk.state.orders
+
+
+def test_once_a_leg_filled_the_entry_takes_no_more() -> None:
+    desk = Desk()
+    parent = desk.place("BUY", 10, "99.00", **BRACKET)
+    moved(desk, "99.00", 2, size="5")
+    moved(desk, "110.00", 3)
+    ended = desk.state.find(parent.id)
+    assert ended is not None
+    assert (ended.status, ended.filled_quantity) == (Status.CANCELLED, 5)
+    moved(desk, "99.00", 4)
+    assert desk.state.position(ACCOUNT, "IBM").quantity == 0
+    assert not desk.state.orders

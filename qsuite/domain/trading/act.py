@@ -6,7 +6,7 @@ What is left rests; of an order that is to trade at once only, it is cancelled.
 from decimal import Decimal
 
 from qsuite.domain.market import Snapshot, Trade
-from qsuite.domain.money import round_to_tick
+from qsuite.domain.money import ZERO, round_to_tick, show
 from qsuite.domain.reference import Ticker
 from qsuite.domain.trading.book_basis import book_basis
 from qsuite.domain.trading.order import AT_ONCE, WORKING, Order, OrderType, Status, TimeInForce
@@ -25,6 +25,10 @@ def act(state: TradingState, order: Order, now: int, market: Snapshot | None = N
     if ticker is None:  # taken away since: nothing trades, but the order can be cancelled
         state.rest(order)
         return None
+    if order.reduce_only:
+        ended = _keep_to_room(state, order, now)
+        if ended is not None:
+            return ended
     if ticker.execution_mode == BOOK:
         return _act_in_book(state, order, ticker, now)
     rules = state.rules.for_ticker(ticker)
@@ -80,11 +84,30 @@ def trailed(order: Order, price: Decimal, ticker: Ticker) -> Decimal | None:
     return round_to_tick(away, ticker.tick_size, up=order.is_buy)
 
 
+def reducible(held: Decimal, order: Order) -> Decimal:
+    """Return how much of a position an order of its side can take away."""
+    return max(ZERO, -held if order.is_buy else held)
+
+
+def _keep_to_room(state: TradingState, order: Order, now: int) -> Order | None:
+    """Before a reduce-only order acts, leave it no more than there is to reduce; return it if that ends it."""
+    room = reducible(state.position_or_flat(order.account, order.symbol).quantity, order)
+    if room <= ZERO:
+        keep_first_answer(order)
+        return _cancel(state, order, now, "reduce_only")
+    if order.remaining > room:
+        keep_first_answer(order)
+        order.quantity = order.filled_quantity + room
+        order.move(order.status, now)
+        state.record("order.replaced", order, now, ENGINE, reason="reduce_only", quantity=show(order.quantity))
+    return None
+
+
 def _act_in_book(state: TradingState, order: Order, ticker: Ticker, now: int) -> Order | None:
     """Match an order with those that rest in the book, best price first, then oldest; rest what is left."""
     book = state.book(order.symbol)
     limits = state.limits.effective(order.account, order.strategy, order.symbol)
-    owner = order.account if limits.self_trade is not False else None
+    owner = state.owner(order) if limits.self_trade is not False else None
     limit = order.limit if order.limit is not None else protective_limit(order, state.market(order.symbol), limits)
     if order.time_in_force is TimeInForce.FOK:
         could = book.available(owner, order.is_buy, order.remaining, limit)

@@ -4,10 +4,8 @@ Steps only note what happened (``state.consequences``); here it is acted upon, o
 an order under the loop that fills it, and what a consequence causes waits its turn behind those before it.
 """
 
-from decimal import Decimal
-
-from qsuite.domain.money import ZERO
-from qsuite.domain.trading.legs import end_legs, grow_legs, shrink, shrink_other_leg
+from qsuite.domain.trading.act import reducible
+from qsuite.domain.trading.legs import end_entry, end_legs, grow_legs, shrink, shrink_other_leg
 from qsuite.domain.trading.order import WORKING, Order
 from qsuite.domain.trading.state import TradingState
 from qsuite.domain.trading.trigger import meet_stops
@@ -25,6 +23,8 @@ def follow(state: TradingState, now: int) -> None:
             continue
         if order.is_bracket:
             grow_legs(state, order, quantity, now)
+        if order.parent is not None:
+            end_entry(state, order, now)
         if order.oco is not None:
             shrink_other_leg(state, order, quantity, now)
         _hold_reducers(state, order, now)
@@ -42,11 +42,6 @@ def _hold_reducers(state: TradingState, order: Order, now: int) -> None:
         room = reducible(held, reducer)
         if reducer.status in WORKING and reducer.remaining > room:
             shrink(state, reducer, room, now, reason="reduce_only")
-
-
-def reducible(held: Decimal, order: Order) -> Decimal:
-    """Return how much of a position an order of its side can take away."""
-    return max(ZERO, -held if order.is_buy else held)
 
 
 def _meet_book_stops(state: TradingState, symbol: str, now: int) -> None:

@@ -57,11 +57,15 @@ def throw_ours(
     limit: Decimal | None = None,
     value: Decimal | None = None,
 ) -> list[Order]:
-    """Throw the engine's own switch, unless one as strict holds already. Return the orders it cancelled."""
+    """Throw the engine's own switch, unless one as strict holds already. Return the orders it cancelled.
+
+    Where it takes the place of a milder one that a person threw, that person still may not lift it.
+    """
     known = state.halts.get(key)
     if known is not None and _covers_mode(known.mode, mode):
         return []
-    return throw(state, TradingHalt(*key, reason, None, now, mode), now, limit=limit, value=value)
+    thrower = None if known is None else known.user
+    return throw(state, TradingHalt(*key, reason, thrower, now, mode), now, limit=limit, value=value)
 
 
 def resume(state: TradingState, command: Resume, now: int) -> Outcome:

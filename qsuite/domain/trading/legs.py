@@ -2,7 +2,8 @@
 
     entry placed      its legs are HELD
     entry fills       they work for as much as it filled, and grow with each further fill
-    one leg fills     the other shrinks by as much; with nothing left it is cancelled
+    one leg fills     the other shrinks by as much; with nothing left it is cancelled, and so is what the entry has left:
+                      the trade is over, and its later fills would have nobody to protect them
     entry ends empty  they are cancelled
 
 Legs only reduce: they never open a position of their own.
@@ -47,6 +48,14 @@ def end_legs(state: TradingState, parent: Order, now: int) -> None:
     for leg in list(state.legs.get(parent.id, ())):
         keep_first_answer(leg)
         close(state, leg, Status.CANCELLED, "order.cancelled", now, ENGINE, reason="parent ended")
+
+
+def end_entry(state: TradingState, leg: Order, now: int) -> None:
+    """Cancel what a bracket's entry has left, because one of its legs filled."""
+    parent = None if leg.parent is None else state.orders.get(leg.parent)
+    if parent is not None and parent.status in WORKING:
+        keep_first_answer(parent)
+        close(state, parent, Status.CANCELLED, "order.cancelled", now, ENGINE, reason="leg filled")
 
 
 def shrink_other_leg(state: TradingState, leg: Order, quantity: Decimal, now: int) -> None:

@@ -353,6 +353,10 @@ class TradingState:
 
     # -- the market ---------------------------------------------------------------------------------------------
 
+    def owner(self, order: Order) -> UUID:
+        """Return whose order it is: a person with several accounts is one, who shall not trade with themselves."""
+        return self.accounts[order.account].user
+
     def rest(self, order: Order) -> None:
         """Let a working order rest behind all others at its price, or wait for its stop."""
         order.arrival = self.chain.seq
@@ -364,7 +368,7 @@ class TradingState:
             return
         if not order.waits and self.in_book(order.symbol):
             assert order.limit is not None, "what a book does not fill of a market order is cancelled"
-            self.book(order.symbol).add(order.id, order.account, order.is_buy, order.limit, order.remaining)
+            self.book(order.symbol).add(order.id, self.owner(order), order.is_buy, order.limit, order.remaining)
             self.changes.books.add(order.symbol)
         else:
             self.resting.setdefault(order.symbol, RestingOrders()).add(order)
