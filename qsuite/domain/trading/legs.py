@@ -2,8 +2,8 @@
 
     entry placed      its legs are HELD
     entry fills       they work for as much as it filled, and grow with each further fill
-    one leg fills     the other shrinks by as much; with nothing left it is cancelled, and so is what the entry has left:
-                      the trade is over, and its later fills would have nobody to protect them
+    one leg fills     the other shrinks by as much; with nothing left it is cancelled, as is what the entry has left,
+                      whose later fills nobody would protect
     entry ends empty  they are cancelled
 
 Legs only reduce: they never open a position of their own.
