@@ -47,8 +47,8 @@ def make_accounts(
     new_id: Callable[[], UUID],
     clock: Callable[[], int],
 ) -> Accounts:
-    """Make what looks at accounts, all with trading's view of what a position is worth."""
-    price_of = trading.service.market_price
+    """Make what looks at accounts, all with one view of what a position is worth."""
+    price_of = trading.values.price
     return Accounts(
         service=AccountService(
             accounts=access.accounts,

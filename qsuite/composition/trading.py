@@ -1,13 +1,13 @@
 """Trading: the engine with its storage, memory and rules, and who hears what it made durable.
 
     market ──ticks──> reference tape, engine, depth
-    engine ──what is durable──> book market, trading, depth
+    engine ──what is durable──> book market, stream, depth
 
 Each hears in the order in which it is made here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from uuid import UUID
 
 from qsuite.composition.market import Market
@@ -31,10 +31,12 @@ from qsuite.services.depth import DepthService
 from qsuite.services.engine import TradingEngine
 from qsuite.services.fill_rules import rules_from
 from qsuite.services.follower import Follower
+from qsuite.services.market_values import MarketValues
 from qsuite.services.reference import ReferenceService
 from qsuite.services.stream import StreamHub
-from qsuite.services.trading import TradingService, limits_from
-from qsuite.settings import EngineSettings, Settings
+from qsuite.services.trading import TradingService
+from qsuite.services.trading_stream import TradingStream
+from qsuite.settings import EngineSettings, RiskSettings, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Trading:
     engine: TradingEngine
     orders: OrdersRepo
     positions: PositionsRepo
+    values: MarketValues
     service: TradingService
     depth: DepthService
 
@@ -71,21 +74,36 @@ def make_trading(
     )
     book_market = BookMarket(market.data.publish, clock)
     engine.listen(book_market.heard)
-    orders, positions = OrdersRepo(database), PositionsRepo(database)
+    market.data.on_ticks(engine.on_ticks)
+    orders, executions, positions = OrdersRepo(database), ExecutionsRepo(database), PositionsRepo(database)
+    values = MarketValues(market.data, clock)
     service = TradingService(
         engine=engine,
         orders=orders,
-        executions=ExecutionsRepo(database),
+        executions=executions,
         accounts=accounts,
         positions=positions,
-        market=market.data,
-        stream=market.stream,
+        values=values,
         new_id=new_id,
-        clock=clock,
     )
+    stream = TradingStream(trading=service, orders=orders, executions=executions, values=values, stream=market.stream)
+    engine.listen(stream.heard)
     protect_tickers(market.reference, orders, engine)
     depth = make_depth(engine=engine, orders=orders, market=market, clock=clock)
-    return Trading(limits=limits, engine=engine, orders=orders, positions=positions, service=service, depth=depth)
+    return Trading(
+        limits=limits,
+        engine=engine,
+        orders=orders,
+        positions=positions,
+        values=values,
+        service=service,
+        depth=depth,
+    )
+
+
+def limits_from(settings: RiskSettings) -> Limits:
+    """Read the configured limits."""
+    return Limits(**{item.name: getattr(settings, item.name) for item in fields(Limits)})
 
 
 def make_store(settings: EngineSettings, database: Database) -> EngineStore:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from qsuite.domain import errors
 from qsuite.handlers.problems import HTTP_CODES, STATUS
-from qsuite.services.trading import RATES
+from qsuite.services.outcomes import RATES
 
 
 class ErrorCode(NamedTuple):

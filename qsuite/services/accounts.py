@@ -20,7 +20,7 @@ from qsuite.domain.trading.commands import ChangeAccount
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.positions import PositionsRepo
 from qsuite.services.engine import TradingEngine
-from qsuite.services.trading import error_of
+from qsuite.services.outcomes import error_of
 from qsuite.services.users import UserService
 from qsuite.services.views import show_account
 

@@ -26,9 +26,10 @@ from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.risk_controls import RiskControlsRepo
 from qsuite.repos.risk_events import RiskEventsRepo
 from qsuite.services.engine import TradingEngine
+from qsuite.services.outcomes import error_of
 from qsuite.services.reference import ReferenceService
 from qsuite.services.stream import StreamHub
-from qsuite.services.trading import TradingService, error_of
+from qsuite.services.trading import TradingService
 from qsuite.services.views import Shown, show_risk_event
 
 SNAPSHOT = 100

@@ -1,31 +1,19 @@
 """Trading as its users speak of it: place, release, cancel, close, look at orders, positions and the account.
 
-Turns requests into the engine's commands and its outcomes into answers or errors; tells the stream what became durable.
+Turns requests into the engine's commands (``order_requests``) and its outcomes into answers or errors (``outcomes``).
+What became durable is told by ``TradingStream``.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from decimal import Decimal
-from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.errors import (
-    Conflict,
-    Forbidden,
-    NotFound,
-    OrderRefused,
-    OrderTooFast,
-    PreconditionFailed,
-    QSuiteError,
-)
+from qsuite.domain.errors import Conflict, NotFound, QSuiteError
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.money import ZERO
 from qsuite.domain.roles import Caller
-from qsuite.domain.times import DAY_NS
-from qsuite.domain.trading.account import Account, Position
-from qsuite.domain.trading.changes import Announcement
+from qsuite.domain.trading.account import Position
 from qsuite.domain.trading.commands import (
     CancelAll,
     CancelOrder,
@@ -35,31 +23,16 @@ from qsuite.domain.trading.commands import (
     ReleaseOrder,
     ReplaceOrder,
 )
-from qsuite.domain.trading.order import (
-    Execution,
-    Order,
-    OrderType,
-    Side,
-    Status,
-    StopLoss,
-    TakeProfit,
-    TimeInForce,
-)
-from qsuite.domain.trading.risk import Limits
+from qsuite.domain.trading.order import Execution, Order, OrderType, Side
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.executions import ExecutionsRepo
 from qsuite.repos.orders import OrdersRepo
 from qsuite.repos.positions import PositionsRepo
 from qsuite.services.engine import TradingEngine
-from qsuite.services.market_data import MarketDataService
-from qsuite.services.stream import StreamHub
-from qsuite.services.views import Shown, show_account, show_execution, show_order, show_position, show_risk_event
-from qsuite.settings import RiskSettings
-
-
-def limits_from(settings: RiskSettings) -> Limits:
-    """Read the configured limits."""
-    return Limits(**{item.name: getattr(settings, item.name) for item in fields(Limits)})
+from qsuite.services.market_values import MarketValues
+from qsuite.services.order_requests import place_command
+from qsuite.services.outcomes import error_of, order_of, order_or_error
+from qsuite.services.views import Shown
 
 
 class TradingService:
@@ -73,33 +46,16 @@ class TradingService:
         executions: ExecutionsRepo,
         accounts: AccountsRepo,
         positions: PositionsRepo,
-        market: MarketDataService,
-        stream: StreamHub,
+        values: MarketValues,
         new_id: Callable[[], UUID],
-        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._engine = engine
         self._orders = orders
         self._executions = executions
         self._accounts = accounts
         self._positions = positions
-        self._market = market
-        self._stream = stream
+        self._values = values
         self._new_id = new_id
-        self._clock = clock
-        self._rendered: dict[str, tuple[str, Callable[[Any], Shown]]] = {
-            "order": ("orders", show_order),
-            "execution": ("executions", show_execution),
-            "position": ("positions", self._show_position),
-            "account": ("account", lambda what: self._show_account(what[0], what[1])),
-            "risk_event": ("risk", show_risk_event),
-        }
-        engine.listen(self._announce)
-        market.on_ticks(engine.on_ticks)
-        stream.snapshot_source("orders", self._orders_snapshot)
-        stream.snapshot_source("executions", self._executions_snapshot)
-        stream.snapshot_source("positions", self._positions_snapshot)
-        stream.snapshot_source("account", self._account_snapshot)
 
     # -- accounts -----------------------------------------------------------------------------------------------
 
@@ -108,19 +64,19 @@ class TradingService:
         account_id = self._own(caller, account)
         found = await self._accounts.get(account_id)
         held = await self._positions.of([account_id])
-        return self._show_account(found, held)
+        return self._values.show_account(found, held)
 
     # -- orders -------------------------------------------------------------------------------------------------
 
     async def place(self, caller: Caller, asked: Mapping[str, Any]) -> Order:
         """Place an order and return it, durable. OrderRefused when a control said no, Conflict for a used id."""
-        return self._settled_order(await self._engine.submit(self._place_command(caller, asked)))
+        return order_of(await self._engine.submit(self._place_command(caller, asked)))
 
     async def place_many(self, caller: Caller, asked: Sequence[Mapping[str, Any]]) -> list[Order | QSuiteError]:
         """Place orders, one after the other as given; return the order or the error of each."""
         commands = [self._place_command(caller, one) for one in asked]
         outcomes = await self._engine.submit_many(commands)
-        return [self._order_or_error(outcome) for outcome in outcomes]
+        return [order_or_error(outcome) for outcome in outcomes]
 
     async def check(self, caller: Caller, asked: Mapping[str, Any]) -> Outcome:
         """Say what an order would meet, without placing it. Conflict for a used client id."""
@@ -134,17 +90,17 @@ class TradingService:
     ) -> Order:
         """Change an open order's quantity or prices. OrderRefused by a control, which leaves it as it was."""
         command = ReplaceOrder(order=order, user=caller.user, accounts=caller.accounts, version=version, **changed)
-        return self._settled_order(await self._engine.submit(command))
+        return order_of(await self._engine.submit(command))
 
     async def release(self, caller: Caller, order: UUID) -> Order:
         """Send a held order to the market."""
         command = ReleaseOrder(order=order, user=caller.user, accounts=caller.accounts)
-        return self._settled_order(await self._engine.submit(command))
+        return order_of(await self._engine.submit(command))
 
     async def cancel(self, caller: Caller, order: UUID) -> Order:
         """Cancel an open order; cancelling twice gives the same answer twice."""
         command = CancelOrder(order=order, user=caller.user, accounts=caller.accounts)
-        return self._settled_order(await self._engine.submit(command))
+        return order_of(await self._engine.submit(command))
 
     async def cancel_all(self, caller: Caller, account: UUID | None, symbol: str | None) -> Sequence[Order]:
         """Cancel every open order of an account, or of one of its symbols."""
@@ -192,11 +148,11 @@ class TradingService:
     async def positions(self, caller: Caller) -> list[Shown]:
         """Show the caller's open positions, valued at the market."""
         held = await self._positions.of(self._visible(caller))
-        return [self._show_position(position) for position in held if position.quantity]
+        return [self._values.show_position(position) for position in held if position.quantity]
 
     async def position(self, caller: Caller, symbol: str) -> Shown:
         """Show a position in one symbol, flat too if it was ever traded. NotFound otherwise."""
-        return self._show_position(await self._position(caller, symbol))
+        return self._values.show_position(await self._position(caller, symbol))
 
     async def close_position(self, caller: Caller, symbol: str) -> Order:
         """Close a position by a market order through the same controls; open orders in the symbol are cancelled first.
@@ -211,78 +167,11 @@ class TradingService:
         asked = {"symbol": symbol, "side": side, "order_type": OrderType.MARKET, "quantity": abs(position.quantity)}
         return await self.place(caller, asked | {"account": position.account, "reduce_only": True})
 
-    def market_price(self, position: Position) -> Decimal | None:
-        """Return what a unit held would bring, or one sold short would cost: bid or ask, else the last trade."""
-        snapshot = self._market.snapshot(position.symbol)
-        if snapshot.quote is not None:
-            side = snapshot.quote.bid if position.quantity >= ZERO else snapshot.quote.ask
-            if side is not None:
-                return side
-        return None if snapshot.trade is None else snapshot.trade.price
-
-    def _show_position(self, position: Position) -> Shown:
-        return show_position(position, self.market_price(position))
-
-    def _show_account(self, account: Account, held: Iterable[Position]) -> Shown:
-        return show_account(account, self._valued(held), self._clock() // DAY_NS)
-
-    def _valued(self, held: Iterable[Position]) -> list[tuple[Position, Decimal | None]]:
-        return [(position, self.market_price(position)) for position in held]
-
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _place_command(self, caller: Caller, asked: Mapping[str, Any]) -> PlaceOrder:
-        client_order_id = asked.get("client_order_id")
-        takes, stops = asked.get("take_profit"), asked.get("stop_loss")
-        return PlaceOrder(
-            id=self._new_id(),
-            account=self._own(caller, asked.get("account")),
-            user=caller.user,
-            symbol=asked["symbol"],
-            side=asked["side"],
-            order_type=asked["order_type"],
-            quantity=asked["quantity"],
-            price=asked.get("price"),
-            stop_price=asked.get("stop_price"),
-            trail_percent=asked.get("trail_percent"),
-            trail_price=asked.get("trail_price"),
-            reduce_only=asked.get("reduce_only", False),
-            take_profit=None if takes is None else TakeProfit(takes["price"]),
-            stop_loss=None if stops is None else StopLoss(stops["stop_price"], stops.get("price")),
-            expires_at=asked.get("expires_at"),
-            time_in_force=asked.get("time_in_force", TimeInForce.DAY),
-            client_order_id=client_order_id,
-            strategy=asked.get("strategy"),
-            hold=asked.get("hold", False),
-            request_hash="" if client_order_id is None else fingerprint(asked),
-        )
-
-    def _settled_order(self, outcome: Outcome) -> Order:
-        order = self._settled(outcome)
-        assert order is not None, "a command about one order answers with it"
-        return order
-
-    def _settled(self, outcome: Outcome) -> Order | None:
-        """Return the order of an outcome, if it has one, or raise what it amounts to."""
-        order = outcome.order
-        if outcome.error is not None:
-            raise error_of(outcome)
-        if order is not None and order.status is Status.REJECTED:
-            assert order.reject is not None
-            raise refused(order.reject, order)
-        if outcome.refusal is not None:
-            raise refused(outcome.refusal, order)
-        return order
-
-    def _order_or_error(self, outcome: Outcome | BaseException) -> Order | QSuiteError:
-        if isinstance(outcome, QSuiteError):
-            return outcome
-        if isinstance(outcome, BaseException):
-            raise outcome
-        try:
-            return self._settled_order(outcome)
-        except QSuiteError as error:
-            return error
+        account = self._own(caller, asked.get("account"))
+        return place_command(asked, id_=self._new_id(), account=account, user=caller.user)
 
     def _own(self, caller: Caller, account: UUID | None) -> UUID:
         if account is None and caller.accounts:
@@ -299,71 +188,3 @@ class TradingService:
             if position.symbol == symbol:
                 return position
         raise NotFound(f"no position in {symbol}")
-
-    # -- the stream ---------------------------------------------------------------------------------------------
-
-    def _announce(self, announcements: Sequence[Announcement]) -> None:
-        """Tell the stream what became durable, in order. Nothing is rendered that nobody would get."""
-        for kind, account, what in announcements:
-            if account is None:
-                continue  # of a book: ``BookMarket`` tells of those
-            channel, render = self._rendered[kind]
-            if self._stream.wanted_private(account, channel):
-                self._stream.publish_private(account, channel, {"type": kind, **render(what)})
-
-    async def _orders_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
-        open_only = Condition("status", "in", ("HELD", "PENDING", "PARTIAL"))
-        shown: list[Shown] = []
-        cursor: str | None = ""
-        while cursor is not None:
-            listing = Listing(conditions=(open_only,), page_size=1000, cursor=cursor)
-            page = await self._orders.page(listing, caller.accounts)
-            shown += [show_order(order) for order in page.items]
-            cursor = page.next_cursor
-        return shown
-
-    async def _executions_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
-        listing = Listing(order=(("execution_time", True),), page_size=100, cursor="")
-        page = await self._executions.page(listing, caller.accounts)
-        return [show_execution(execution) for execution in page.items]
-
-    async def _positions_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
-        return await self.positions(caller)
-
-    async def _account_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
-        return [await self.show_account(caller, account) for account in caller.accounts]
-
-
-def error_of(outcome: Outcome) -> QSuiteError:
-    """Return the error that an outcome without success amounts to."""
-    if outcome.error == "not_found":
-        return NotFound(outcome.detail)
-    if outcome.error == "forbidden":
-        return Forbidden(outcome.detail)
-    if outcome.error == "precondition_failed":
-        return PreconditionFailed("it was changed since it was read: read it again")
-    facts = {} if outcome.order is None else {"order": show_order(outcome.order)}
-    return Conflict(outcome.detail, code=outcome.error, **facts)
-
-
-RATES = frozenset({"risk.order_rate", "risk.cancel_rate"})
-
-
-def refused(refusal: Mapping[str, Any], order: Order | None) -> OrderRefused:
-    """Return the error that tells of a control's no, with its figures and the order as it is stored."""
-    facts: dict[str, Any] = {name: refusal[name] for name in ("limit", "value") if name in refusal}
-    if order is not None:
-        facts["order"] = show_order(order)
-    kind = OrderTooFast if refusal["code"] in RATES else OrderRefused
-    return kind(refusal["detail"], code=refusal["code"], **facts)
-
-
-def fingerprint(asked: Mapping[str, Any]) -> str:
-    """Return a digest of what an order asks for; ``10`` and ``10.0`` ask for the same."""
-    parts = [
-        f"{name}={value.normalize() if isinstance(value, Decimal) else value}"
-        for name, value in asked.items()
-        if value is not None
-    ]
-    parts.sort()
-    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

@@ -26,7 +26,7 @@ from qsuite.domain.trading.commands import (
     Scope,
 )
 from qsuite.domain.trading.order import OrderType, Side, StopLoss, TakeProfit, TimeInForce
-from qsuite.services.trading import fingerprint
+from qsuite.services.order_requests import fingerprint
 from tests.simulation.state import PAPER, SYMBOLS
 
 if TYPE_CHECKING:
