@@ -31,6 +31,8 @@ from qsuite.settings import HttpSettings
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.5
+MOST_OF_A_BURST = 8
+"""Times the ordinary limit that are taken at most, however short the burst."""
 READ_CHUNK_BYTES = 65_536
 READ_BUFFER_BYTES = 1_048_576
 
@@ -59,6 +61,7 @@ class ApiServer(HTTPServer):
         self._look: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self.in_flight = 0
+        self._crowded_since: float | None = None
         self._turned_away = 0
 
     @property
@@ -132,10 +135,22 @@ class ApiServer(HTTPServer):
 
         What watches over the server and what ends orders is always let in.
         """
-        if self.in_flight < self.limits.max_in_flight or _always_let_in(request):
+        if self._has_room() or _always_let_in(request):
             return True
         self._turned_away += 1
         return False
+
+    def _has_room(self) -> bool:
+        """Take bursts, which end by themselves: only what stays above the limit for a while is too much."""
+        limit = self.limits.max_in_flight
+        if self.in_flight < limit:
+            if self.in_flight < limit // 2:
+                self._crowded_since = None
+            return True
+        now_s = time.monotonic()
+        if self._crowded_since is None:
+            self._crowded_since = now_s
+        return now_s - self._crowded_since < self.limits.burst_s and self.in_flight < limit * MOST_OF_A_BURST
 
     def begin(self, connection: ApiConnection) -> None:
         """Count a request that has arrived whole, until its answer begins to leave."""

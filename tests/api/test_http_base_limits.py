@@ -139,8 +139,19 @@ async def test_a_client_that_leaves_before_its_answer_harms_nobody() -> None:
         client.close()
 
 
+async def test_a_burst_is_taken_up_to_eight_times_what_may_be_under_way() -> None:
+    async with small_server(HttpSettings(max_in_flight=1, burst_s=60)) as server:
+        client = ApiClient(f"http://127.0.0.1:{server.port}")
+        waiting = [asyncio.create_task(client.get("/wait/")) for _ in range(8)]
+        await eventually(lambda: server.in_flight == 8)
+        assert (await client.get("/who/")).code == "server.busy"
+        WaitingHandler.release.set()
+        assert {(await each).status for each in waiting} == {200}
+        client.close()
+
+
 async def test_what_comes_beyond_the_requests_under_way_is_turned_away_at_once_and_may_ask_again() -> None:
-    async with small_server(HttpSettings(max_in_flight=1)) as server:
+    async with small_server(HttpSettings(max_in_flight=1, burst_s=0)) as server:
         client = ApiClient(f"http://127.0.0.1:{server.port}")
         waiting = asyncio.create_task(client.get("/wait/"))
         await eventually(lambda: WaitingHandler.waiting == 1)
