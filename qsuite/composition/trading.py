@@ -35,7 +35,7 @@ from qsuite.services.market_values import MarketValues
 from qsuite.services.reference import ReferenceService
 from qsuite.services.stream import StreamHub
 from qsuite.services.trading import TradingService
-from qsuite.services.trading_stream import TradingStream
+from qsuite.services.trading_stream import CHANNEL_OF, TradingStream
 from qsuite.settings import EngineSettings, RiskSettings, Settings
 
 
@@ -86,7 +86,14 @@ def make_trading(
         values=values,
         new_id=new_id,
     )
-    stream = TradingStream(trading=service, orders=orders, executions=executions, values=values, stream=market.stream)
+    stream = TradingStream(
+        trading=service,
+        orders=orders,
+        executions=executions,
+        values=values,
+        stream=market.stream,
+        settled=engine.settled,
+    )
     engine.listen(stream.heard)
     protect_tickers(market.reference, orders, engine)
     depth = make_depth(engine=engine, orders=orders, market=market, clock=clock)
@@ -139,7 +146,7 @@ def state_maker(
         sessions=market.sessions,
         new_id=new_id,
         chain=Chain(canonical=canonical_json),
-        heard=lambda account: market.stream.wanted_private(account.id, "account"),
+        heard=lambda account, kind: market.stream.wanted_private(account, CHANNEL_OF[kind]),
     )
 
 

@@ -158,6 +158,11 @@ class TradingEngine:
         self._wake.set()
         return await future
 
+    async def settled(self) -> None:
+        """Return when all that was decided before is durable; at once where another process has the engine."""
+        if self.state not in (EngineState.STANDBY, EngineState.STOPPED) and self._jobs():
+            await self.submit(TimePassed())
+
     async def submit_many(self, commands: Sequence[Command]) -> list[Outcome | BaseException]:
         """Have many commands decided in their order; return an outcome or error for each, or Unavailable for all."""
         self._check_room(len(commands))

@@ -1,6 +1,8 @@
 """Stops, brackets, replaces, bulk orders and a book, as clients see them."""
 
+import asyncio
 import json
+import threading
 import time
 import uuid
 from decimal import Decimal
@@ -174,6 +176,28 @@ async def test_two_users_meet_in_a_book_and_the_market_sees_it(api: Api) -> None
         return (await buyer.get("/api/v1/tickers/PIT/latest_price/")).status == 200
 
     await eventually(priced)
+
+
+async def test_whoever_begins_to_listen_misses_nothing_that_was_decided_before(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trader = await api.new_client("trader")
+    store, go = api.app.engine._storage.store, threading.Event()
+    commit = store.commit
+
+    def late(batch: Any) -> None:
+        assert go.wait(10)
+        commit(batch)
+
+    async with await WsClient.open(api.port, token=trader.token) as stream:
+        await stream.ask({"action": "ping", "id": 0})
+        monkeypatch.setattr(store, "commit", late)
+        placing = asyncio.create_task(place(trader, limit("STOPS", "BUY", 1, "99.00")))
+        await eventually(lambda: api.app.engine._committing is not None)
+        assert (await stream.ask({"action": "subscribe", "id": 1, "channels": ["orders"]}))["type"] == "subscribed"
+        go.set()
+        order = await placing
+        await stream.receive_until(lambda message: order["id"] in json.dumps(message))
 
 
 async def test_orders_of_a_socket_that_asked_for_it_end_with_it(api: Api) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, validate
 
 from qsuite.domain.roles import Role
 from qsuite.handlers.base import ApiHandler
@@ -206,6 +206,9 @@ def valid_value(kind: "fields.Field[Any]") -> Any:
     for known, value in _EXAMPLES:
         if isinstance(kind, known):
             return value
+    for validator in kind.validators:
+        if isinstance(validator, validate.OneOf):
+            return next(iter(validator.choices))
     return next((text for text in _TEXTS if _takes(kind, text)), "IBM")
 
 

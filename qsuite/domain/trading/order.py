@@ -195,6 +195,11 @@ class Order:
 _values = attrgetter(*(item.name for item in fields(Order)))
 
 
+def as_of_now(order: Order) -> Order:
+    """Return the order as later commands will not change it: a copy, unless it has ended."""
+    return order.copy() if order.status in OPEN else order
+
+
 def first_answer(order: Order) -> Order:
     """Return the order as its placing was answered."""
     if order.original is None:

@@ -5,7 +5,7 @@ from uuid import UUID
 from qsuite.domain.trading.act import act, begin_trailing
 from qsuite.domain.trading.commands import CheckOrder, Outcome, PlaceOrder, ReleaseOrder
 from qsuite.domain.trading.legs import add_legs
-from qsuite.domain.trading.order import Order, Status, TimeInForce, first_answer
+from qsuite.domain.trading.order import Order, Status, TimeInForce, as_of_now, first_answer
 from qsuite.domain.trading.risk import Review, review, review_of
 from qsuite.domain.trading.state import TradingState, asked
 from qsuite.domain.trading.steps import keep_first_answer, refuse, shown
@@ -28,7 +28,7 @@ def place(state: TradingState, command: PlaceOrder, now: int) -> Outcome:
         answered = send(state, order, subject, now, command.user, "order.placed")
     if refusal is None and order.is_bracket and order.status is not Status.CANCELLED:
         add_legs(state, order, now)
-    return Outcome(order=answered)
+    return Outcome(order=as_of_now(answered))
 
 
 def check(state: TradingState, command: CheckOrder, now: int) -> Outcome:
@@ -62,7 +62,7 @@ def release(state: TradingState, command: ReleaseOrder, now: int) -> Outcome:
         refusal = review(subject)
     if refusal is not None:
         return Outcome(order=refuse(state, order, refusal, now, command.user))
-    return Outcome(order=send(state, order, subject, now, command.user, "order.released"))
+    return Outcome(order=as_of_now(send(state, order, subject, now, command.user, "order.released")))
 
 
 def new_order(state: TradingState, command: PlaceOrder, now: int) -> Order:

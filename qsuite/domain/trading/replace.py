@@ -9,7 +9,7 @@ from decimal import Decimal
 from qsuite.domain.money import ZERO, show
 from qsuite.domain.trading.act import act
 from qsuite.domain.trading.commands import Outcome, ReplaceOrder
-from qsuite.domain.trading.order import WITH_LIMIT, WITH_STOP, WORKING, Order, OrderType, Status
+from qsuite.domain.trading.order import WITH_LIMIT, WITH_STOP, WORKING, Order, OrderType, Status, as_of_now
 from qsuite.domain.trading.risk import Review, review, review_of
 from qsuite.domain.trading.state import Consequence, TradingState
 from qsuite.domain.trading.steps import keep_first_answer, note_refusal, shown
@@ -44,7 +44,7 @@ def replace(state: TradingState, command: ReplaceOrder, now: int) -> Outcome:
         state.note("risk.replace_refused", str(order.id), now, command.user, str(order.account), **facts)
         note_refusal(state, order, refusal, now, command.user)
         return Outcome(order=order.copy(), refusal=facts)
-    return Outcome(order=_change(state, order, wanted, subject, command, now))
+    return Outcome(order=as_of_now(_change(state, order, wanted, subject, command, now)))
 
 
 def _impossible(order: Order, command: ReplaceOrder) -> str | None:

@@ -61,7 +61,8 @@ class TradingState:
     """What the engine knows. What it asks of the outside world comes in as functions.
 
     ``ticker``, ``market``, ``reference`` and ``strategy`` look up what is known now; ``new_id`` names what is made;
-    ``heard`` says whether anybody listens to an account's money, because that announcement copies all its positions.
+    ``heard`` says whether anybody listens to a kind of announcement of an account: what nobody hears is not made, since
+    each is a copy. Whoever begins to listen waits until all that was decided before is durable.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class TradingState:
         strategy: Callable[[UUID], Strategy | None] = lambda _: None,
         sessions: Sessions | None = None,
         chain: Chain | None = None,
-        heard: Callable[[Account], bool] = lambda account: True,
+        heard: Callable[[UUID, str], bool] = lambda account, kind: True,
     ) -> None:
         self.limits = limits
         self.rules = rules
@@ -242,7 +243,7 @@ class TradingState:
     # -- recording ----------------------------------------------------------------------------------------------
 
     def record(self, kind: str, order: Order, now: int, actor: UUID | str, **facts: Any) -> Order:
-        """Note a transition of an order: to be stored, audited and announced. Return the order as it is now."""
+        """Note a transition of an order: to be stored, audited and announced. Return the order itself."""
         changes = self.changes
         if order.id not in changes.new_orders:
             if order.version == 1:
@@ -258,9 +259,9 @@ class TradingState:
             self._touched[order.id] = order
         else:
             self._end(order)
-        snapshot = order.copy()
-        changes.announcements.append(Announcement("order", order.account, snapshot))
-        return snapshot
+        if self.heard(order.account, "order"):
+            changes.announcements.append(Announcement("order", order.account, order.copy()))
+        return order
 
     def record_fill(
         self, execution: Execution, account: Account, position: Position, strategy_position: Position | None
@@ -274,7 +275,8 @@ class TradingState:
         if strategy_position is not None:
             changes.strategy_positions[strategy_position.account, strategy_position.symbol] = strategy_position
             self.exposures.strategy_changed(strategy_position)
-        changes.announcements.append(Announcement("execution", execution.account, execution))
+        if self.heard(execution.account, "execution"):
+            changes.announcements.append(Announcement("execution", execution.account, execution))
 
     def record_halt(self, key: tuple[Scope, str | None], halt: TradingHalt | None, now: int, actor: UUID | str) -> None:
         """Note that a kill switch was thrown or lifted."""
@@ -339,10 +341,12 @@ class TradingState:
         changes, self.changes = self.changes, Changes()
         announcements = changes.announcements
         for position in changes.positions.values():
-            announcements.append(Announcement("position", position.account, copy(position)))
-        for account in filter(self.heard, changes.accounts.values()):
-            held = [copy(position) for position in self.positions.get(account.id, {}).values()]
-            announcements.append(Announcement("account", account.id, (copy(account), held)))
+            if self.heard(position.account, "position"):
+                announcements.append(Announcement("position", position.account, copy(position)))
+        for account in changes.accounts.values():
+            if self.heard(account.id, "account"):
+                held = [copy(position) for position in self.positions.get(account.id, {}).values()]
+                announcements.append(Announcement("account", account.id, (copy(account), held)))
         if changes.trades:
             announcements.append(Announcement("trades", None, changes.trades))
         for symbol in changes.books:

@@ -46,7 +46,7 @@ class Registry:
 
     def private(self, owner: UUID, name: str) -> Channel | None:
         """Return one account's channel, if its owner listens or lately did."""
-        return self._private.get((owner, name))
+        return self._private.get((owner, name)) if self._private else None
 
     def private_owners(self) -> set[UUID]:
         """Return whose private channels somebody listens to or lately did; any thread may ask."""
