@@ -58,9 +58,7 @@ class HttpSettings:
     shutdown_s: float = _setting(8.0, "requests in flight may finish within, on SIGTERM", low=0.0)
     cors_origins: tuple[str, ...] = _setting((), "exact origins of other sites that may call, comma separated")
     trusted_proxies: tuple[str, ...] = _setting((), "addresses whose X-Forwarded-For is believed")
-    max_in_flight: int = _setting(
-        512, "requests under way; what stays beyond is answered 503 at once", low=1
-    )
+    max_in_flight: int = _setting(512, "requests under way; what stays beyond is answered 503 at once", low=1)
     burst_s: float = _setting(1.0, "how long more requests than that are taken, up to eight times as many", low=0.0)
     hsts: bool = _setting(False, "send Strict-Transport-Security")
 
