@@ -35,7 +35,7 @@ run: $(VENV)/.installed-run ## install, start QSuite with a demo market, print t
 
 # pytest exits with 5 when no test ran, which fails the target.
 test: $(VENV)/.installed-test ## install what the tests need and run them all against a real mongod
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests $(ARGS)
 
 check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imports, dead code
 	$(BIN)/ruff check .

@@ -41,15 +41,15 @@ def leave_open_orders(qsuite: Running) -> None:
     database = client.get_database("qsuite", codec_options=codec)
     account = database.accounts.find_one({"name": "bench-trader"})
     assert account is not None
-    documents = [order_document(working_order(account)) for _ in range(OPEN_ORDERS)]
+    documents = [order_document(working_order(account, arrival)) for arrival in range(1, OPEN_ORDERS + 1)]
     database.orders.insert_many(documents, ordered=False)
     reserved = sum((document["reserved"].to_decimal() for document in documents), Decimal(0))
     database.accounts.update_one({"_id": account["_id"]}, {"$set": {"reserved": encode_decimal(reserved)}})
     client.close()
 
 
-def working_order(account: dict[str, Any]) -> Order:
-    """Make a buy that rests far below the market."""
+def working_order(account: dict[str, Any], arrival: int) -> Order:
+    """Make a buy that rests far below the market, at its place in the queue."""
     order = Order(
         id=uuid7(),
         account=account["_id"],
@@ -62,6 +62,8 @@ def working_order(account: dict[str, Any]) -> Order:
         created_by=account["user"],
         created_at=0,
         updated_at=0,
+        sent_at=1_000_000,
+        arrival=arrival,
         reserved=Decimal("0.505"),
     )
     order.move(Status.PENDING, 0)

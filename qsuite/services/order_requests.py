@@ -39,11 +39,14 @@ def place_command(asked: Mapping[str, Any], *, id_: UUID, account: UUID, user: U
 
 
 def fingerprint(asked: Mapping[str, Any]) -> str:
-    """Return a digest of what an order asks for; ``10`` and ``10.0`` ask for the same."""
+    """Return a digest of what an order asks for; ``10`` and ``10.0`` ask for the same.
+
+    A field that a later version adds counts only where it is used: what was asked before the upgrade is known after it.
+    """
     parts = [
         f"{name}={value.normalize() if isinstance(value, Decimal) else value}"
         for name, value in asked.items()
-        if value is not None
+        if value is not None and (value is not False or name == "hold")
     ]
     parts.sort()
     return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

@@ -233,7 +233,8 @@ class TradingState:
                 order.counted = ZERO  # it is nobody's yet
                 self._remember_open(order)
                 self._count(order)
-                if order.status in WORKING and order.arrival == 0:  # it was on its way to the market
+                # It was on its way to the market. What the first versions left has neither, and rests by its id.
+                if order.status in WORKING and order.arrival == 0 and order.sent_at:
                     self.delayed.add(order, order.sent_at)
                 self.place_in_market(order)
             else:
