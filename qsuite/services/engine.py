@@ -360,8 +360,7 @@ class TradingEngine:
     def _conclude(self, flight: InFlight) -> None:
         """Answer and announce what is durable."""
         answer(flight.jobs, self.stats)
-        if flight.announcements:
-            self._tell(flight.announcements)
+        self._tell(flight.announcements)
         if self._follower is not None and flight.audit_seq:
             self._follower.told = flight.audit_seq
 
