@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
                 apart.send_signal(signal.SIGINT)
                 apart.wait()
         output.seek(0)
-        print(f"\n---- tests/{APART}, beside the others ----", flush=True)
+        sys.stdout.write(f"\n---- tests/{APART}, beside the others ----\n")
+        sys.stdout.flush()
         sys.stdout.buffer.write(output.read())
     codes = [code for code in (first, second) if code != NO_TESTS]
     return max(codes, default=NO_TESTS)

@@ -88,5 +88,6 @@ def test_the_books_add_up_after_any_sequence_of_events(steps: list[tuple[Any, ..
         assert entry.prev_hash == previous
         assert entry.hash == digest(previous, *entry[:7])
         previous = entry.hash
-        versions[entry.subject] += 1
-        assert entry.facts["version"] == versions[entry.subject]
+        if entry.kind.startswith("order."):
+            versions[entry.subject] += 1
+            assert entry.facts["version"] == versions[entry.subject]

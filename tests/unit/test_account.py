@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from qsuite.domain.trading.commands import MarkAccounts
 from tests.support.trading import ACCOUNT, Desk
 
 
@@ -28,3 +29,13 @@ def test_a_share_that_divides_is_not_padded_with_zeros() -> None:
     desk.place("BUY", 4)
     desk.place("SELL", 1)
     assert str(desk.state.position_or_flat(ACCOUNT, "IBM").cost) == "300.09"
+
+
+def test_the_days_profit_counts_from_before_the_days_first_fill() -> None:
+    # bought at 100.03, valued at the last trade of 100.00: the day has lost 0.30 and 0.05 of commission
+    desk = Desk()
+    desk.quote("100.00", "100.03")
+    desk.place("BUY", 10)
+    desk.send(MarkAccounts())
+    assert desk.account.day_open_equity == 100_000
+    assert desk.state.exposures.day_pnl(desk.account, desk.account.day) == Decimal("-0.350")

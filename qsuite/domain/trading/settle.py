@@ -8,6 +8,7 @@ from qsuite.domain.trading.paper import Fill
 from qsuite.domain.trading.risk import Refusal, check_invariants
 from qsuite.domain.trading.state import Consequence, TradingState
 from qsuite.domain.trading.steps import ENGINE
+from qsuite.domain.trading.watch import begin_day
 
 
 class InvariantBroken(Exception):
@@ -28,6 +29,7 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
     commission = commission_of(order, quantity, price, model)
     signed = quantity if order.is_buy else -quantity
     filled_before, held_before = order.filled_quantity, position.quantity
+    begin_day(state, account, now)
     settled = settle(account, position, signed, price, commission, now)
     own = None
     if order.strategy is not None:

@@ -315,7 +315,7 @@ class TradingState:
         if amount == order.reserved:
             return
         account = self.accounts[order.account]
-        account.reserved += amount - order.reserved
+        account.reserved = (account.reserved + amount - order.reserved) or ZERO
         order.reserved = amount
         self.changes.accounts[account.id] = account
 

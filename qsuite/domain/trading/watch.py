@@ -29,7 +29,7 @@ def mark_accounts(state: TradingState, now: int) -> Outcome:
     for account in state.accounts.values():
         limits = state.limits.effective(account.id)
         largest = max(largest, gross_limit(account, exposures, limits.gross_exposure))
-        _begin_day(state, account, now)
+        begin_day(state, account, now)
         cancelled += _act_on_loss(state, account, limits, now)
     exposures.largest_limit = largest
     return Outcome(orders=tuple(cancelled))
@@ -59,7 +59,7 @@ def stop_everything(state: TradingState, breach: StopEverything, now: int) -> Ou
     return Outcome(orders=tuple(throw_ours(state, key, TradingMode.HALTED, breach.detail, now, **figures)))
 
 
-def _begin_day(state: TradingState, account: Account, now: int) -> None:
+def begin_day(state: TradingState, account: Account, now: int) -> None:
     """Note what an account is worth when it is first looked at on a UTC day; a restart does not begin the day anew."""
     day = day_of(now)
     if account.day == day:
