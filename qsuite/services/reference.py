@@ -75,8 +75,11 @@ class ReferenceService:
 
     async def start(self) -> None:
         """Load every ticker."""
+        known = set(self._by_id)
         loaded = await self._tickers.all()
-        self._by_symbol, self._by_id = {}, {}
+        # Only what was known before the read can be missing from it: what was made meanwhile is newer than the read.
+        for gone in known.difference(ticker.id for ticker in loaded):
+            self._forget(gone)
         for ticker in loaded:
             self._remember(ticker)
         await self._load_calendars()
@@ -269,6 +272,11 @@ class ReferenceService:
     def _later_than(self, ts_ns: int) -> int:
         # The poll of other processes goes by this time, so a clock set back must not hide a change.
         return max(floor_ms(self._clock()), ts_ns)
+
+    def _forget(self, ticker_id: UUID) -> None:
+        ticker = self._by_id.pop(ticker_id, None)
+        if ticker is not None and self._by_symbol.get(ticker.symbol) is ticker:
+            del self._by_symbol[ticker.symbol]
 
     def _remember(self, ticker: Ticker) -> None:
         known = self._by_id.get(ticker.id)
