@@ -5,9 +5,12 @@
 Invariant: nothing in a batch changes any more; memory goes on to the next batch while this one is being committed.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
+from qsuite.domain.trading.account import Position
 from qsuite.domain.trading.changes import Changes
 from qsuite.repos import (
     accounts,
@@ -23,6 +26,13 @@ from qsuite.repos import (
 from qsuite.repos.database import Document
 
 
+class Written(NamedTuple):
+    """A document to be written, and whether it takes the place of one."""
+
+    document: Document
+    replaces: bool
+
+
 @dataclass(slots=True)
 class Batch:
     """One batch as documents, ready to be written; nothing in it changes any more."""
@@ -34,27 +44,17 @@ class Batch:
     orders: list[Document] = field(default_factory=list)
     executions: list[Document] = field(default_factory=list)
     accounts: list[tuple[UUID, Document]] = field(default_factory=list)
-    new_positions: list[Document] = field(default_factory=list)
-    positions: list[Document] = field(default_factory=list)
+    positions: list[Written] = field(default_factory=list)
     entries: list[Document] = field(default_factory=list)
-    halts: list[tuple[str, Document | None]] = field(default_factory=list)
-    strategy_positions: list[tuple[Document, bool]] = field(default_factory=list)
-    limits: list[Document] = field(default_factory=list)
+    controls: list[tuple[str, Document | None]] = field(default_factory=list)
+    """Kill switches and limits by key; None for one that was lifted."""
+    strategy_positions: list[Written] = field(default_factory=list)
     risk_events: list[Document] = field(default_factory=list)
 
 
 def encode_batch(changes: Changes, number: int) -> Batch:
     """Write a batch's changes as documents, now, before the next batch changes the same objects."""
     last = changes.entries[-1]
-    fresh: list[Document] = []
-    known: list[Document] = []
-    for position in changes.positions.values():
-        (known if position.stored else fresh).append(positions.position_document(position))
-        position.stored = True
-    own: list[tuple[Document, bool]] = []
-    for position in changes.strategy_positions.values():
-        own.append((strategy_positions.position_document(position), position.stored))
-        position.stored = True
     return Batch(
         number=number,
         audit_seq=last.seq,
@@ -63,14 +63,25 @@ def encode_batch(changes: Changes, number: int) -> Batch:
         orders=[orders.order_document(order) for order in changes.orders.values()],
         executions=[executions.execution_document(execution) for execution in changes.executions],
         accounts=[(account.id, accounts.account_changes(account)) for account in changes.accounts.values()],
-        new_positions=fresh,
-        positions=known,
+        positions=_written(changes.positions.values(), positions.position_document),
         entries=[audit.entry_document(entry) for entry in changes.entries],
-        halts=[
-            (halts.halt_id(key), None if halt is None else halts.halt_document(halt))
-            for key, halt in changes.halts.items()
-        ],
-        strategy_positions=own,
-        limits=[risk_limits.limits_document(limits) for limits in changes.limits.values()],
+        controls=_controls(changes),
+        strategy_positions=_written(changes.strategy_positions.values(), strategy_positions.position_document),
         risk_events=[risk_events.event_document(event) for event in changes.risk_events],
     )
+
+
+def _controls(changes: Changes) -> list[tuple[str, Document | None]]:
+    thrown = [
+        (halts.halt_id(key), None if halt is None else halts.halt_document(halt)) for key, halt in changes.halts.items()
+    ]
+    documents = [risk_limits.limits_document(limits) for limits in changes.limits.values()]
+    return [*thrown, *((document["_id"], document) for document in documents)]
+
+
+def _written(changed: Iterable[Position], write: Callable[[Position], Document]) -> list[Written]:
+    written: list[Written] = []
+    for position in changed:
+        written.append(Written(write(position), position.stored))
+        position.stored = True
+    return written

@@ -12,7 +12,7 @@ Invariants: a batch is committed whole or not at all, and only by the holder of 
 All methods block and are called in the store's one thread, so that statements of two batches never interleave.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -30,7 +30,7 @@ from qsuite.domain.trading.commands import TradingHalt
 from qsuite.domain.trading.risk import ScopeLimits
 from qsuite.repos import engine_loading
 from qsuite.repos.database import DURABLE, Database, Document
-from qsuite.repos.engine_batch import Batch
+from qsuite.repos.engine_batch import Batch, Written
 from qsuite.repos.engine_loading import Loaded
 from qsuite.repos.schema import CollectionSpec
 
@@ -221,20 +221,12 @@ class EngineStore:
         if batch.accounts:
             changed: list[Any] = [UpdateOne({"_id": key}, {"$set": fields}) for key, fields in batch.accounts]
             self._db.accounts.bulk_write(changed, session=session)
-        if batch.new_positions or batch.positions:
-            written: list[Any] = [InsertOne(document) for document in batch.new_positions]
-            written += [_replacement(document) for document in batch.positions]
-            self._db.positions.bulk_write(written, session=session)
+        if batch.positions:
+            self._db.positions.bulk_write(_writes(batch.positions), session=session)
         if batch.strategy_positions:
-            own: list[Any] = [
-                _replacement(document) if stored else InsertOne(document)
-                for document, stored in batch.strategy_positions
-            ]
-            self._db.strategy_positions.bulk_write(own, session=session)
-        if batch.halts:
-            self._write_halts(batch.halts, session)
-        if batch.limits:
-            self._write_limits(batch.limits, session)
+            self._db.strategy_positions.bulk_write(_writes(batch.strategy_positions), session=session)
+        for key, control in batch.controls:
+            self._put(self._db.risk_limits, key, control, session)
         if batch.risk_events:
             self._db.risk_events.insert_many(batch.risk_events, session=session)
         self._db.audit_log.insert_many(batch.entries, session=session)
@@ -261,16 +253,10 @@ class EngineStore:
         result = collection.bulk_write([_replacement(document) for document in documents], session=session)
         assert result.matched_count == len(documents), "an order that was loaded is no longer stored"
 
-    def _write_halts(self, changed: list[tuple[str, Document | None]], session: ClientSession | None) -> None:
-        for key, document in changed:
-            self._db.risk_limits.bulk_write([DeleteOne({"_id": key})], session=session)
-            if document is not None:
-                self._db.risk_limits.insert_one(document, session=session)
-
-    def _write_limits(self, changed: list[Document], session: ClientSession | None) -> None:
-        """Put each scope's limits in the place of those before; no upsert: mongod 6 has faults there."""
-        for document in changed:
-            self._db.risk_limits.bulk_write([DeleteOne({"_id": document["_id"]}), InsertOne(document)], session=session)
+    def _put(self, collection: Any, key: str, document: Document | None, session: ClientSession | None) -> None:
+        """Put a document in the place of the one before, or take that away; no upsert: mongod 6 has faults there."""
+        writes: list[Any] = [DeleteOne({"_id": key})]
+        collection.bulk_write(writes if document is None else [*writes, InsertOne(document)], session=session)
 
     def _abort(self, session: ClientSession) -> None:
         with suppress(PyMongoError):  # the server ends it by itself; what matters is that it is not committed
@@ -279,6 +265,10 @@ class EngineStore:
 
 def _replacement(document: Document) -> Any:
     return pymongo.ReplaceOne({"_id": document["_id"]}, document)
+
+
+def _writes(positions: Iterable[Written]) -> list[Any]:
+    return [_replacement(document) if replaces else InsertOne(document) for document, replaces in positions]
 
 
 def _reason(error: Exception) -> str:

@@ -38,20 +38,18 @@ class MemoryEngineStore(EngineStore):
                 db[name].insert_many(new)
         for document in batch.orders:
             db.orders.replace_one({"_id": document["_id"]}, document)
-        for document in (*batch.new_positions, *batch.positions):
+        for document, _ in batch.positions:
             db.positions.replace_one({"_id": document["_id"]}, document, upsert=True)
         for account, changed in batch.accounts:
             db.accounts.update_one({"_id": account}, {"$set": changed})
         for document, _ in batch.strategy_positions:
             db.strategy_positions.replace_one({"_id": document["_id"]}, document, upsert=True)
-        for document in batch.limits:
-            db.risk_limits.replace_one({"_id": document["_id"]}, document, upsert=True)
         if batch.risk_events:
             db.risk_events.insert_many(batch.risk_events)
-        for key, halt in batch.halts:
+        for key, control in batch.controls:
             db.risk_limits.delete_one({"_id": key})
-            if halt is not None:
-                db.risk_limits.insert_one(halt)
+            if control is not None:
+                db.risk_limits.insert_one(control)
         figures = {"batch": batch.number, "audit_seq": batch.audit_seq, "audit_hash": batch.audit_hash}
         db.engine_state.update_one(ENGINE, {"$set": figures})
 

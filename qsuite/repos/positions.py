@@ -22,32 +22,38 @@ from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal, encode_decimal
 from qsuite.repos.schema import CollectionSpec, money, schema
 
-SPEC = CollectionSpec(
-    "positions",
-    schema(
-        "account symbol quantity cost realized_pnl updated_at version",
-        {
-            "account": {"bsonType": "binData"},
-            "symbol": {"bsonType": "string"},
-            "quantity": money(),
-            "cost": money(),
-            "avg_cost": money(),
-            "realized_pnl": money(),
-        },
-    ),
-    (IndexModel([("account", ASCENDING), ("symbol", ASCENDING)], name="one_per_symbol", unique=True),),
-)
 
+def spec(name: str, holder: str) -> CollectionSpec:
+    """Describe a collection of positions, one for each symbol of a ``holder`` (the field that names it)."""
+    return CollectionSpec(
+        name,
+        schema(
+            f"{holder} symbol quantity cost realized_pnl updated_at version",
+            {
+                holder: {"bsonType": "binData"},
+                "symbol": {"bsonType": "string"},
+                "quantity": money(),
+                "cost": money(),
+                "avg_cost": money(),
+                "realized_pnl": money(),
+                "commission": money(),
+            },
+        ),
+        (IndexModel([(holder, ASCENDING), ("symbol", ASCENDING)], name="one_per_symbol", unique=True),),
+    )
+
+
+SPEC = spec("positions", "account")
 
 HELD: Document = {"avg_cost": {"$exists": True}}
 """Which positions are not flat."""
 
 
-def position_document(position: Position) -> Document:
+def position_document(position: Position, holder: str = "account") -> Document:
     """Write a position as a whole document."""
     document: Document = {
         "_id": f"{position.account}:{position.symbol}",
-        "account": position.account,
+        holder: position.account,
         "symbol": position.symbol,
         "quantity": encode_decimal(position.quantity),
         "cost": encode_decimal(position.cost),
@@ -62,10 +68,10 @@ def position_document(position: Position) -> Document:
     return document
 
 
-def position_from(document: Document) -> Position:
+def position_from(document: Document, holder: str = "account") -> Position:
     """Read a position back."""
     return Position(
-        account=document["account"],
+        account=document[holder],
         symbol=document["symbol"],
         quantity=decode_decimal(document["quantity"]),
         cost=decode_decimal(document["cost"]),

@@ -82,7 +82,7 @@ class Settlement(NamedTuple):
     postings: dict[str, Decimal]
 
 
-def take(position: Position, signed: Decimal, price: Decimal, now: int) -> Decimal:
+def take(position: Position, signed: Decimal, price: Decimal, commission: Decimal, now: int) -> Decimal:
     """Add a signed quantity to a position: what closes it first, then what opens it. Return the profit realised."""
     realized = ZERO
     closing = ZERO
@@ -97,6 +97,7 @@ def take(position: Position, signed: Decimal, price: Decimal, now: int) -> Decim
         position.quantity += opening
         position.cost += opening * price
     position.realized_pnl += realized
+    position.commission += commission
     position.updated_at = now
     position.version += 1
     return realized
@@ -107,9 +108,8 @@ def settle(
 ) -> Settlement:
     """Book one fill; ``signed`` is its quantity, below zero for a sale."""
     cost = position.cost
-    realized = take(position, signed, price, now)
+    realized = take(position, signed, price, commission, now)
     cash = -signed * price - commission
-    position.commission += commission
     account.cash += cash
     account.commission += commission
     account.realized_pnl += realized

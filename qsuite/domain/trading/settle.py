@@ -34,8 +34,7 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
     own = None
     if order.strategy is not None:
         own = state.strategy_position(order.strategy, order.symbol)
-        take(own, signed, price, now)
-        own.commission += commission
+        take(own, signed, price, commission, now)
     order.filled_quantity += quantity
     order.filled_value += quantity * price
     order.commission += commission
