@@ -35,6 +35,7 @@ from qsuite.repos.database import Database
 from qsuite.repos.engine_store import EngineStore
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.schema import migrate
+from qsuite.services.book_market import BookMarket
 from qsuite.services.container import Services
 from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
@@ -73,6 +74,7 @@ class App:
         database: Database,
         services: Services,
         engine: TradingEngine,
+        book_market: BookMarket,
         supervisor: Supervisor,
         watchdog: LoopWatchdog | None,
         application: ApiApplication,
@@ -84,6 +86,7 @@ class App:
         self.database = database
         self.services = services
         self.engine = engine
+        self._book_market = book_market
         self.supervisor = supervisor
         self.application = application
         self.server: ApiServer | None = None
@@ -155,6 +158,9 @@ class App:
         ends.push_async_callback(services.market.stop)
         await services.stream.start()
         ends.push_async_callback(services.stream.stop)
+        ends.push_async_callback(
+            self._book_market.stop
+        )  # after the engine's last batch, before the market's last write
         await self.engine.start()
         ends.push_async_callback(self.engine.stop)
         await services.health.run_once(time.time_ns())
@@ -286,6 +292,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         database=database,
         services=services,
         engine=trading.engine,
+        book_market=trading.book_market,
         supervisor=supervisor,
         watchdog=operations.watchdog,
         application=application,

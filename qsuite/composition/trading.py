@@ -47,6 +47,7 @@ class Trading:
     engine: TradingEngine
     orders: OrdersRepo
     positions: PositionsRepo
+    book_market: BookMarket
     values: MarketValues
     service: TradingService
     depth: DepthService
@@ -102,6 +103,7 @@ def make_trading(
         engine=engine,
         orders=orders,
         positions=positions,
+        book_market=book_market,
         values=values,
         service=service,
         depth=depth,
