@@ -158,7 +158,7 @@ class StreamSession:
     # -- trading ----------------------------------------------------------------------------------------------------
 
     async def _order(self, asked: Fields, reply: Fields) -> None:
-        caller = self._trader(reply)
+        caller = self._asking_trader(reply)
         try:
             order = load(_PLACE, asked.get("order"))
         except Invalid as error:  # a mistake in an order is answered, not counted against the socket
@@ -173,21 +173,16 @@ class StreamSession:
         self._subscriber.send({"type": "result", "action": "order", "order": show_order(placed), **reply})
 
     async def _cancel(self, asked: Fields, reply: Fields) -> None:
-        caller = self._trader(reply)
-        order_id = asked.get("order_id")
-        if not isinstance(order_id, str):
-            raise Invalid("an order_id is required", errors={"order_id": ["a string"]})
-        await self._begin(self._cancel_one(caller, order_id, reply), reply)
+        caller = self._asking_trader(reply)
+        await self._begin(self._cancel_one(caller, _read_order_id(asked), reply), reply)
 
     async def _cancel_one(self, caller: Caller, order_id: str, reply: Fields) -> None:
         cancelled = await self._services.trading.cancel(caller, as_id(order_id))
         self._subscriber.send({"type": "result", "action": "cancel", "order": show_order(cancelled), **reply})
 
     async def _replace(self, asked: Fields, reply: Fields) -> None:
-        caller = self._trader(reply)
-        order_id = asked.get("order_id")
-        if not isinstance(order_id, str):
-            raise Invalid("an order_id is required", errors={"order_id": ["a string"]})
+        caller = self._asking_trader(reply)
+        order_id = _read_order_id(asked)
         try:
             changed = load(_REPLACE, asked.get("changes"))
         except Invalid as error:
@@ -200,7 +195,7 @@ class StreamSession:
         self._subscriber.send({"type": "result", "action": "replace", "order": show_order(replaced), **reply})
 
     async def _cancel_on_disconnect(self, asked: Fields, reply: Fields) -> None:
-        self._trader({"id": None})
+        self._trader()
         enabled = asked.get("enabled", True)
         if not isinstance(enabled, bool):
             raise Invalid("enabled is true or false", errors={"enabled": ["true or false"]})
@@ -216,10 +211,14 @@ class StreamSession:
         if len(self._placed) > REMEMBERED:
             self._placed = self._services.trading.still_open(self._placed)
 
-    def _trader(self, reply: Fields) -> Caller:
+    def _trader(self) -> Caller:
         caller = self._caller()
         if caller.role not in TRADERS:
             raise Forbidden(f"the role {caller.role.value} may not do this")
+        return caller
+
+    def _asking_trader(self, reply: Fields) -> Caller:
+        caller = self._trader()
         if "id" not in reply:
             raise Invalid("an id is required, for the answer", errors={"id": ["a string or a number"]})
         return caller
@@ -260,6 +259,13 @@ def _read_id(raw: object) -> str | int:
     if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) <= MAX_NUMBER:
         return raw
     raise Invalid("an id is a short string or a number", errors={"id": ["a short string or a number"]})
+
+
+def _read_order_id(asked: Fields) -> str:
+    order_id = asked.get("order_id")
+    if not isinstance(order_id, str):
+        raise Invalid("an order_id is required", errors={"order_id": ["a string"]})
+    return order_id
 
 
 def _read_channels(asked: Fields) -> list[str]:

@@ -120,7 +120,7 @@ def _act_in_book(state: TradingState, order: Order, ticker: Ticker, now: int) ->
     if matched.matches:
         state.changes.books.add(order.symbol)
     if matched.stopped:
-        refusal = Refusal("risk.self_trade", "it would trade with an order of the same account")
+        refusal = Refusal("risk.self_trade", "it would trade with an order of the same person")
         note_refusal(state, order, refusal, now, ENGINE)
         return _cancel(state, order, now, refusal.code)
     if order.status in WORKING:

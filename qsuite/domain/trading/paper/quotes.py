@@ -19,22 +19,8 @@ class Offer(NamedTuple):
     size: Decimal | None
 
 
-_judged: tuple[Snapshot, FillRules, Quote | None] | None = None
-"""The last answer: an order asks about one market several times, and many orders meet the same one."""
-
-
 def usable_quote(market: Snapshot, rules: FillRules) -> Quote | None:
     """Return the quote unless it is crossed or overtaken by the last trade."""
-    global _judged
-    known = _judged
-    if known is not None and known[0] is market and known[1] is rules:
-        return known[2]
-    usable = _usable(market, rules)
-    _judged = (market, rules, usable)
-    return usable
-
-
-def _usable(market: Snapshot, rules: FillRules) -> Quote | None:
     trade, quote = market
     if quote is None or crossed(quote):
         return None
