@@ -21,7 +21,8 @@ from typing import Any
 from qsuite.repos.books import open_books
 from qsuite.repos.database import Database
 from qsuite.services.books import check_books
-from tests.crash.victim import PASSWORD, SYMBOL, USERNAME
+from tests.crash.trap import PASSWORD
+from tests.crash.victim import SYMBOL, USERNAME
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = int(os.environ.get("TEST_SCALE", "1"))
@@ -30,39 +31,53 @@ NOTHING: Mapping[str, str] = {}
 CONNECTION_LOST = (OSError, asyncio.IncompleteReadError)
 
 
+def spawn(
+    uri: str, database: str, module: str, *arguments: object, variables: Mapping[str, str] = NOTHING
+) -> "subprocess.Popen[str]":
+    """Run a module in a process of its own, on this database and with none of this process's settings."""
+    environment = {
+        "QSUITE_PROFILE": "test",
+        "QSUITE_MONGODB_URI": uri,
+        "QSUITE_DATABASE": database,
+        "QSUITE_SECRET_KEY": "only-for-crash-tests-0123456789-abcdef",
+        "QSUITE_LOG__LEVEL": "error",
+        **variables,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        env={key: value for key, value in os.environ.items() if not key.startswith("QSUITE_")} | environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: "subprocess.Popen[str]") -> int:
+    """End a process whatever it does, and return how it ended."""
+    if process.poll() is None:
+        process.kill()
+    assert process.stdout is not None
+    process.stdout.close()
+    return process.wait(30)
+
+
 class Victim:
     """A QSuite in a process of its own that kills itself at ``point``; ``port`` is None when it did while starting."""
+
+    module = "tests.crash.victim"
 
     def __init__(
         self, uri: str, database: str, point: str = "never", hits: int = 0, variables: Mapping[str, str] = NOTHING
     ) -> None:
-        environment = {
-            "QSUITE_PROFILE": "test",
-            "QSUITE_MONGODB_URI": uri,
-            "QSUITE_DATABASE": database,
-            "QSUITE_SECRET_KEY": "only-for-crash-tests-0123456789-abcdef",
-            "QSUITE_LOG__LEVEL": "error",
-            **variables,
-        }
         self.point = point
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.victim", point, str(hits)],
-            env={key: value for key, value in os.environ.items() if not key.startswith("QSUITE_")} | environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.process = spawn(uri, database, self.module, point, hits, variables=variables)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.port = int(line) if line else None
 
     def kill(self) -> int:
         """End it whatever it does, and return how it ended."""
-        if self.process.poll() is None:
-            self.process.kill()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        return self.process.wait(30)
+        return end(self.process)
 
     def stop(self) -> int:
         """Ask it to stop, and return how it ended."""

@@ -7,24 +7,21 @@ reader writes down everything its process tells of the account, for ``faults`` t
 import asyncio
 import itertools
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from tests.crash.victim import PASSWORD, SYMBOL, USERNAME
+from tests.crash.clients import end, spawn
+from tests.crash.trap import PASSWORD
+from tests.crash.victim import SYMBOL, USERNAME
 from tests.support.waiting import eventually
 from tests.support.ws import Closed, WsClient
 
-ROOT = Path(__file__).resolve().parents[2]
 ANSWER_S = 0.8
 """A process that says nothing for so long is given up for the other one."""
 PACE_S = 0.1
@@ -35,22 +32,9 @@ class Rival:
     """One process that has the engine or stands by."""
 
     def __init__(self, uri: str, database: str, lease_s: float) -> None:
-        environment = {
-            "QSUITE_PROFILE": "test",
-            "QSUITE_MONGODB_URI": uri,
-            "QSUITE_DATABASE": database,
-            "QSUITE_ENGINE__LEASE_S": str(lease_s),
-            "QSUITE_SECRET_KEY": "only-for-crash-tests-0123456789-abcdef",
-            "QSUITE_LOG__LEVEL": "error",
-        }
         self.frozen = False
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.victim", "never", "0"],
-            env={key: value for key, value in os.environ.items() if not key.startswith("QSUITE_")} | environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        variables = {"QSUITE_ENGINE__LEASE_S": str(lease_s)}
+        self.process = spawn(uri, database, "tests.crash.victim", "never", 0, variables=variables)
         self.port = 0
 
     async def listens(self) -> "Rival":
@@ -68,11 +52,7 @@ class Rival:
 
     def end(self) -> None:
         """End it whatever it does."""
-        if self.process.poll() is None:
-            self.process.kill()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        self.process.wait(30)
+        end(self.process)
 
     async def ask(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
         """Send one request on a connection of its own."""

@@ -8,9 +8,6 @@ listens. Each life finds a symbol more than the one before it, so that there is 
 """
 
 import asyncio
-import contextlib
-import os
-import signal
 import sys
 import time
 import uuid
@@ -25,28 +22,18 @@ from qsuite.domain.market_record import MarketRecord
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import DAY_NS, floor_ms
 from qsuite.domain.users import User
-from qsuite.repos.database import Database, connect
+from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
-from qsuite.services.logging import configure_logging
-from qsuite.settings import load_settings
+from tests.crash.trap import PASSWORD, Trap, begin, serve
 from tests.support.analytics import after_a_fall
 from tests.support.bars import bars_of
 
-USERNAME, PASSWORD = "strategist", "a-long-passphrase-for-crashes"
+USERNAME = "strategist"
 SYMBOLS_EACH_LIFE = 3
 
 
-class Trap:
-    """Count how often the point is passed, and kill at the last time."""
-
-    def __init__(self, point: str, hits: int) -> None:
-        self.point, self.left = point, hits
-
-    def hit(self, point: str) -> None:
-        if point == self.point:
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+class SignalTrap(Trap):
+    """A trap around methods of objects that are there already."""
 
     def around(self, owner: Any, method: str, name: str) -> None:
         """Let a coroutine method of an object pass the trap before and after."""
@@ -112,12 +99,9 @@ async def give_work(app: App, user: User, symbols: list[str]) -> None:
 
 
 async def main(point: str, hits: int) -> None:
-    settings = load_settings(dotenv=None)
-    assert settings.mongodb_uri is not None
-    configure_logging(settings)
-    database = connect(settings.mongodb_uri, settings.database)
+    settings, database = begin()
     app = await build(settings, database)
-    trap, services = Trap(point, hits), app.services
+    trap, services = SignalTrap(point, hits), app.services
     repo = services.strategy_runs._repo
     trap.around(repo, "add", "signals.add")
     trap.around(repo, "settle", "signals.settle")
@@ -125,14 +109,7 @@ async def main(point: str, hits: int) -> None:
     trap.around_commit(app.engine._storage.store)
     await app.start()
     await prepare(app, database)
-    print(app.listen(0), flush=True)  # noqa: T201  the test reads it
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    parent = os.getppid()
-    while not stopping.is_set() and os.getppid() == parent:  # a test that was killed leaves no victim behind
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), 0.5)
-    await app.stop()
+    await serve(app)
     database.close()
 
 

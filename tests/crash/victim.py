@@ -6,10 +6,8 @@ when it listens. VICTIM_COMMIT_TIMEOUT_S lets the store give a commit up before 
 """
 
 import asyncio
-import contextlib
 import os
 import random
-import signal
 import sys
 import threading
 import time
@@ -20,28 +18,12 @@ from typing import Any
 from qsuite.app import Parts, build
 from qsuite.domain.market import Quote
 from qsuite.domain.roles import Role
-from qsuite.repos.database import connect
 from qsuite.repos.engine_batch import Batch
 from qsuite.repos.engine_store import EngineStore
-from qsuite.services.logging import configure_logging
-from qsuite.settings import load_settings
+from tests.crash.trap import PASSWORD, Trap, begin, serve
 
-USERNAME, OPERATOR, PASSWORD = "victim", "operator", "a-long-passphrase-for-crashes"
+USERNAME, OPERATOR = "victim", "operator"
 SYMBOL = "CRASH"
-
-
-class Trap:
-    """Count the hits of the one point and kill at the last."""
-
-    def __init__(self, point: str, hits: int) -> None:
-        self.point = point
-        self.left = hits
-
-    def hit(self, point: str) -> None:
-        if point == self.point:
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
 
 
 class TrappedCollection:
@@ -107,10 +89,7 @@ class TrappedStore(EngineStore):
 
 
 async def main(point: str, hits: int) -> None:
-    settings = load_settings(dotenv=None)
-    assert settings.mongodb_uri is not None
-    configure_logging(settings)
-    database = connect(settings.mongodb_uri, settings.database)
+    settings, database = begin()
     trap = Trap(point, hits)
     engine = settings.engine
     commit_timeout_s = float(os.environ.get("VICTIM_COMMIT_TIMEOUT_S", engine.commit_timeout_s))
@@ -128,14 +107,7 @@ async def main(point: str, hits: int) -> None:
         trap.hit("announced")
 
     app.engine.listen(announced)
-    print(app.listen(0), flush=True)  # noqa: T201  the test reads it
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    parent = os.getppid()
-    while not stopping.is_set() and os.getppid() == parent:  # a test that was killed leaves no victim behind
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), 0.5)
-    await app.stop()
+    await serve(app)
     database.close()
 
 
