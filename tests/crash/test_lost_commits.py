@@ -55,6 +55,9 @@ async def lose_commits(mongod: str, database: Database) -> str:
         finally:
             victim.kill()
     await asyncio.to_thread(check_stored, database, clients.ledger)
+    assert proxy.done
+    assert proxy.undone
+    assert recoveries, "the driver healed every cut by itself"
     return (
         f"{proxy.cut} commits cut in {FAULTS} faults, {proxy.done} of them done; read back from storage {recoveries} "
         f"times; {len(clients.ledger.acknowledged)} orders: lost 0, doubled 0, {len(clients.refused)} answers 503"

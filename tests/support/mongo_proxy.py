@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from tests.support.proxy import Lines, copy
+from tests.support.proxy import Line, Lines, copying
 
 HEADER = 4  # a message begins with its length, little-endian
 COMMIT = b"\x10commitTransaction\x00"  # the command's name as the first field of its document
@@ -36,33 +36,23 @@ class MongoProxy(Lines):
         """Cut the line at each of the next ``count`` commits; ``heard`` says of each whether mongod is to do it."""
         self._left, self._heard = count, heard
 
-    async def between(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        up_reader: asyncio.StreamReader,
-        up_writer: asyncio.StreamWriter,
-    ) -> None:
-        answers = asyncio.create_task(copy(up_reader, writer))
-        try:
+    async def between(self, client: Line, server: Line) -> None:
+        async with copying(server, client):
             while True:
-                asked = await message(reader)
+                asked = await message(client.reader)
                 if COMMIT in asked and self._left > 0:
                     self._left -= 1
                     break
-                up_writer.write(asked)
-                await up_writer.drain()
-        finally:
-            answers.cancel()
-            await asyncio.gather(answers, return_exceptions=True)
-        await self._cut(asked, up_reader, up_writer)
+                server.writer.write(asked)
+                await server.writer.drain()
+        await self._cut(asked, server)
 
-    async def _cut(self, asked: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _cut(self, asked: bytes, server: Line) -> None:
         if not self._heard():
             self.undone += 1
             return
-        writer.write(asked)
-        await message(reader)
+        server.writer.write(asked)
+        await message(server.reader)
         self.done += 1
 
 

@@ -9,9 +9,17 @@ What was lost is kept, so that a test can hold the answer to a retry against it.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 CHUNK = 65_536
 Whole = Callable[[bytes], bool]
+
+
+class Line(NamedTuple):
+    """A connection to one of the two that the proxy is between."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
 
 class Lines:
@@ -27,21 +35,15 @@ class Lines:
         assert task is not None
         self._open[task] = [writer]
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to)
-            self._open[task].append(up_writer)
+            server = Line(*await asyncio.open_connection("127.0.0.1", self._to))
+            self._open[task].append(server.writer)
             with suppress(OSError, asyncio.IncompleteReadError):  # either side is gone
-                await self.between(reader, writer, up_reader, up_writer)
+                await self.between(Line(reader, writer), server)
         finally:
             for one in self._open.pop(task):
                 one.close()
 
-    async def between(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        up_reader: asyncio.StreamReader,
-        up_writer: asyncio.StreamWriter,
-    ) -> None:
+    async def between(self, client: Line, server: Line) -> None:
         """Be between one client and the server until there is nothing more to pass on."""
         raise NotImplementedError
 
@@ -79,41 +81,41 @@ class Proxy(Lines):
         self._lost = asyncio.get_running_loop().create_future()
         return self._lost
 
-    async def between(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        up_reader: asyncio.StreamReader,
-        up_writer: asyncio.StreamWriter,
-    ) -> None:
-        requests = asyncio.create_task(copy(reader, up_writer))
-        try:
-            while data := await up_reader.read(CHUNK):
+    async def between(self, client: Line, server: Line) -> None:
+        async with copying(client, server):
+            while data := await server.reader.read(CHUNK):
                 if self._share is not None:
-                    await self._lose(data, up_reader, writer)
+                    await self._lose(data, client, server)
                     return
-                writer.write(data)
-                await writer.drain()
-        finally:
-            requests.cancel()
-            await asyncio.gather(requests, return_exceptions=True)
+                client.writer.write(data)
+                await client.writer.drain()
 
-    async def _lose(self, data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _lose(self, data: bytes, client: Line, server: Line) -> None:
         assert self._share is not None
         share, self._share = self._share, None
-        writer.write(data[: int(len(data) * share)])
-        writer.close()  # what the server goes on to say is read all the same
+        client.writer.write(data[: int(len(data) * share)])
+        client.writer.close()  # what the server goes on to say is read all the same
         while not self._whole(data):
-            data += await reader.read(CHUNK)
+            data += await server.reader.read(CHUNK)
         self._lost.set_result(data)
 
 
-async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes, and that nothing more will."""
-    while data := await reader.read(CHUNK):
-        writer.write(data)
-        await writer.drain()
-    writer.write_eof()
+@asynccontextmanager
+async def copying(source: Line, target: Line) -> AsyncIterator[None]:
+    """Pass on what comes from the one to the other meanwhile, and that nothing more will."""
+
+    async def copy() -> None:
+        while data := await source.reader.read(CHUNK):
+            target.writer.write(data)
+            await target.writer.drain()
+        target.writer.write_eof()
+
+    task = asyncio.create_task(copy())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def whole_http(answer: bytes) -> bool:
