@@ -6,7 +6,7 @@ alone.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -28,6 +28,7 @@ from qsuite.domain.market import Quote, Snapshot, Tick, Trade
 from qsuite.domain.reference import Ticker
 from qsuite.domain.trading import seen
 from qsuite.domain.trading.account import Account
+from qsuite.domain.trading.book_basis import BOOK_MODEL, recompute_book
 from qsuite.domain.trading.commands import (
     CancelAll,
     CancelOrder,
@@ -51,7 +52,9 @@ from qsuite.domain.trading.state import TradingState
 from tests.support.trading import NOW
 
 OWNER, OTHER = UUID(int=1), UUID(int=2)
-ACCOUNTS = [UUID(int=number) for number in (11, 12, 13)]
+PERSONS = {UUID(int=11): OWNER, UUID(int=12): OWNER, UUID(int=13): OTHER}
+"""Who has which account: in the book, the two of one person shall not meet."""
+ACCOUNTS = list(PERSONS)
 PAPER = ("ALPHA", "BETA")
 SYMBOLS = (*PAPER, "GAMMA")
 TICKERS = {
@@ -72,8 +75,12 @@ LIMITS = Limits(
 )
 STEP_NS = 1_000_000
 RUNS = 200 * int(os.environ.get("TEST_SCALE", "1"))
+RECOMPUTE = {MODEL: recompute, BOOK_MODEL: recompute_book}
 DUST = Decimal("1e-20")
 """Exposures are estimates: a mark that is an average is a quotient, and sums of those are rounded at the 34th digit."""
+
+met: Counter[str] = Counter()
+"""Which steps were taken, and by which model orders were filled, in all runs together."""
 
 sides = st.sampled_from(list(Side))
 symbols = st.sampled_from(SYMBOLS)
@@ -104,10 +111,10 @@ class OrdersMachine(RuleBasedStateMachine):
         )
         opened = [
             Account(
-                id=account, user=OWNER, name="", currency="USD", cash=CASH, deposited=CASH, created_at=NOW,
+                id=account, user=person, name="", currency="USD", cash=CASH, deposited=CASH, created_at=NOW,
                 updated_at=NOW,
             )
-            for account in ACCOUNTS
+            for account, person in PERSONS.items()
         ]  # fmt: skip
         self.state.load(opened, [], [])
         for symbol in SYMBOLS:
@@ -129,8 +136,9 @@ class OrdersMachine(RuleBasedStateMachine):
     def place(self, account: UUID, symbol: str, side: Side, quantity: Decimal, **more: Any) -> None:
         given: dict[str, Any] = {"order_type": OrderType.MARKET, "time_in_force": TimeInForce.GTC} | more
         command = PlaceOrder(
-            id=self.new_id(), user=OWNER, account=account, symbol=symbol, side=side, quantity=quantity, **given
-        )
+            id=self.new_id(), user=PERSONS[account], account=account, symbol=symbol, side=side, quantity=quantity,
+            **given,
+        )  # fmt: skip
         outcome = self.do(command)
         assert outcome.error is None
         self.placed.append(command.id)
@@ -191,6 +199,13 @@ class OrdersMachine(RuleBasedStateMachine):
     def place_reducing(self, account: UUID, symbol: str, side: Side, quantity: Decimal, price: Decimal) -> None:
         more = {"order_type": OrderType.LIMIT, "price": price, "reduce_only": True}
         self.place(account, symbol, side, quantity, **more)
+
+    @rule(side=sides, price=nickels, first=quantities, second=quantities)
+    def meet_in_the_book(self, side: Side, price: Decimal, first: Decimal, second: Decimal) -> None:
+        """Two persons come to the same price, which they seldom do by chance."""
+        other = Side.SELL if side is Side.BUY else Side.BUY
+        self.place(ACCOUNTS[0], "GAMMA", side, first, order_type=OrderType.LIMIT, price=price)
+        self.place(ACCOUNTS[2], "GAMMA", other, second, order_type=OrderType.LIMIT, price=price)
 
     @precondition(lambda self: self.placed)
     @rule(index=st.integers(0, 99), quantity=st.one_of(st.none(), quantities), price=st.one_of(st.none(), nickels))
@@ -295,6 +310,13 @@ class OrdersMachine(RuleBasedStateMachine):
         assert sold == 0
 
     @invariant()
+    def nobody_trades_with_themselves(self) -> None:
+        in_book = [each for each in self.state.changes.executions if each.symbol == "GAMMA"]
+        for maker, taker in zip(in_book[::2], in_book[1::2], strict=True):
+            assert [maker.basis["liquidity"], taker.basis["liquidity"]] == ["maker", "taker"]
+            assert PERSONS[maker.account] != PERSONS[taker.account]
+
+    @invariant()
     def orders_add_up(self) -> None:
         filled, value = (defaultdict[UUID, Decimal](Decimal) for _ in range(2))
         for each in self.state.changes.executions:
@@ -359,9 +381,8 @@ class OrdersMachine(RuleBasedStateMachine):
             if order.limit is not None:
                 limits = self.limits_of[order.id] | {order.limit}
                 assert each.price <= max(limits) if order.is_buy else each.price >= min(limits)
-            if each.basis["model"] == MODEL:
-                again = recompute(each.basis)
-                assert (again.price, again.quantity, again.commission) == (each.price, each.quantity, each.commission)
+            again = RECOMPUTE[each.basis["model"]](each.basis)
+            assert (again.price, again.quantity, again.commission) == (each.price, each.quantity, each.commission)
         self.seen_fills = len(executions)
         for order in self.state.orders.values():
             if order.limit is not None:
@@ -392,6 +413,10 @@ class OrdersMachine(RuleBasedStateMachine):
         self.seen_fills = 0
         self.limits_of: dict[UUID, set[Decimal]] = defaultdict(set)
 
+    def teardown(self) -> None:
+        met.update(each.kind for each in self.state.changes.entries)
+        met.update(each.basis["model"] for each in self.state.changes.executions)
+
 
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,3 +434,6 @@ def test_accounts_in_several_markets_never_disagree_with_themselves() -> None:
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
+    steps = ("rejected", "held", "released", "replaced", "triggered", "filled", "cancelled")
+    expected = (*(f"order.{step}" for step in steps), *RECOMPUTE)
+    assert [each for each in expected if not met[each]] == [], "what was never met was not tested"
