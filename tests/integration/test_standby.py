@@ -297,10 +297,15 @@ async def test_the_follower_tells_risk_events_once(pair: Pair) -> None:
 
 
 async def test_the_follower_tells_the_risk_desk_what_is_nobodys_too(pair: Pair) -> None:
+    def told(side: Side) -> list[Any]:
+        return [(one.account, one.what) for one in side.told if one.kind == "risk_event"]
+
     pair.there.follower._owners = lambda: {RISK_DESK}
     await pair.here.engine.submit(Halt(scope=Scope.GLOBAL, target=None, user=USER, reason="test"))
-    await eventually(lambda: [one.account for one in pair.there.told if one.kind == "risk_event"] == [None])
     await pair.here.engine.submit(Resume(scope=Scope.GLOBAL, target=None, user=uuid.uuid4()))
+    await pair.all_told()
+    assert [account for account, _ in told(pair.there)] == [None, None]
+    assert told(pair.there) == told(pair.here)
 
 
 async def test_a_kill_switch_is_known_where_nobody_trades_too(pair: Pair) -> None:
