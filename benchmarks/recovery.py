@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from benchmarks.harness import Figure, alone
 from benchmarks.server import SYMBOL, Running, running_qsuite
 from qsuite.domain.trading.order import Order, OrderType, Side, Status, TimeInForce
+from qsuite.repos.bson_pieces import decoded
 from qsuite.repos.database import CODEC
 from qsuite.repos.decimals import encode_decimal
 from qsuite.repos.orders import order_document
@@ -43,7 +44,7 @@ def leave_open_orders(qsuite: Running) -> None:
     assert account is not None
     documents = [order_document(working_order(account, arrival)) for arrival in range(1, OPEN_ORDERS + 1)]
     database.orders.insert_many(documents, ordered=False)
-    reserved = sum((document["reserved"].to_decimal() for document in documents), Decimal(0))
+    reserved = sum((decoded(document)["reserved"].to_decimal() for document in documents), Decimal(0))
     database.accounts.update_one({"_id": account["_id"]}, {"$set": {"reserved": encode_decimal(reserved)}})
     client.close()
 

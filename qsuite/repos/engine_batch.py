@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
+from bson.raw_bson import RawBSONDocument
+
 from qsuite.domain.trading.account import Position
 from qsuite.domain.trading.changes import Changes
 from qsuite.repos import (
@@ -40,9 +42,9 @@ class Batch:
     number: int
     audit_seq: int
     audit_hash: str
-    new_orders: list[Document] = field(default_factory=list)
-    orders: list[Document] = field(default_factory=list)
-    executions: list[Document] = field(default_factory=list)
+    new_orders: list[RawBSONDocument] = field(default_factory=list)
+    orders: list[tuple[UUID, RawBSONDocument]] = field(default_factory=list)
+    executions: list[RawBSONDocument] = field(default_factory=list)
     accounts: list[tuple[UUID, Document]] = field(default_factory=list)
     positions: list[Written] = field(default_factory=list)
     entries: list[Document] = field(default_factory=list)
@@ -60,7 +62,7 @@ def encode_batch(changes: Changes, number: int) -> Batch:
         audit_seq=last.seq,
         audit_hash=last.hash,
         new_orders=[orders.order_document(order) for order in changes.new_orders.values()],
-        orders=[orders.order_document(order) for order in changes.orders.values()],
+        orders=[(order.id, orders.order_document(order)) for order in changes.orders.values()],
         executions=[executions.execution_document(execution) for execution in changes.executions],
         accounts=[(account.id, accounts.account_changes(account)) for account in changes.accounts.values()],
         positions=_written(changes.positions.values(), positions.position_document),

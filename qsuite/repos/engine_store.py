@@ -19,7 +19,8 @@ from uuid import UUID
 
 import pymongo
 from bson.binary import Binary, UuidRepresentation
-from pymongo import DeleteOne, InsertOne, ReadPreference, ReturnDocument, UpdateOne
+from bson.raw_bson import RawBSONDocument
+from pymongo import DeleteOne, InsertOne, ReadPreference, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -215,7 +216,7 @@ class EngineStore:
         if batch.new_orders:
             self._db.orders.insert_many(batch.new_orders, session=session)
         if batch.orders:
-            self._replace(self._db.orders, batch.orders, session)
+            self._replace(batch.orders, session)
         if batch.executions:
             self._db.executions.insert_many(batch.executions, session=session)
         if batch.accounts:
@@ -249,9 +250,10 @@ class EngineStore:
         if moved.matched_count == 0:
             raise Fenced
 
-    def _replace(self, collection: Any, documents: list[Document], session: ClientSession | None) -> None:
-        result = collection.bulk_write([_replacement(document) for document in documents], session=session)
-        assert result.matched_count == len(documents), "an order that was loaded is no longer stored"
+    def _replace(self, orders: list[tuple[UUID, RawBSONDocument]], session: ClientSession | None) -> None:
+        changed: list[Any] = [ReplaceOne({"_id": key}, document) for key, document in orders]
+        result = self._db.orders.bulk_write(changed, session=session)
+        assert result.matched_count == len(orders), "an order that was loaded is no longer stored"
 
     def _put(self, collection: Any, key: str, document: Document | None, session: ClientSession | None) -> None:
         """Put a document in the place of the one before, or take that away; no upsert: mongod 6 has faults there."""
@@ -263,12 +265,11 @@ class EngineStore:
             session.abort_transaction()
 
 
-def _replacement(document: Document) -> Any:
-    return pymongo.ReplaceOne({"_id": document["_id"]}, document)
-
-
 def _writes(positions: Iterable[Written]) -> list[Any]:
-    return [_replacement(document) if replaces else InsertOne(document) for document, replaces in positions]
+    return [
+        ReplaceOne({"_id": document["_id"]}, document) if replaces else InsertOne(document)
+        for document, replaces in positions
+    ]
 
 
 def _reason(error: Exception) -> str:

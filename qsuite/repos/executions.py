@@ -15,18 +15,28 @@
 """
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from qsuite.domain.errors import NotFound
 from qsuite.domain.listing import Condition, Listing, Page
-from qsuite.domain.times import datetime_to_ns, ns_to_datetime
+from qsuite.domain.times import datetime_to_ns
 from qsuite.domain.trading.order import Execution, Side
+from qsuite.repos.bson_pieces import (
+    any_piece,
+    date_writer,
+    known_text_piece,
+    money_piece,
+    nested_piece,
+    raw_document,
+    text_piece,
+    uuid_writer,
+)
 from qsuite.repos.database import Database, Document, translated
-from qsuite.repos.decimals import decode_decimal, decode_decimals, encode_decimal, encode_decimals
+from qsuite.repos.decimals import decode_decimal, decode_decimals
 from qsuite.repos.listing import FieldMap, decimal, find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, money, schema
 
@@ -68,43 +78,44 @@ FIELDS: dict[str, FieldMap] = {
 }
 
 
-def execution_document(execution: Execution) -> Document:
+_ID, _ORDER, _ACCOUNT = map(uuid_writer, ("_id", "order", "account"))
+_EXECUTION_TIME = date_writer("execution_time")
+
+
+def execution_document(execution: Execution) -> RawBSONDocument:
     """Write an execution as a document."""
-    return {
-        "_id": execution.id,
-        "order": execution.order,
-        "account": execution.account,
-        "symbol": execution.symbol,
-        "side": execution.side.value,
-        "quantity": encode_decimal(execution.quantity),
-        "price": encode_decimal(execution.price),
-        "commission": encode_decimal(execution.commission),
-        "execution_time": ns_to_datetime(execution.execution_time),
-        "external_execution_id": execution.external_execution_id,
-        "basis": _basis_document(execution.basis),
-        "postings": {name: encode_decimal(value) for name, value in execution.postings.items()},
-    }
+    return raw_document(
+        (
+            _ID(execution.id),
+            _ORDER(execution.order),
+            _ACCOUNT(execution.account),
+            known_text_piece("symbol", execution.symbol),
+            known_text_piece("side", execution.side),
+            money_piece("quantity", execution.quantity),
+            money_piece("price", execution.price),
+            money_piece("commission", execution.commission),
+            _EXECUTION_TIME(execution.execution_time),
+            text_piece("external_execution_id", execution.external_execution_id),
+            nested_piece("basis", [_word(name, value) for name, value in execution.basis.items()]),
+            nested_piece("postings", [money_piece(name, value) for name, value in execution.postings.items()]),
+        )
+    )
 
 
-_schedules: dict[int, tuple[Mapping[str, Any], Document]] = {}
-"""Commission schedules as documents, by the identity of the one mapping that all fills under a schedule share."""
+_schedules: dict[int, tuple[Mapping[str, Any], bytes]] = {}
+"""Commission schedules as written, by the identity of the one mapping that all fills under a schedule share."""
 
 
-def _basis_document(basis: Mapping[str, Any]) -> Document:
-    document = {
-        name: encode_decimal(value) if type(value) is Decimal else value
-        for name, value in basis.items()
-        if name != "commission"
-    }
-    schedule = basis.get("commission")
-    if schedule is not None:
-        known = _schedules.get(id(schedule))
-        if known is None or known[0] is not schedule:
-            if len(_schedules) >= SCHEDULES_KEPT:
-                _schedules.clear()
-            known = _schedules[id(schedule)] = (schedule, encode_decimals(schedule))
-        document["commission"] = known[1]
-    return document
+def _word(name: str, value: Any) -> bytes:
+    """Write a word of the basis."""
+    if name != "commission":
+        return any_piece(name, value)
+    known = _schedules.get(id(value))
+    if known is None or known[0] is not value:
+        if len(_schedules) >= SCHEDULES_KEPT:
+            _schedules.clear()
+        known = _schedules[id(value)] = (value, any_piece(name, value))
+    return known[1]
 
 
 def execution_from(document: Document) -> Execution:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from qsuite.domain.trading.audit import GENESIS
+from qsuite.repos.bson_pieces import decoded
 from qsuite.repos.database import Document
 from qsuite.repos.engine_batch import Batch
 from qsuite.repos.engine_store import ENGINE, EngineStore, Head
@@ -33,11 +34,13 @@ class MemoryEngineStore(EngineStore):
     def commit(self, batch: Batch) -> None:
         """Write a batch."""
         db = self._db
-        for new, name in ((batch.new_orders, "orders"), (batch.executions, "executions"), (batch.entries, "audit_log")):
-            if new:
-                db[name].insert_many(new)
-        for document in batch.orders:
-            db.orders.replace_one({"_id": document["_id"]}, document)
+        if batch.new_orders:
+            db.orders.insert_many(map(decoded, batch.new_orders))
+        if batch.executions:
+            db.executions.insert_many(map(decoded, batch.executions))
+        db.audit_log.insert_many(batch.entries)
+        for order, raw in batch.orders:
+            db.orders.replace_one({"_id": order}, decoded(raw))
         for document, _ in batch.positions:
             db.positions.replace_one({"_id": document["_id"]}, document, upsert=True)
         for account, changed in batch.accounts:

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from qsuite.domain.errors import NotFound
@@ -36,6 +37,16 @@ from qsuite.domain.trading.order import (
     StopLoss,
     TakeProfit,
     TimeInForce,
+)
+from qsuite.repos.bson_pieces import (
+    date_writer,
+    fields_of,
+    known_text_piece,
+    money_piece,
+    number_piece,
+    raw_document,
+    text_piece,
+    uuid_writer,
 )
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal, decode_optional, encode_decimal
@@ -118,54 +129,67 @@ FIELDS: dict[str, FieldMap] = {
 _ORIGINAL_MONEY = ("quantity", "price", "stop_price", "filled_quantity", "filled_value", "commission")
 
 
-def order_document(order: Order) -> Document:
+_ID, _ACCOUNT, _STRATEGY, _CREATED_BY = map(uuid_writer, ("_id", "account", "strategy", "created_by"))
+_CREATED_AT, _UPDATED_AT, _EXPIRES_AT, _SENT_AT = map(
+    date_writer, ("created_at", "updated_at", "expires_at", "sent_at")
+)
+
+
+def order_document(order: Order) -> RawBSONDocument:
     """Write an order as a whole document."""
-    document: Document = {
-        "_id": order.id,
-        "account": order.account,
-        "symbol": order.symbol,
-        "side": order.side.value,
-        "order_type": order.order_type.value,
-        "quantity": encode_decimal(order.quantity),
-        "time_in_force": order.time_in_force.value,
-        "status": order.status.value,
-        "filled_quantity": encode_decimal(order.filled_quantity),
-        "filled_value": encode_decimal(order.filled_value),
-        "commission": encode_decimal(order.commission),
-        "reserved": encode_decimal(order.reserved),
-        "created_by": order.created_by,
-        "created_at": ns_to_datetime(order.created_at),
-        "updated_at": ns_to_datetime(order.updated_at),
-        "version": order.version,
-        "request_hash": order.request_hash,
-    }
+    pieces = [
+        _ID(order.id),
+        _ACCOUNT(order.account),
+        known_text_piece("symbol", order.symbol),
+        known_text_piece("side", order.side),
+        known_text_piece("order_type", order.order_type),
+        money_piece("quantity", order.quantity),
+        known_text_piece("time_in_force", order.time_in_force),
+        known_text_piece("status", order.status),
+        money_piece("filled_quantity", order.filled_quantity),
+        money_piece("filled_value", order.filled_value),
+        money_piece("commission", order.commission),
+        money_piece("reserved", order.reserved),
+        _CREATED_BY(order.created_by),
+        _CREATED_AT(order.created_at),
+        _UPDATED_AT(order.updated_at),
+        number_piece("version", order.version),
+        text_piece("request_hash", order.request_hash),
+    ]
     average = order.avg_fill_price
     if average is not None:
-        document["avg_fill_price"] = encode_decimal(average)
+        pieces.append(money_piece("avg_fill_price", average))
     if order.price is not None:
-        document["price"] = encode_decimal(order.price)
+        pieces.append(money_piece("price", order.price))
     if order.expires_at is not None:
-        document["expires_at"] = ns_to_datetime(order.expires_at)
-    if order.original is not None:
-        document["original"] = _original_document(order.original)
+        pieces.append(_EXPIRES_AT(order.expires_at))
     if order.client_order_id is not None:
-        document["client_order_id"] = order.client_order_id
+        pieces.append(text_piece("client_order_id", order.client_order_id))
     if order.strategy is not None:
-        document["strategy"] = order.strategy
-    if order.reject is not None:
-        document["reject"] = order.reject
+        pieces.append(_STRATEGY(order.strategy))
     if order.status in OPEN:
-        document["arrival"] = order.arrival
-        document["sent_at"] = ns_to_datetime(order.sent_at)
+        pieces += [number_piece("arrival", order.arrival), _SENT_AT(order.sent_at)]
         if order.taken is not None:
-            document["taken"] = order.taken
-    if order.order_type in WITH_STOP or order.parent is not None or order.is_bracket or order.reduce_only:
-        document.update(_rarer_fields(order))
-    return document
+            pieces.append(text_piece("taken", order.taken))
+    rarer = _rarer_fields(order)
+    if rarer:
+        pieces.append(fields_of(rarer))
+    return raw_document(pieces)
 
 
 def _rarer_fields(order: Order) -> Document:
-    """Write what most orders do not have; most of the time of an order goes into its document."""
+    """Return what most orders do not have."""
+    document: Document = {}
+    if order.original is not None:
+        document["original"] = _original_document(order.original)
+    if order.reject is not None:
+        document["reject"] = order.reject
+    if order.order_type in WITH_STOP or order.parent is not None or order.is_bracket or order.reduce_only:
+        document.update(_fields_of_stops_and_legs(order))
+    return document
+
+
+def _fields_of_stops_and_legs(order: Order) -> Document:
     document: Document = {}
     for name in ("stop_price", "trail_percent", "trail_price"):
         value = getattr(order, name)

@@ -15,6 +15,7 @@ from qsuite.domain.performance import Period, fill_figures, order_figures, round
 from qsuite.domain.times import NS_PER_MS
 from qsuite.domain.trading.order import Execution, Order, OrderType, Side, Status, TimeInForce
 from qsuite.repos import executions, orders
+from qsuite.repos.bson_pieces import decoded
 from qsuite.repos.database import Database
 from qsuite.repos.executions import execution_document
 from qsuite.repos.orders import order_document
@@ -85,8 +86,8 @@ PERIODS = [
 async def test_any_period_adds_up_as_counted_by_hand(kind: str, request: pytest.FixtureRequest) -> None:
     database: Database = request.getfixturevalue(kind)
     placed, filled = traded(seed=5, count=600)
-    await database.collection(orders.SPEC.name).insert_many([order_document(order) for order in placed])
-    await database.collection(executions.SPEC.name).insert_many([execution_document(fill) for fill in filled])
+    await database.collection(orders.SPEC.name).insert_many([decoded(order_document(order)) for order in placed])
+    await database.collection(executions.SPEC.name).insert_many([decoded(execution_document(fill)) for fill in filled])
     repo = PerformanceRepo(database)
     for period in PERIODS:
         mine = [order for order in placed if _is_in(period, order)]

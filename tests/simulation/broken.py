@@ -4,8 +4,11 @@ A simulation that finds nothing in these proves nothing by finding nothing in th
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
+
+from bson.raw_bson import RawBSONDocument
 
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.trading.order import Order
@@ -91,8 +94,8 @@ def forget_the_first_answer() -> Any:
     """Store an order without what it was first answered."""
     real = orders.order_document
 
-    def forgetful(order: Order) -> dict[str, Any]:
-        return {name: value for name, value in real(order).items() if name != "original"}
+    def forgetful(order: Order) -> RawBSONDocument:
+        return real(replace(order, original=None))
 
     return patch.object(orders, "order_document", forgetful)
 

@@ -147,8 +147,9 @@ class SimulatedCollection:
 
     def _insert(self, document: Document, session: Session | None) -> None:
         transaction = session.transaction if session else None
-        self._server.check_unique(self._name, document, transaction)
-        self._server.put((self._name, document["_id"]), Stored.of(document), transaction)
+        stored = Stored.of(document)
+        self._server.check_unique(self._name, stored.view, transaction)
+        self._server.put((self._name, stored.view["_id"]), stored, transaction)
 
     def _update(self, query: Document, update: Any, session: Session | None) -> Result:
         return Result(self._write(query, lambda old: updated(old, update, self._server.now()), session))

@@ -15,6 +15,7 @@ from qsuite.domain.trading.book_basis import book_basis
 from qsuite.domain.trading.commission import commission_basis, commission_from, commission_of
 from qsuite.domain.trading.order import Execution, Order, OrderType, Side, TimeInForce
 from qsuite.domain.trading.paper import Fill, FillRules, match_now, match_resting
+from qsuite.repos.bson_pieces import decoded
 from qsuite.repos.executions import execution_document, execution_from
 from qsuite.services.explain import explain, recomputed
 
@@ -44,7 +45,7 @@ def stored(order: Order, fill: Fill, rules: FillRules) -> Execution:
     )  # fmt: skip
     order.filled_quantity += fill.quantity
     order.filled_value += fill.quantity * fill.price
-    return execution_from(execution_document(execution))
+    return execution_from(decoded(execution_document(execution)))
 
 
 CENTS = st.integers(9_800, 10_200).map(lambda cents: Decimal(cents) / 100)
