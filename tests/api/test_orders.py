@@ -1,6 +1,7 @@
 """Orders, holdings and kill switches as a client sees them."""
 
 import asyncio
+import json
 import time
 import uuid
 from decimal import Decimal
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from qsuite.domain.market import Quote
-from tests.support.client import Answer, ApiClient
+from tests.support.client import ApiClient
 from tests.support.running_app import Api
+from tests.support.waiting import eventually
 from tests.support.ws import WsClient
 
 ORDERS = "/api/v1/orders/"
@@ -238,17 +240,28 @@ async def test_a_kill_switch_stops_a_ticker_until_another_user_lifts_it(api: Api
 
 async def test_an_order_of_a_client_that_went_away_is_placed_all_the_same(api: Api) -> None:
     trader = await api.new_client("trader")
+    order = market_order(client_order_id="gone")
+    await send_and_leave(api, trader, order)
 
-    async def send_and_leave() -> Answer:
-        return await trader.post(ORDERS, market_order(client_order_id="gone"))
+    async def placed() -> Any:
+        return (await trader.get(ORDERS)).json["results"]
 
-    task = asyncio.ensure_future(send_and_leave())
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    retried = await trader.post(ORDERS, market_order(client_order_id="gone"))
-    assert retried.status == 201
+    (found,) = await eventually(placed)
+    assert (found["client_order_id"], found["status"]) == ("gone", "FILLED")
+    assert await place(trader, order) == found
     assert (await trader.get(ORDERS)).json["count"] == 1
+
+
+async def send_and_leave(api: Api, client: ApiClient, order: dict[str, Any]) -> None:
+    """Send an order and hang up before anybody can have read it."""
+    body = json.dumps(order)
+    _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(
+        f"POST {ORDERS} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {client.token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    )
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_the_stream_starts_with_every_open_order_however_many(api: Api) -> None:

@@ -183,8 +183,7 @@ async def test_a_change_reaches_what_the_controls_read_and_other_processes_withi
     elsewhere = replace(known, risk_limit=D(7), version=2, updated_at=known.updated_at + 1_000_000)
     await api.services.strategies._repo.save(elsewhere)
 
-    async def heard() -> bool:
-        await asyncio.sleep(0)
+    def heard() -> bool:
         found = api.services.strategies.strategy(identity)
         return found is not None and found.risk_limit == 7
 

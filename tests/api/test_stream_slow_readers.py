@@ -9,7 +9,7 @@ from typing import Any
 from qsuite.domain.roles import Caller
 from qsuite.settings import Settings
 from tests.support.stream import ANNA, BERT, StreamServer, stream_server
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turns
 from tests.support.ws import WsClient
 
 ANNAS, BERTS = ANNA.accounts[0], BERT.accounts[0]
@@ -27,7 +27,7 @@ async def stuff(server: StreamServer, client: WsClient) -> None:
     stuck = next(one for one in server.hub.sockets if one.caller is not None and "trades:FILL" in one.names)
     while stuck.writing_since is None:
         publish(server, 50, "FILL")
-        await asyncio.sleep(0)
+        await turns()
 
 
 async def stuck_client(server: StreamServer, token: str, *channels: str) -> WsClient:
@@ -64,7 +64,7 @@ async def test_a_stopped_readers_own_orders_all_arrive_in_order(settings: Settin
             server.hub.publish_private(ANNAS, "orders", {"type": "order", "number": number})
             publish(server, 5, "FILL")
             server.hub.publish_private(ANNAS, "executions", {"type": "execution", "number": number})
-            await asyncio.sleep(0)
+            await turns()
         own = [message for message in await client.synchronise() if message["type"] != "trade"]
         assert [(message["type"], message["number"]) for message in own] == [
             (kind, number) for number in range(200) for kind in ("order", "execution")
@@ -163,8 +163,7 @@ async def test_who_asks_without_reading_the_answers_is_not_read_from(settings: S
 
         asking = asyncio.create_task(ask())
         await eventually(lambda: client.writer.transport.get_write_buffer_size() > 0)
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await turns(100)  # a server that went on reading would have answered more of it by now
         assert subscriber.outbox.unsent < 1_000_000, "not the 10 MB of all the answers"
         reading = asyncio.create_task(client.closed())
         await asking
@@ -188,7 +187,7 @@ async def test_prices_held_back_by_a_slow_snapshot_are_conflated_too(settings: S
         assert (await client.receive())["type"] == "subscribed"
         for _ in range(100):
             publish(server, 1, "A")
-            await asyncio.sleep(0)
+            await turns()
         go.set()
         snapshot = await client.receive()
         seen = snapshot["seq"]
@@ -224,7 +223,7 @@ async def test_a_hundred_readers_that_stop_hold_little_memory(settings: Settings
             for number in range(500):
                 publish(server, 1, *(f"S{(number * 20 + one) % 500}" for one in range(20)))
                 server.hub.publish_private(ANNAS, "orders", {"type": "order", "text": TEXT})
-                await asyncio.sleep(0)
+                await turns()
             assert tracemalloc.get_traced_memory()[0] < 64 * 1_048_576
             assert all(one.outbox.behind for one in server.hub.sockets), "every one of them is stuck"
         finally:

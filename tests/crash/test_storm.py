@@ -15,6 +15,7 @@ from qsuite.domain.market import Quote
 from tests.crash.clients import SCALE, Connection, check_the_books
 from tests.support.client import ApiClient
 from tests.support.running_app import Api
+from tests.support.waiting import turns
 from tests.support.ws import WsClient
 
 ORDERS = "/api/v1/orders/"
@@ -164,8 +165,7 @@ async def test_a_cancel_and_a_fill_at_once_end_in_one_of_them_and_never_in_both(
         for number in range(RACES):
             order = (await trader.post(ORDERS, an_order(1) | {"client_order_id": f"race-{number}"})).json
             cancelling = asyncio.create_task(clients.rest[0].call("DELETE", f"{ORDERS}{order['id']}/"))
-            for _ in range(number):  # the fill comes a little later each time
-                await asyncio.sleep(0)
+            await turns(number)  # the fill comes a little later each time
             await api.services.market.publish([quote("59.00", "59.50")])
             status, answer = await cancelling
             await api.services.market.publish([quote()])

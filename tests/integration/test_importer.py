@@ -27,7 +27,7 @@ from qsuite.services.importer import Importer, ImportReport
 from qsuite.services.price_history import BarsAsked, PriceHistory
 from tests.support.market import Parts, open_market
 from tests.support.server import COMMAND, environment, run_command
-from tests.support.waiting import wait_until
+from tests.support.waiting import turns, wait_until
 
 NOW = parse_rfc3339("2026-11-21T14:30:00Z")
 T0_MS = parse_rfc3339("2013-10-07T13:30:00Z") // NS_PER_MS
@@ -133,15 +133,31 @@ async def test_an_import_that_was_stopped_goes_on_where_it_was(database: Databas
 
 async def test_an_import_cancelled_at_any_moment_can_be_finished(database: Database, tmp_path: Path) -> None:
     parts, importer = await importing(database)
-    file = await opened(trades_file(tmp_path, 30_000))
-    for _ in range(5):
-        task = asyncio.create_task(importer.run(file))
-        for _ in range(40):  # turns of the loop, not time
-            await asyncio.sleep(0)
-        task.cancel()
+    file = await opened(trades_file(tmp_path))
+    for later in (0, 1, 5):  # turns of the loop
+        task = asyncio.create_task(importer.run(file, progress=cancel_soon(later)))
         await asyncio.gather(task, return_exceptions=True)
-    await importer.run(file)
-    assert await parts.ticks.count() == 30_000
+        assert task.cancelled()
+        assert await parts.ticks.count() > 0
+    report = await importer.run(file)
+    assert report.created + report.unchanged == await parts.ticks.count() == 50_000
+
+
+def cancel_soon(later: int) -> Callable[[ImportReport], None]:
+    """Cancel the import so many turns of the loop after its first batch, when others are on their way."""
+    cancelling: list[asyncio.Task[None]] = []
+
+    async def cancel(task: "asyncio.Task[object]") -> None:
+        await turns(later)
+        task.cancel()
+
+    def progress(report: ImportReport) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if not cancelling:
+            cancelling.append(asyncio.create_task(cancel(task)))
+
+    return progress
 
 
 async def test_a_lost_import_record_costs_time_and_nothing_else(database: Database, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tornado.ioloop import IOLoop
 from qsuite.domain.roles import Caller
 from qsuite.settings import Settings
 from tests.support.stream import ANNA, StreamServer, stream_server
+from tests.support.waiting import turns
 from tests.support.ws import WsClient
 
 SYMBOLS = ("A", "B", "C")
@@ -73,7 +74,7 @@ async def tell(server: StreamServer, story: Sequence[tuple[str, list[str]]]) -> 
             for name in names:
                 publish(server, name)
         elif step == "turn":
-            await asyncio.sleep(0)
+            await turns()
         elif step == "reconnect":
             await reader.read()
             since, listened = reader.seqs, sorted(reader.names)
@@ -110,8 +111,7 @@ def test_every_channel_is_heard_without_gap_or_repetition(
     io_loop: IOLoop, settings: Settings, story: list[tuple[str, list[str]]]
 ) -> None:
     async def slow(caller: Caller, channel: str) -> Sequence[Mapping[str, Any]]:
-        for _ in range(3):  # other tasks publish meanwhile
-            await asyncio.sleep(0)
+        await turns(3)  # other tasks publish meanwhile
         return []
 
     async def run() -> None:
@@ -127,4 +127,4 @@ async def chatter(server: StreamServer) -> None:
     """Publish at every turn of the loop, so that every await of the server has something come in between."""
     for number in range(300):
         publish(server, (*SYMBOLS, "orders")[number % 4])
-        await asyncio.sleep(0)
+        await turns()

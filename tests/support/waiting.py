@@ -34,6 +34,12 @@ async def eventually(
         await asyncio.sleep(POLL_S)
 
 
+async def turns(count: int = 1) -> None:
+    """Let everything that is ready go on, so many times; no time passes."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 def wait_until(condition: Callable[[], T], *, timeout_s: float = 10.0, what: str = "the condition") -> T:
     """Wait like ``eventually``, where there is no event loop (a process started from a test)."""
     deadline = time.monotonic() + timeout_s

@@ -13,7 +13,7 @@ from qsuite.services.stream.delivery import SOCKETS_PER_SLICE
 from qsuite.settings import StreamSettings
 from tests.support.frames import messages_of
 from tests.support.stream import VERA, FakeAuth
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turns
 
 
 class FakeWire:
@@ -86,7 +86,7 @@ async def test_more_sockets_than_are_written_in_one_turn_all_get_everything_in_o
         wires = [(await listener(hub, "trades:A"))[0] for _ in range(2 * SOCKETS_PER_SLICE + 10)]
         for number in range(30):
             publish(hub, number)
-            await asyncio.sleep(0)
+            await turns()
         await eventually(lambda: all(wire.trades() == list(range(30)) for wire in wires))
 
 
@@ -126,7 +126,7 @@ async def test_a_connection_has_one_frame_at_a_time() -> None:
         publish(hub, 1)
         await eventually(lambda: wire.trades() == [1])
         publish(hub, 2)
-        await asyncio.sleep(0)
+        await turns()
         publish(hub, 3)
         other, _ = await listener(hub, "trades:A")
         publish(hub, 4)

@@ -10,7 +10,7 @@ from qsuite.domain.market import Tick
 from qsuite.repos.ticks import AddedTicks
 from qsuite.services.tick_writer import TickWriter
 from tests.support.market import trade
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turns
 
 
 class Storage:
@@ -98,7 +98,7 @@ async def test_many_who_wait_share_one_write() -> None:
     storage.gate.clear()
     writer.put(TICKS[:1])
     first = asyncio.create_task(writer.stored(5.0))
-    await asyncio.sleep(0)
+    await turns()
     waiting = [first]
     for tick in TICKS[1:]:
         writer.put([tick])
@@ -113,7 +113,7 @@ async def test_feeds_wait_while_storage_is_far_behind() -> None:
     writer, _ = made(waiting_max=5)
     writer.put(TICKS[:5])
     waits = asyncio.create_task(writer.room())
-    await asyncio.sleep(0)
+    await turns()
     assert not waits.done()
     await writer.flush()
     await eventually(waits.done)
