@@ -189,11 +189,13 @@ def test_where_the_kernel_does_not_help_a_watcher_ends_the_database_of_a_killed_
     )
     server = subprocess.Popen([sys.executable, "-c", starts, elsewhere], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert server.stdout is not None
-    with server.stdout:
-        database = int(server.stdout.readline())
-    wait_until(lambda: command_of(database).startswith("/bin/sleep"), what="the database")
-    server.kill()
-    server.wait()
+    try:
+        with server.stdout:
+            database = int(server.stdout.readline())
+        wait_until(lambda: command_of(database).startswith("/bin/sleep"), what="the database")
+    finally:
+        server.kill()
+        server.wait()
     wait_until(lambda: not command_of(database), what="the end of the database")
 
 
