@@ -1,43 +1,68 @@
 """Run every test: ``python -m tests [pytest's arguments]``, which is what ``make test`` calls.
 
 Half of the time of the suite is processes that are killed and started again, so those tests and all the others run side
-by side, each in a pytest of its own with databases of its own. With a path among the arguments, one pytest runs that.
+by side, each in a pytest of its own with databases of its own. One pytest runs what a path among the arguments names,
+and everything where the first failure is to end it.
 """
 
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 HERE = Path(__file__).parent
-APART = "crash"
+APART = HERE / "crash"
+PYTEST = [sys.executable, "-m", "pytest"]
+AT_FIRST_FAILURE = ("-x", "--exitfirst", "--maxfail", "--pdb")
 NO_TESTS = 5
 """What pytest ends with when the arguments left it nothing to run."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the suite; return what to exit with."""
-    pytest = [sys.executable, "-m", "pytest"]
-    if any(not each.startswith("-") and Path(each.partition("::")[0]).exists() for each in arguments):
-        return subprocess.call([*pytest, *arguments])
-    folders = sorted(each.name for each in HERE.iterdir() if (each / "__init__.py").exists() and each.name != "support")
-    others = [str(HERE / name) for name in folders if name not in (APART, "soak")]
+    options = {each.partition("=")[0] for each in arguments}
+    if options & set(AT_FIRST_FAILURE) or any(Path(each.partition("::")[0]).exists() for each in arguments):
+        os.execv(sys.executable, [*PYTEST, *arguments])
     with tempfile.TemporaryFile() as output:
-        apart = subprocess.Popen([*pytest, *arguments, str(HERE / APART)], stdout=output, stderr=subprocess.STDOUT)
-        try:
-            first = subprocess.call([*pytest, *arguments, *others])
-            second = apart.wait()
-        finally:
-            if apart.poll() is None:  # interrupted: what it started ends with it
-                apart.send_signal(signal.SIGINT)
-                apart.wait()
+        codes = side_by_side(arguments, output.fileno())
         output.seek(0)
-        sys.stdout.write(f"\n---- tests/{APART}, beside the others ----\n")
-        sys.stdout.flush()
+        say(f"tests/{APART.name}, beside the others")
         sys.stdout.buffer.write(output.read())
-    codes = [code for code in (first, second) if code != NO_TESTS]
-    return max(codes, default=NO_TESTS)
+    return next((code for code in codes if code not in (0, NO_TESTS)), min(codes))
+
+
+def side_by_side(arguments: list[str], output: int) -> list[int]:
+    """Run both parts to their end; return what each ended with. What interrupts this process interrupts them."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # The terminal itself tells the first part of Ctrl-C; told twice, pytest would not clean up.
+        for each in running[1:] if number == signal.SIGINT else running:
+            each.send_signal(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    others = [*PYTEST, *arguments, str(HERE), f"--ignore={APART}"]
+    # A cache of its own, since the last to end would overwrite what failed in the other; no terminal, which is taken.
+    apart = [*PYTEST, *arguments, "-o", "cache_dir=.pytest_cache/apart", str(APART)]
+    running.append(subprocess.Popen(others))
+    running.append(
+        subprocess.Popen(
+            apart, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    )
+    first = running[0].wait()
+    if running[1].poll() is None:
+        say(f"waiting for tests/{APART.name}")
+    return [first, running[1].wait()]
+
+
+def say(what: str) -> None:
+    sys.stdout.write(f"\n---- {what} ----\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
