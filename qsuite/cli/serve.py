@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from qsuite.services.embedded_mongod import EmbeddedMongod
 
 COLLECT_EVERY = (50_000, 20, 20)
+SWITCH_S = 0.0005
+"""How long the thread that commits a batch waits for a busy event loop to let go of the interpreter (docs/adr/0006)."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -108,6 +110,7 @@ async def _serve(
             app.keep_alive(mongod)
         await app.start()
         calm_collector()
+        sys.setswitchinterval(SWITCH_S)
         try:
             address = f"http://{_shown(settings.host)}:{app.listen()}"
             _tell_commands(settings, uri, address)

@@ -68,6 +68,9 @@ LOOKS_PER_LEASE = 10
 # to the next batch, so a batch waits while each second round of the loop brings more. A lone client waits for nothing.
 ROUNDS_WITHOUT_NEWS = 2
 
+# From this many on a batch waits no longer: while it is on its way the next ones are decided (docs/adr/0006).
+ENOUGH_FOR_A_COMMIT = 64
+
 # Accounts are valued, and their losses looked at, this often.
 MARK_S = 1.0
 
@@ -91,6 +94,7 @@ class TradingEngine:
         self._memories = EngineMemory(self._storage, new_state)
         self._follower = follower
         self._settings = settings
+        self._enough = min(ENOUGH_FOR_A_COMMIT, settings.batch_max)
         self._clock = clock
         self._listeners: list[Listener] = []
         self._queue: deque[Job] = deque()
@@ -271,8 +275,9 @@ class TradingEngine:
             if self._queue and len(self._open) < self._settings.batch_max:
                 await self._decide_queued()
             elif self._open and self._committing is None:
-                if len(self._open) >= self._settings.batch_max or not await self._more_come():
+                if len(self._open) >= self._enough or not await self._more_come():
                     self._begin_commit()
+                    await asyncio.sleep(0)  # the commit sets out before deciding holds the loop again
             else:
                 await self._idle()
 
