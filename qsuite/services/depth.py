@@ -91,7 +91,7 @@ class DepthService:
     def changed(self, symbol: str, changes: Iterable[LevelChange[Decimal]]) -> None:
         """Publish changes of a book's levels. The first ones of a book hold all its levels, what is gone left out."""
         now: Levels = {(one.buy, one.price): (one.quantity, one.orders) for one in changes}
-        book = self._engine.memory.books.get(symbol)
+        book = self._engine.memory.venues.books.get(symbol)
         told = self._told.get(symbol)
         if told is None or told.book is not book:
             before = {} if told is None else told.levels
@@ -154,7 +154,7 @@ class DepthService:
         if ticker.execution_mode != BOOK:
             quote = self._market.snapshot(symbol).quote
             return {} if quote is None else levels_of(quote)
-        book = self._engine.memory.books.get(symbol)
+        book = self._engine.memory.venues.books.get(symbol)
         if told is not None and told.book is book:
             return told.levels
         if book is None or self._engine.state is not EngineState.ACTIVE:

@@ -43,6 +43,7 @@ from qsuite.domain.trading.commands import (
 )
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
+from qsuite.domain.trading.needs import missing
 from qsuite.domain.trading.order import OPEN
 from qsuite.domain.trading.risk import Refusal
 from qsuite.domain.trading.settle import InvariantBroken
@@ -317,9 +318,9 @@ class TradingEngine:
         drained = [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
         jobs = [job for job in drained if job.future is None or not job.future.done()]
         self._open += jobs
-        missing = self.memory.missing(job.command for job in jobs)
-        if missing:
-            loaded = await self._storage.load(missing)
+        needs = missing(self.memory, (job.command for job in jobs))
+        if needs:
+            loaded = await self._storage.load(needs)
             if any(order.status in OPEN for order in loaded.orders):  # ours are all in memory: another process has it
                 raise Fenced
             self.memory.load(*loaded)

@@ -154,7 +154,7 @@ class Listener:
 
 def service(api: Api, stream: Listener, state: EngineState, books: dict[str, Book[Decimal]]) -> DepthService:
     return DepthService(
-        engine=SimpleNamespace(state=state, memory=SimpleNamespace(books=books)),  # type: ignore[arg-type]
+        engine=SimpleNamespace(state=state, memory=SimpleNamespace(venues=SimpleNamespace(books=books))),  # type: ignore[arg-type]
         orders=OrdersRepo(api.database),
         market=api.services.market,
         reference=api.services.reference,

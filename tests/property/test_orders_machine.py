@@ -391,12 +391,12 @@ class OrdersMachine(RuleBasedStateMachine):
     @invariant()
     def every_order_rests_in_one_place(self) -> None:
         resting: list[UUID] = []
-        for symbol, each in self.state.resting.items():
+        for symbol, each in self.state.venues.resting.items():
             sides = (each.buys, each.sells, each.stop_buys, each.stop_sells)
             found = [entry[2].id for side in sides for entry in side.entries] + list(each.remainders)
             assert all(self.state.orders[one].symbol == symbol for one in found)
             resting += found
-        book = self.state.books.get("GAMMA")
+        book = self.state.venues.books.get("GAMMA")
         resting += [each for each in self.state.orders if book is not None and each in book]
         working = [order.id for order in self.state.orders.values() if order.status in WORKING]
         assert sorted(resting) == sorted(working)

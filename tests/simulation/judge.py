@@ -193,7 +193,7 @@ def _resting(state: Any) -> dict[str, list[list[UUID]]]:
             for side in (resting.buys, resting.sells, resting.stop_buys, resting.stop_sells)
         ]
         + [list(resting.remainders), list(resting.trailing)]
-        for symbol, resting in state.resting.items()
+        for symbol, resting in state.venues.resting.items()
         if resting and symbol != FAR_OFF
     }
 

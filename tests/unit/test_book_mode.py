@@ -42,7 +42,7 @@ class Pit(Desk):
 
 
 def levels(pit: Pit) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
-    bids, asks = pit.state.book("NEW").depth(5)
+    bids, asks = pit.state.venues.book("NEW").depth(5)
     return [(one.price, one.quantity) for one in bids], [(one.price, one.quantity) for one in asks]
 
 
@@ -168,7 +168,7 @@ def test_what_rests_is_in_the_same_order_after_a_restart() -> None:
     again = Pit()
     stored = sorted(pit.state.orders.values(), key=lambda order: (order.arrival, order.id))
     again.state.load(orders=[order.copy() for order in stored])
-    [level] = again.state.book("NEW").levels(buy=True)
+    [level] = again.state.venues.book("NEW").levels(buy=True)
     assert [resting.quantity for resting in level] == [6, 7, 8]
 
 

@@ -13,8 +13,9 @@ from qsuite.domain.trading.order import AT_ONCE, WORKING, Order, OrderType, Stat
 from qsuite.domain.trading.paper import Fill, could_fill, eligible, match_now, touchline
 from qsuite.domain.trading.risk import Refusal, protective_limit
 from qsuite.domain.trading.settle import fill_order
-from qsuite.domain.trading.state import BOOK, TradingState
+from qsuite.domain.trading.state import TradingState
 from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer, note_refusal
+from qsuite.domain.trading.venues import BOOK
 
 PER_CENT = Decimal("0.01")
 
@@ -34,7 +35,7 @@ def act(state: TradingState, order: Order, now: int, market: Snapshot | None = N
     rules = state.rules.for_ticker(ticker)
     if not eligible(order.sent_at, now, rules):
         order.arrival = 0  # on its way: so a restart tells it from one that rests
-        state.delayed.add(order, order.sent_at + rules.latency_ns)
+        state.venues.delayed.add(order, order.sent_at + rules.latency_ns)
         return None
     market = market or state.market(order.symbol)
     if order.time_in_force is TimeInForce.FOK and not could_fill(order, market, ticker, rules):
@@ -51,8 +52,8 @@ def act(state: TradingState, order: Order, now: int, market: Snapshot | None = N
 def act_delayed(state: TradingState, now: int) -> list[Order]:
     """Let the orders meet the market whose way to it is over."""
     acted = []
-    for order in state.delayed.by(now):
-        state.delayed.remove(order)
+    for order in state.venues.delayed.by(now):
+        state.venues.delayed.remove(order)
         keep_first_answer(order)
         done = act(state, order, now)
         if done is None:  # it rests from now on, and a restart must know where
@@ -105,7 +106,7 @@ def _keep_to_room(state: TradingState, order: Order, now: int) -> Order | None:
 
 def _act_in_book(state: TradingState, order: Order, ticker: Ticker, now: int) -> Order | None:
     """Match an order with those that rest in the book, best price first, then oldest; rest what is left."""
-    book = state.book(order.symbol)
+    book = state.venues.book(order.symbol)
     limits = state.limits.effective(order.account, order.strategy, order.symbol)
     owner = state.owner(order) if limits.self_trade is not False else None
     limit = order.limit if order.limit is not None else protective_limit(order, state.market(order.symbol), limits)
@@ -118,7 +119,7 @@ def _act_in_book(state: TradingState, order: Order, ticker: Ticker, now: int) ->
     for maker, price, quantity in matched.matches:
         done = _trade(state, order, state.orders[maker.id], price, quantity, now)  # type: ignore[index]
     if matched.matches:
-        state.changes.books.add(order.symbol)
+        state.venues.changed.add(order.symbol)
     if matched.stopped:
         refusal = Refusal("risk.self_trade", "it would trade with an order of the same person")
         note_refusal(state, order, refusal, now, ENGINE)
@@ -139,7 +140,7 @@ def _trade(state: TradingState, taker: Order, maker: Order, price: Decimal, quan
     fill_order(state, maker, Fill(price, quantity, basis | {"liquidity": "maker"}), now)
     done = fill_order(state, taker, Fill(price, quantity, basis | {"liquidity": "taker"}), now)
     trade = Trade(taker.symbol, now, price, quantity)
-    state.last_trades[taker.symbol] = trade
+    state.venues.last_trades[taker.symbol] = trade
     state.changes.trades.append(trade)
     return done
 

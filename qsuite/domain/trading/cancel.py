@@ -29,7 +29,7 @@ def cancel(state: TradingState, command: CancelOrder, now: int) -> Outcome:
 def cancel_all(state: TradingState, command: CancelAll, now: int) -> Outcome:
     """Cancel the open orders of an account: all, those of a symbol, or those named."""
     cancelled = []
-    for order in list(state.by_account.get(command.account, {}).values()):
+    for order in list(state.open.by_account.get(command.account, {}).values()):
         if command.symbol is not None and order.symbol != command.symbol:
             continue
         if command.orders is not None and order.id not in command.orders:
@@ -60,7 +60,7 @@ def change_account(state: TradingState, command: ChangeAccount, now: int) -> Out
 def time_passed(state: TradingState, now: int) -> Outcome:
     """Expire the open orders whose time is up, and let those meet the market whose way to it is over."""
     done = []
-    for order in state.expiring.by(now):
+    for order in state.open.expiring.by(now):
         keep_first_answer(order)
         done.append(close(state, order, Status.EXPIRED, "order.expired", now, ENGINE))
     return Outcome(orders=(*done, *act_delayed(state, now)))

@@ -40,7 +40,6 @@ class Changes:
     risk_events: list[RiskEvent] = field(default_factory=list)
     announcements: list[Announcement] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
-    books: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.entries)

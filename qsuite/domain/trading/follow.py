@@ -34,7 +34,7 @@ def follow(state: TradingState, now: int) -> None:
 
 def _hold_reducers(state: TradingState, order: Order, now: int) -> None:
     """Leave reduce-only orders no more than there is to reduce."""
-    reducers = state.reducers.get((order.account, order.symbol))
+    reducers = state.open.reducers.get((order.account, order.symbol))
     if not reducers:
         return
     held = state.position(order.account, order.symbol).quantity
@@ -45,7 +45,7 @@ def _hold_reducers(state: TradingState, order: Order, now: int) -> None:
 
 
 def _meet_book_stops(state: TradingState, symbol: str, now: int) -> None:
-    resting = state.resting.get(symbol)
-    if resting and symbol in state.books and symbol in state.last_trades:
-        price = state.last_trades[symbol].price
+    resting = state.venues.resting.get(symbol)
+    if resting and symbol in state.venues.books and symbol in state.venues.last_trades:
+        price = state.venues.last_trades[symbol].price
         meet_stops(state, resting, (price, price), None, now)

@@ -90,7 +90,7 @@ def _covers_mode(known: TradingMode, wanted: TradingMode) -> bool:
 
 def _open_orders(state: TradingState, thrown: TradingHalt) -> Iterable[Order]:
     if thrown.scope is Scope.ACCOUNT and thrown.target is not None:
-        return list(state.by_account.get(UUID(thrown.target), {}).values())
+        return list(state.open.by_account.get(UUID(thrown.target), {}).values())
     return [order for order in state.orders.values() if _covers(thrown, order)]
 
 

@@ -15,8 +15,8 @@ from uuid import UUID
 from qsuite.domain.money import ZERO
 from qsuite.domain.trading.act import act
 from qsuite.domain.trading.order import AT_ONCE, WORKING, Order, OrderType, Side, Status, TimeInForce
-from qsuite.domain.trading.state import TradingState, asked
-from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer
+from qsuite.domain.trading.state import TradingState
+from qsuite.domain.trading.steps import ENGINE, asked, close, keep_first_answer
 
 
 def add_legs(state: TradingState, parent: Order, now: int) -> None:
@@ -34,7 +34,7 @@ def add_legs(state: TradingState, parent: Order, now: int) -> None:
 
 def grow_legs(state: TradingState, parent: Order, quantity: Decimal, now: int) -> None:
     """Let the legs of an order that filled work for as much more."""
-    for leg in list(state.legs.get(parent.id, ())):
+    for leg in list(state.open.legs.get(parent.id, ())):
         if leg.status is Status.HELD:
             _release(state, leg, quantity, now)
         elif leg.status in WORKING:
@@ -45,7 +45,7 @@ def end_legs(state: TradingState, parent: Order, now: int) -> None:
     """Cancel the legs of an order that ended without any fill."""
     if parent.filled_quantity > ZERO:
         return
-    for leg in list(state.legs.get(parent.id, ())):
+    for leg in list(state.open.legs.get(parent.id, ())):
         keep_first_answer(leg)
         close(state, leg, Status.CANCELLED, "order.cancelled", now, ENGINE, reason="parent ended")
 
@@ -79,14 +79,14 @@ def resize(state: TradingState, order: Order, quantity: Decimal, now: int, reaso
     keep_first_answer(order)
     grows = quantity > order.quantity
     if grows:
-        state.take_from_market(order)
+        state.venues.take_out(order)
     order.quantity = quantity
     order.move(order.status, now)
     state.record("order.replaced", order, now, ENGINE, reason=reason, quantity=format(quantity, "f"))
     if order.status not in WORKING:
         return
     if not grows:
-        state.shrink_in_book(order)
+        state.venues.shrink(order)
     elif order.waits:
         state.rest(order)
     else:

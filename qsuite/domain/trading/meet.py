@@ -22,8 +22,8 @@ def market_moved(state: TradingState, command: MarketMoved, now: int) -> Outcome
     """
     met: list[Order] = []
     for tick in command.ticks:
-        resting = state.resting.get(tick.symbol)
-        if resting and not state.in_book(tick.symbol) and state.is_open(tick.symbol, now):
+        resting = state.venues.resting.get(tick.symbol)
+        if resting and not state.venues.has_book(tick.symbol) and state.is_open(tick.symbol, now):
             met += _meet(state, resting, tick, now)
     return Outcome(orders=tuple(met))
 
@@ -60,10 +60,10 @@ def _fill(state: TradingState, reached: Iterable[Order], tick: Tick, now: int) -
 
 def reaches(state: TradingState, ticks: Sequence[Tick]) -> bool:
     """Say, cheaply, whether any of the ticks could do anything to any resting order."""
-    if not state.resting:
+    if not state.venues.resting:
         return False
     for tick in ticks:
-        resting = state.resting.get(tick.symbol)
+        resting = state.venues.resting.get(tick.symbol)
         if resting and resting.touched_by(tick, traded=state.market(tick.symbol).trade is not None):
             return True
     return False

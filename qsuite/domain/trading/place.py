@@ -7,8 +7,8 @@ from qsuite.domain.trading.commands import CheckOrder, Outcome, PlaceOrder, Rele
 from qsuite.domain.trading.legs import add_legs
 from qsuite.domain.trading.order import Order, Status, TimeInForce, as_of_now, first_answer
 from qsuite.domain.trading.risk import Review, review, review_of
-from qsuite.domain.trading.state import TradingState, asked
-from qsuite.domain.trading.steps import keep_first_answer, refuse, shown
+from qsuite.domain.trading.state import TradingState
+from qsuite.domain.trading.steps import asked, keep_first_answer, refuse, shown
 
 
 def place(state: TradingState, command: PlaceOrder, now: int) -> Outcome:

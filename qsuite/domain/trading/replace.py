@@ -79,7 +79,7 @@ def _change(
     keeps_place = prices == (wanted.price, wanted.stop_price) and wanted.quantity < order.quantity
     works = order.status in WORKING
     if works and not keeps_place:
-        state.take_from_market(order)
+        state.venues.take_out(order)
     order.quantity, order.price, order.stop_price = wanted.quantity, wanted.price, wanted.stop_price
     order.move(order.status, now)
     replaced = state.record("order.replaced", order, now, command.user, **_asked(order))
@@ -87,7 +87,7 @@ def _change(
         return replaced
     state.reserve(order, subject.reservation)
     if keeps_place:
-        state.shrink_in_book(order)
+        state.venues.shrink(order)
         return replaced
     if order.waits:
         state.rest(order)

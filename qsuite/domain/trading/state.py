@@ -14,35 +14,26 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from qsuite.domain.market import Quote, Snapshot, Trade
-from qsuite.domain.money import ZERO, show
+from qsuite.domain.market import Snapshot
+from qsuite.domain.money import ZERO
 from qsuite.domain.reference import ALWAYS_OPEN, Ticker
 from qsuite.domain.strategies import Strategy
 from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.audit import Chain
-from qsuite.domain.trading.book import Book
-from qsuite.domain.trading.changes import Announcement, Changes, Missing
+from qsuite.domain.trading.changes import Announcement, Changes
 from qsuite.domain.trading.commands import (
-    CancelOrder,
-    ChangeAccount,
-    CheckOrder,
-    Command,
-    PlaceOrder,
-    ReleaseOrder,
-    ReplaceOrder,
     Scope,
     TradingHalt,
 )
-from qsuite.domain.trading.due import Due
+from qsuite.domain.trading.open_orders import OpenOrders
 from qsuite.domain.trading.order import OPEN, WORKING, Execution, Order
 from qsuite.domain.trading.paper import FillRules
-from qsuite.domain.trading.resting import RestingOrders
 from qsuite.domain.trading.risk import Exposures, LimitBook, RateBook, ReferencePrice, RiskEvent, ScopeLimits
 from qsuite.domain.trading.seen import SeenIds
 from qsuite.domain.trading.sessions import AlwaysOpen, Sessions, utc_midnight_after
+from qsuite.domain.trading.venues import Venues
 
 REMEMBERED_ORDERS = 20_000
-BOOK = "book"
 
 
 class Consequence(NamedTuple):
@@ -91,49 +82,21 @@ class TradingState:
         self.accounts: dict[UUID, Account] = {}
         self.positions: dict[UUID, dict[str, Position]] = {}
         self.strategy_positions: dict[UUID, dict[str, Position]] = {}
-        self.orders: dict[UUID, Order] = {}
-        self.by_account: dict[UUID, dict[UUID, Order]] = {}
-        self.open_in: dict[tuple[UUID, str], int] = {}
-        self.legs: dict[UUID, list[Order]] = {}
-        self.reducers: dict[tuple[UUID, str], dict[UUID, Order]] = {}
-        self.resting: dict[str, RestingOrders] = {}
-        self.books: dict[str, Book[Decimal]] = {}
-        self.last_trades: dict[str, Trade] = {}
+        self.open = OpenOrders()
+        self.orders = self.open.by_id
+        self.venues = Venues(ticker=ticker, market=market, owner=self.owner)
+        self.market = self.venues.market
         self.halts: dict[tuple[Scope, str | None], TradingHalt] = {}
         self.exposures = Exposures()
         self.rates = RateBook()
-        self.expiring = Due()
-        self.delayed = Due()
         self.changes = Changes()
         self.consequences: deque[Consequence] = deque()
         self._touched: dict[UUID, Order] = {}
         self.seen = SeenIds()
-        self._market = market
         self._closed: OrderedDict[UUID, Order] = OrderedDict()
         self._client_ids: dict[tuple[UUID, str], Order] = {}
 
     # -- looking things up --------------------------------------------------------------------------------------
-
-    def missing(self, commands: Iterable[Command]) -> Missing:
-        """Say what these commands need that is not in memory."""
-        needs = Missing()
-        for command in commands:
-            placed = command.place if isinstance(command, CheckOrder) else command
-            if isinstance(placed, PlaceOrder):
-                if placed.account not in self.accounts:
-                    needs.accounts.add(placed.account)
-                if placed.client_order_id is not None and self._perhaps_stored(placed.account, placed.client_order_id):
-                    needs.client_ids.add((placed.account, placed.client_order_id))
-                if placed.strategy is not None and placed.strategy not in self.strategy_positions:
-                    needs.strategies.add(placed.strategy)
-            elif isinstance(command, ChangeAccount) and command.account not in self.accounts:
-                needs.accounts.add(command.account)
-            elif isinstance(command, (ReleaseOrder, CancelOrder, ReplaceOrder)) and self.find(command.order) is None:
-                needs.orders.add(command.order)
-        return needs
-
-    def _perhaps_stored(self, account: UUID, client_order_id: str) -> bool:
-        return (account, client_order_id) not in self._client_ids and self.seen.may_hold(account, client_order_id)
 
     def find(self, order_id: UUID) -> Order | None:
         """Return an order that is open, or closed and still remembered."""
@@ -155,25 +118,6 @@ class TradingState:
         """Return what a strategy's own orders have built up in a symbol; ``account`` is the strategy's id."""
         return _position_in(self.strategy_positions, strategy, symbol)
 
-    def market(self, symbol: str) -> Snapshot:
-        """Return what is known of a market now: of a book, what stands and last traded in it."""
-        book = self.books.get(symbol)
-        if book is None:
-            return self._market(symbol)
-        bid, ask = book.bid, book.ask
-        trade = self.last_trades.get(symbol) or self._market(symbol).trade
-        if bid is None and ask is None:
-            return Snapshot(trade, None)
-        quote = Quote(
-            symbol,
-            0 if trade is None else trade.ts_ns,
-            None if bid is None else bid.price,
-            None if ask is None else ask.price,
-            None if bid is None else bid.quantity,
-            None if ask is None else ask.quantity,
-        )
-        return Snapshot(trade, quote)
-
     def is_open(self, symbol: str, now: int) -> bool:
         """Say whether a symbol's market is open; one whose calendar nobody could read is not."""
         ticker = self.ticker(symbol)
@@ -190,22 +134,9 @@ class TradingState:
         except LookupError:  # a calendar nobody could read: the controls refuse the order
             return utc_midnight_after(now)
 
-    def book(self, symbol: str) -> Book[Decimal]:
-        """Return the order book of a symbol; a new one is empty."""
-        book = self.books.get(symbol)
-        if book is None:
-            book = self.books[symbol] = Book(ZERO)
-            book.changes()  # begins the watch
-        return book
-
-    def in_book(self, symbol: str) -> bool:
-        """Say whether orders in a symbol meet each other, not the market."""
-        ticker = self.ticker(symbol)
-        return ticker is not None and ticker.execution_mode == BOOK
-
     def anything_due(self, now: int) -> bool:
         """Say whether an order may expire or meet the market by now."""
-        return self.expiring.anything(now) or self.delayed.anything(now)
+        return self.open.expiring.anything(now) or self.venues.delayed.anything(now)
 
     # -- loading ------------------------------------------------------------------------------------------------
 
@@ -231,12 +162,12 @@ class TradingState:
         for order in orders:
             if order.status in OPEN:
                 order.counted = ZERO  # it is nobody's yet
-                self._remember_open(order)
+                self.open.add(order)
                 self._count(order)
                 # It was on its way to the market. What the first versions left has neither, and rests by its id.
                 if order.status in WORKING and order.arrival == 0 and order.sent_at:
-                    self.delayed.add(order, order.sent_at)
-                self.place_in_market(order)
+                    self.venues.delayed.add(order, order.sent_at)
+                self.venues.place(order)
             else:
                 self._remember_closed(order)
             self._remember_client_id(order)
@@ -323,23 +254,22 @@ class TradingState:
     def without(self, order: Order) -> Iterator[None]:
         """Look at the books as if an open order were not there: its cash, its quantity and its place are free."""
         self.settle_down()
-        account, key = self.accounts[order.account], (order.account, order.symbol)
+        account = self.accounts[order.account]
         counted, reserved = order.counted, order.reserved
         self._add_working(order, -counted)
         account.reserved -= reserved
-        self.open_in[key] -= 1
-        del self.by_account[order.account][order.id]
+        self.open.take_place(order)
         try:
             yield
         finally:
             self._add_working(order, counted)
             account.reserved += reserved
-            self.open_in[key] += 1
-            self.by_account[order.account][order.id] = order
+            self.open.give_place(order)
 
     def take_changes(self) -> Changes:
         """Hand over the batch and begin an empty one."""
         changes, self.changes = self.changes, Changes()
+        changed_books, self.venues.changed = self.venues.changed, set()
         announcements = changes.announcements
         for position in changes.positions.values():
             if self.heard(position.account, "position"):
@@ -350,10 +280,9 @@ class TradingState:
                 announcements.append(Announcement("account", account.id, (copy(account), held)))
         if changes.trades:
             announcements.append(Announcement("trades", None, changes.trades))
-        for symbol in changes.books:
-            announcements.append(
-                Announcement("depth", None, (symbol, self.books[symbol].changes(), self.market(symbol)))
-            )
+        for symbol in changed_books:
+            shown = (symbol, self.venues.books[symbol].changes(), self.market(symbol))
+            announcements.append(Announcement("depth", None, shown))
         return changes
 
     # -- the market ---------------------------------------------------------------------------------------------
@@ -365,37 +294,7 @@ class TradingState:
     def rest(self, order: Order) -> None:
         """Let a working order rest behind all others at its price, or wait for its stop."""
         order.arrival = self.chain.seq
-        self.place_in_market(order)
-
-    def place_in_market(self, order: Order) -> None:
-        """Put a working order where its arrival says."""
-        if order.status not in WORKING or order in self.delayed:
-            return
-        if not order.waits and self.in_book(order.symbol):
-            assert order.limit is not None, "what a book does not fill of a market order is cancelled"
-            self.book(order.symbol).add(order.id, self.owner(order), order.is_buy, order.limit, order.remaining)
-            self.changes.books.add(order.symbol)
-        else:
-            self.resting.setdefault(order.symbol, RestingOrders()).add(order)
-
-    def take_from_market(self, order: Order) -> None:
-        """Take an order out of wherever it rests, if it does."""
-        self.delayed.remove(order)
-        resting = self.resting.get(order.symbol)
-        if resting is not None:
-            resting.remove(order)
-        book = self.books.get(order.symbol)
-        if book is not None and order.id in book:
-            book.remove(order.id)
-            self.changes.books.add(order.symbol)
-
-    def shrink_in_book(self, order: Order) -> None:
-        """Tell the book that an order resting there became smaller."""
-        book = self.books.get(order.symbol)
-        resting = None if book is None else book.find(order.id)
-        if book is not None and resting is not None and order.remaining < resting.quantity:
-            book.reduce(order.id, resting.quantity - order.remaining)
-            self.changes.books.add(order.symbol)
+        self.venues.place(order)
 
     # -- memory -------------------------------------------------------------------------------------------------
 
@@ -409,7 +308,7 @@ class TradingState:
         touched, self._touched = self._touched, {}
         for order in touched.values():
             if order.status in OPEN and order.id not in self.orders:
-                self._remember_open(order)
+                self.open.add(order)
         for order in touched.values():
             self._count(order)
             other = None if order.oco is None else self.orders.get(order.oco)
@@ -418,8 +317,8 @@ class TradingState:
 
     def _end(self, order: Order) -> None:
         """Put an order that ended with those that are only remembered."""
-        if self.orders.pop(order.id, None) is not None:
-            self._forget_open(order)
+        if self.open.remove(order):
+            self.venues.take_out(order)
         if order.counted or order.oco is not None:
             self._touched[order.id] = order
         else:
@@ -454,37 +353,6 @@ class TradingState:
             self._client_ids[order.account, order.client_order_id] = order
             self.seen.add(order.account, order.client_order_id)
 
-    def _remember_open(self, order: Order) -> None:
-        self.orders[order.id] = order
-        self.by_account.setdefault(order.account, {})[order.id] = order
-        key = (order.account, order.symbol)
-        self.open_in[key] = self.open_in.get(key, 0) + 1
-        if order.parent is not None:
-            self.legs.setdefault(order.parent, []).append(order)
-        if order.reduce_only:
-            self.reducers.setdefault(key, {})[order.id] = order
-        if order.expires_at is not None:
-            self.expiring.add(order, order.expires_at)
-
-    def _forget_open(self, order: Order) -> None:
-        del self.by_account[order.account][order.id]
-        key = (order.account, order.symbol)
-        self.open_in[key] -= 1
-        if not self.open_in[key]:
-            del self.open_in[key]
-        if order.parent is not None:
-            legs = self.legs[order.parent]
-            legs.remove(order)
-            if not legs:
-                del self.legs[order.parent]
-        if order.reduce_only:
-            reducers = self.reducers[key]
-            del reducers[order.id]
-            if not reducers:
-                del self.reducers[key]
-        self.expiring.remove(order)
-        self.take_from_market(order)
-
     def _remember_closed(self, order: Order) -> None:
         self._closed[order.id] = order
         if len(self._closed) > REMEMBERED_ORDERS:
@@ -512,23 +380,3 @@ def _position_in(holders: dict[UUID, dict[str, Position]], holder: UUID, symbol:
     if position is None:
         position = held[symbol] = Position(account=holder, symbol=symbol)
     return position
-
-
-def asked(order: Order) -> dict[str, Any]:
-    """Return what an order asks for, as audit facts."""
-    facts: dict[str, Any] = {
-        "symbol": order.symbol,
-        "side": order.side.value,
-        "order_type": order.order_type.value,
-        "quantity": show(order.quantity),
-        "price": None if order.price is None else show(order.price),
-        "time_in_force": order.time_in_force.value,
-        "client_order_id": order.client_order_id,
-    }
-    for name in ("stop_price", "trail_percent", "trail_price"):
-        value = getattr(order, name)
-        if value is not None:
-            facts[name] = show(value)
-    if order.parent is not None:
-        facts["parent"] = str(order.parent)
-    return facts

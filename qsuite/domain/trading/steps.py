@@ -6,7 +6,7 @@ from uuid import UUID
 from qsuite.domain.money import ZERO, show
 from qsuite.domain.trading.order import Order, Status
 from qsuite.domain.trading.risk import Refusal, event_of_refusal
-from qsuite.domain.trading.state import Consequence, TradingState, asked
+from qsuite.domain.trading.state import Consequence, TradingState
 
 ENGINE = "engine"
 
@@ -69,3 +69,23 @@ def keep_first_answer(order: Order) -> None:
     for name in ("price", "stop_price"):
         if getattr(order, name) is not None:
             order.original[name] = getattr(order, name)
+
+
+def asked(order: Order) -> dict[str, Any]:
+    """Return what an order asks for, as audit facts."""
+    facts: dict[str, Any] = {
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "order_type": order.order_type.value,
+        "quantity": show(order.quantity),
+        "price": None if order.price is None else show(order.price),
+        "time_in_force": order.time_in_force.value,
+        "client_order_id": order.client_order_id,
+    }
+    for name in ("stop_price", "trail_percent", "trail_price"):
+        value = getattr(order, name)
+        if value is not None:
+            facts[name] = show(value)
+    if order.parent is not None:
+        facts["parent"] = str(order.parent)
+    return facts

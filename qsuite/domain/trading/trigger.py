@@ -39,7 +39,7 @@ def meet_stops(
 def trigger(state: TradingState, order: Order, now: int, market: Snapshot | None) -> Order:
     """Let a stop act whose price was reached. Return it as it is then."""
     keep_first_answer(order)
-    state.take_from_market(order)
+    state.venues.take_out(order)
     order.triggered = True
     with state.without(order):
         subject = review_of(state, order, now, trigger=True)

@@ -29,7 +29,7 @@ def review_of(
     open orders must be taken out before (``state.without``): it is looked at as if it came new.
 
     Reads of the state: accounts, position_or_flat(), strategy_positions, ticker(), market(), reference(), strategy(),
-    sessions, limits, rules, halts, exposures, rates, by_account, open_in, orders (the other leg). Changes nothing.
+    sessions, limits, rules, halts, exposures, rates, open (counts, the other leg). Changes nothing.
     """
     ticker, strategy = state.ticker(order.symbol), order.strategy
     takes_a_place = order.time_in_force not in AT_ONCE
@@ -50,8 +50,8 @@ def review_of(
         is_open=ticker is not None and _is_open(state, ticker, now),
         strategy=None if strategy is None else state.strategy(strategy),
         strategy_position=_strategy_position(state, order),
-        open_orders=len(state.by_account.get(order.account, ())) if takes_a_place else None,
-        open_in_ticker=state.open_in.get((order.account, order.symbol), 0) if takes_a_place else None,
+        open_orders=state.open.count_of(order.account) if takes_a_place else None,
+        open_in_ticker=state.open.count_in(order.account, order.symbol) if takes_a_place else None,
         replacing=None if replacing is None else replacing.id,
         other_leg=_other_leg(state, order),
     )
