@@ -65,7 +65,7 @@ def status_of(error: BaseException) -> int:
 
 
 def problem(error: BaseException | None, status: int, *, instance: str, request_id: str) -> dict[str, Any]:
-    """Build a problem. The error's facts are members beside the fixed ones and never in place of them."""
+    """Build a problem. The error's facts are members after the fixed ones and never in place of them."""
     if isinstance(error, errors.QSuiteError) and status != 500:
         code, title, detail = error.code, error.title, error.detail
         extra = dict(error.facts)
@@ -75,8 +75,7 @@ def problem(error: BaseException | None, status: int, *, instance: str, request_
         title = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else "Error"
         code, detail = HTTP_CODES.get(status, ("error", title))
         extra = {}
-    return {
-        **extra,
+    fixed = {
         "type": f"{ERRORS_PAGE}#{code}",
         "title": title,
         "status": status,
@@ -85,6 +84,8 @@ def problem(error: BaseException | None, status: int, *, instance: str, request_
         "code": code,
         "request_id": request_id,
     }
+    # What it is comes first, for whoever reads it in a terminal: the order that a refusal carries is long.
+    return fixed | {name: fact for name, fact in extra.items() if name not in fixed}
 
 
 def problem_headers(error: BaseException | None, status: int) -> dict[str, str]:

@@ -20,12 +20,19 @@ class Step(NamedTuple):
     """What to do about one field."""
 
     name: str
-    key: str
     load: Loader
     validators: tuple[Callable[[Any], Any], ...]
-    required: bool
     nullable: bool
-    default: Any
+
+
+class Steps(NamedTuple):
+    """What to do about the fields of a schema, by their keys, and about those that are not there."""
+
+    by_key: dict[str, Step]
+    required: frozenset[str]
+    defaults: dict[str, Any]
+    made: dict[str, Callable[[], Any]]
+    """Defaults that are made anew each time."""
 
 
 def quick_load(schema: Schema, raw: Any) -> Any:
@@ -38,50 +45,50 @@ def quick_load(schema: Schema, raw: Any) -> Any:
     return schema.load(raw)
 
 
-def _attempt(steps: tuple[Step, ...], raw: dict[str, Any]) -> dict[str, Any] | None:
+def _attempt(steps: Steps, raw: dict[str, Any]) -> dict[str, Any] | None:
     """Return the loaded fields, None if anything at all is wrong."""
-    loaded: dict[str, Any] = {}
-    known = 0
-    for name, key, load, validators, required, nullable, default in steps:
-        if key in raw:
-            known += 1
-            value = raw[key]
-            if value is None:
-                if not nullable:
-                    return None
-                loaded[name] = None
-                continue
+    if not steps.required <= raw.keys():
+        return None
+    loaded = dict(steps.defaults)
+    for name, make in steps.made.items():
+        loaded[name] = make()
+    for key, value in raw.items():
+        step = steps.by_key.get(key)
+        if step is None:
+            return None
+        name, load, validators, nullable = step
+        if value is None:
+            if not nullable:
+                return None
+        else:
             try:
                 value = load(value, key, raw)
                 for validator in validators:
                     validator(value)
             except ValidationError:
                 return None
-            loaded[name] = value
-        elif required:
-            return None
-        elif default is not missing:
-            loaded[name] = default() if callable(default) else default
-    return loaded if known == len(raw) else None
+        loaded[name] = value
+    return loaded
 
 
 @cache
-def steps_of(schema: Schema) -> tuple[Step, ...] | None:
+def steps_of(schema: Schema) -> Steps | None:
     """Return the steps of a schema, None if it needs marshmallow's whole machinery. Schemas are declared once."""
     plain = not schema.many and not schema.partial and schema.unknown == RAISE and schema.dict_class is dict
     if not plain or any(schema._hooks.values()) or not all(map(_is_plain, schema.load_fields.values())):
         return None
-    return tuple(
-        Step(
-            name,
-            name if field.data_key is None else field.data_key,
-            field._deserialize,
-            tuple(field.validators),
-            field.required,
-            field.allow_none,
-            field.load_default,
-        )
-        for name, field in schema.load_fields.items()
+    keys = {name: name if field.data_key is None else field.data_key for name, field in schema.load_fields.items()}
+    given = {
+        name: field.load_default for name, field in schema.load_fields.items() if field.load_default is not missing
+    }
+    return Steps(
+        by_key={
+            keys[name]: Step(name, field._deserialize, tuple(field.validators), field.allow_none)
+            for name, field in schema.load_fields.items()
+        },
+        required=frozenset(keys[name] for name, field in schema.load_fields.items() if field.required),
+        defaults={name: default for name, default in given.items() if not callable(default)},
+        made={name: default for name, default in given.items() if callable(default)},
     )
 
 

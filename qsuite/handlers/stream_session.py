@@ -105,7 +105,8 @@ class StreamSession:
             action = asked.get("action")
             do = self._actions.get(action) if isinstance(action, str) else None
             if do is None:
-                raise Invalid("there is no such action", code="action.unknown")
+                known = ", ".join(self._actions)
+                raise Invalid(f"there is no such action; there are {known}", code="action.unknown")
             await do(self, asked, reply)
         except QSuiteError as error:
             self._refuse(error, reply)
@@ -125,7 +126,8 @@ class StreamSession:
         facts = dict(error.facts)
         if isinstance(error, Invalid) and error.errors:
             facts["errors"] = error.errors
-        self._subscriber.send({**facts, "type": "error", "code": error.code, "detail": error.detail, **reply})
+        told = {"type": "error", "code": error.code, "detail": error.detail, **reply}
+        self._subscriber.send(told | {name: fact for name, fact in facts.items() if name not in told})
 
     # -- who, and what they listen to -------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class BulkOrdersSchema(Schema):
     """Up to 1,000 orders: ``{"orders": [...]}``, or the array alone. Each is read by itself and gets its own result."""
 
     takes_arrays = True
-    orders = fields.List(fields.Raw(), required=True, validate=validate.Length(1, MOST_IN_BULK))
+    orders = fields.List(fields.Raw(allow_none=True), required=True, validate=validate.Length(1, MOST_IN_BULK))
 
     @pre_load
     def wrap(self, data: Any, **kwargs: Any) -> Any:

@@ -124,6 +124,7 @@ async def test_an_unexpected_error_tells_nothing_of_itself(
 async def test_facts_stand_beside_the_members_of_a_problem_and_never_replace_them(trader: ApiClient) -> None:
     conflict = (await trader.get("/fail/conflict/")).json
     assert conflict["value"] == "1.50"
+    assert next(iter(conflict)) == "type", "what it is comes before the facts, which may be long"
     unknown = await trader.get("/fail/unknown/")
     assert unknown.json["id"] == "o-1"
     assert unknown.json["status"] == 503

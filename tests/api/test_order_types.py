@@ -140,6 +140,13 @@ async def test_a_bulk_may_be_the_array_alone_of_up_to_a_thousand(api: Api) -> No
     assert (await trader.post(f"{ORDERS}bulk/", [])).status == 422
 
 
+async def test_what_is_no_order_at_all_keeps_its_place_among_the_results(api: Api) -> None:
+    trader = await api.new_client("trader")
+    answer = await trader.post(f"{ORDERS}bulk/", [None, 1, "x", [], at_market("STOPS", "BUY", 1)])
+    assert answer.status == 200, answer
+    assert [result["status"] for result in answer.json["results"]] == [422, 422, 422, 422, 201]
+
+
 async def test_no_bad_order_gets_through_among_good_ones(api: Api) -> None:
     trader = await api.new_client("trader")
     good = at_market("STOPS", "BUY", 1)

@@ -209,6 +209,13 @@ async def test_a_bad_message_gets_an_error_and_the_socket_lives(settings: Settin
         assert (await client.ask({"action": "ping", "id": 1}))["type"] == "pong"
 
 
+async def test_an_unknown_action_is_told_which_there_are(settings: Settings) -> None:
+    async with stream_server(settings) as server, await server.client("anna") as client:
+        answer = await client.ask({"action": "place", "id": 1})
+        assert answer["code"] == "action.unknown"
+        assert "subscribe, unsubscribe, ping, order, cancel" in answer["detail"]
+
+
 async def test_a_binary_frame_and_broken_utf8_do_no_harm(settings: Settings) -> None:
     async with stream_server(settings) as server:
         async with await server.client() as client:

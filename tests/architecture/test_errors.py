@@ -45,6 +45,20 @@ def test_the_documentation_says_what_each_code_means() -> None:
         assert each.meaning.endswith(".")
 
 
+def test_what_the_engine_could_not_do_is_documented_too() -> None:
+    known = {each.code: each for each in error_codes()}
+    assert known["order.duplicate_id"].status == 409
+    assert known["order.duplicate_id"].meaning == "client_order_id … was used for another order."
+    assert known["order.already_processed"].status == 409
+
+
+def test_a_code_given_for_several_reasons_tells_all_of_them() -> None:
+    meaning = {each.code: each.meaning for each in error_codes()}
+    assert meaning["order.tif"] == "A … order waits, so it cannot be …. expires_at has passed."
+    assert "needs a price" in meaning["order.price"]
+    assert "The take profit must lie beyond the stop loss." in meaning["order.price"]
+
+
 def test_codes_are_plain_words_and_mean_one_status() -> None:
     known: dict[str, int] = {}
     for each in error_codes():

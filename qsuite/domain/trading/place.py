@@ -67,9 +67,11 @@ def release(state: TradingState, command: ReleaseOrder, now: int) -> Outcome:
 
 def new_order(state: TradingState, command: PlaceOrder, now: int) -> Order:
     """Make the order a command asks for, not yet decided."""
+    account = state.accounts.get(command.account)
     order = Order(
         id=command.id,
-        account=command.account,
+        # The very object that memory is keyed by: comparing two UUIDs is a call in Python, at every look.
+        account=command.account if account is None else account.id,
         symbol=command.symbol,
         side=command.side,
         order_type=command.order_type,

@@ -6,7 +6,7 @@ from qsuite.domain.trading.commission import commission_basis, commission_of
 from qsuite.domain.trading.order import Execution, Order, Status
 from qsuite.domain.trading.paper import Fill
 from qsuite.domain.trading.risk import Refusal, check_invariants
-from qsuite.domain.trading.state import Consequence, TradingState
+from qsuite.domain.trading.state import Consequence, TradingState, as_text
 from qsuite.domain.trading.steps import ENGINE
 from qsuite.domain.trading.watch import begin_day
 
@@ -50,7 +50,7 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
         price=price,
         commission=commission,
         execution_time=now,
-        external_execution_id=f"{'book' if basis['rule'] == 'book' else 'paper'}-{order.id}-{order.version}",
+        external_execution_id=f"{'book' if basis['rule'] == 'book' else 'paper'}-{as_text(order.id)}-{order.version}",
         basis=basis,
         postings=settled.postings,
     )

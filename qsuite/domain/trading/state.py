@@ -185,7 +185,7 @@ class TradingState:
                 changes.orders[order.id] = order
         facts["status"] = order.status.value
         facts["version"] = order.version
-        entry = self.chain.add(now, kind, _text(actor), _text(order.id), _text(order.account), facts)
+        entry = self.chain.add(now, kind, as_text(actor), as_text(order.id), as_text(order.account), facts)
         changes.entries.append(entry)
         if order.status in OPEN:
             self._touched[order.id] = order
@@ -361,8 +361,8 @@ class TradingState:
                 self._client_ids.pop((oldest.account, oldest.client_order_id), None)
 
 
-_text = lru_cache(maxsize=65_536)(str)
-"""Ids as text: accounts and users come again and again, and each order's id several times."""
+as_text = lru_cache(maxsize=4096)(str)
+"""Ids as text: accounts and users come again and again, and each order's id several times in a row."""
 
 
 def _work(position: Position, order: Order, quantity: Decimal) -> None:
