@@ -76,6 +76,7 @@ def _codes_in(tree: ast.Module) -> Iterator[ErrorCode]:
 def _code_of(call: ast.Call, name: str, texts: dict[str, list[tuple[int, str]]]) -> Iterator[ErrorCode]:
     keywords = {each.arg: each.value for each in call.keywords}
     kind = getattr(errors, name, None)
+    detail: ast.expr | None
     if name == "Refusal" and len(call.args) >= 2:
         code, detail = _text(call.args[0]), call.args[1]
         kind = errors.OrderTooFast if code in RATES else errors.OrderRefused
