@@ -32,6 +32,7 @@ show(
       },
     },
     { $sort: { _id: 1 } },
+    { $set: { symbol: "$_id.symbol", side: "$_id.side" } },
   ]).toArray(),
-  ["_id.symbol", "_id.side", "fills", "quantity", "value", "commission"],
+  ["symbol", "side", "fills", "quantity", "value", "commission"],
 );
