@@ -1,13 +1,15 @@
 """At what price the paper venue deals; each price worked out by hand from the market shown."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from qsuite.domain.times import DAY_NS, NS_PER_S
 from qsuite.domain.trading.commands import MarketMoved, TimePassed
+from qsuite.domain.trading.commission import commission_from
 from qsuite.domain.trading.order import Order, OrderType, Status, TimeInForce
 from qsuite.domain.trading.paper import FillRules, recompute
 from qsuite.domain.trading.risk import OFF, Limits
-from tests.support.trading import Desk
+from tests.support.trading import FAR, Desk
 
 
 def price(order: Order) -> Decimal | None:
@@ -159,3 +161,17 @@ def test_day_orders_expire_at_the_end_of_the_utc_day_and_gtc_orders_do_not() -> 
     expired = desk.send(TimePassed()).orders
     assert [(order.id, order.status) for order in expired] == [(day.id, Status.EXPIRED)]
     assert list(desk.state.orders) == [good_till_cancelled.id]
+
+
+def test_what_is_left_of_an_order_stays_backed_by_the_dearer_tier_it_will_pay() -> None:
+    tiers = {"model": "tiered", "tiers": [{"up_to": "100", "per_share": "0.01"}, {"per_share": "0.05"}]}
+    desk = Desk(rules=FillRules(commission=commission_from(tiers)), limits=replace(FAR, price_collar=OFF))
+    desk.trade("10.50", ts_ns=1)
+    order = desk.place("BUY", 200, "10.00")
+    # 200 x 10.00, the first 100 at 0.01 and the others at 0.05
+    assert desk.account.reserved == Decimal(2000) + 1 + 5
+    desk.move("10.00", ts_ns=2, size="60")
+    assert desk.state.orders[order.id].filled_quantity == 60
+    assert desk.account.reserved == 140 * Decimal(10) + 40 * Decimal("0.01") + 100 * Decimal("0.05")
+    desk.move("10.00", ts_ns=3, size="60")
+    assert desk.account.reserved == 80 * (Decimal(10) + Decimal("0.05"))

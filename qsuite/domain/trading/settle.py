@@ -1,8 +1,10 @@
 """Fill an order: one execution, its cash, its positions and the order's own state, all in one step."""
 
-from qsuite.domain.money import share_of, show
+from decimal import Decimal
+
+from qsuite.domain.money import ZERO, share_of, show
 from qsuite.domain.trading.account import settle, take
-from qsuite.domain.trading.commission import commission_basis, commission_of
+from qsuite.domain.trading.commission import Commission, Model, commission_basis, commission_of
 from qsuite.domain.trading.order import Execution, Order, Status
 from qsuite.domain.trading.paper import Fill
 from qsuite.domain.trading.risk import Refusal, check_invariants
@@ -22,7 +24,7 @@ class InvariantBroken(Exception):
 def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order:
     """Book a fill of a working order. Return the order as it is then."""
     account, position = state.accounts[order.account], state.position(order.account, order.symbol)
-    quantity, price, remaining = fill.quantity, fill.price, order.remaining
+    quantity, price = fill.quantity, fill.price
     ticker = state.ticker(order.symbol)
     model = (state.rules if ticker is None else state.rules.for_ticker(ticker)).commission
     basis = fill.basis if "commission" in fill.basis else fill.basis | commission_basis(order, model)
@@ -39,7 +41,7 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
     order.filled_value += quantity * price
     order.commission += commission
     order.taken = basis.get("source")
-    state.reserve(order, share_of(order.reserved, order.remaining, remaining))
+    state.reserve(order, _still_reserved(order, model, filled_before))
     execution = Execution(
         id=state.new_id(),
         order=order.id,
@@ -62,3 +64,17 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
     state.consequences.append(Consequence(order, quantity))
     facts = {"execution": str(execution.id), "quantity": show(quantity), "price": show(price)}
     return state.record("order.filled", order, now, ENGINE, commission=show(commission), **facts)
+
+
+def _still_reserved(order: Order, model: Commission, filled_before: Decimal) -> Decimal:
+    """Return what keeps backing an order after a fill: the share of what is left, and more where that pays more."""
+    left_before = order.quantity - filled_before
+    kept = share_of(order.reserved, order.remaining, left_before)
+    if not kept or model.model is not Model.TIERED:
+        return kept
+    before, now = (
+        model.total(order.quantity, ZERO) - model.total(filled, ZERO)
+        for filled in (filled_before, order.filled_quantity)
+    )
+    dearer = now - share_of(before, order.remaining, left_before)
+    return kept + max(ZERO, dearer)
