@@ -47,7 +47,7 @@ KILLS = 50 * SCALE
 CLIENTS = 16
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(900 * SCALE)
 def test_kills_lose_no_acknowledged_order_and_double_none(
     mongod: str, database: Database, io_loop: IOLoop, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,7 +55,7 @@ def check_no_double(database: Database) -> None:
     check_the_books(database)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 * SCALE)
 def test_a_signal_becomes_one_order_wherever_the_process_is_killed(
     mongod: str, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:

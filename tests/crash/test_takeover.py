@@ -1,7 +1,6 @@
 """Two processes on one database under load, the active one killed or frozen over and over: nothing lost or doubled."""
 
 import asyncio
-import os
 import signal
 import statistics
 from collections import Counter
@@ -13,10 +12,11 @@ from tornado.ioloop import IOLoop
 from qsuite.repos.books import open_books
 from qsuite.repos.database import Database
 from qsuite.services.books import check_books
+from tests.crash.clients import SCALE
 from tests.crash.rivals import Client, Ledger, Reader, Rival, log_in, took_over
 from tests.support.waiting import eventually
 
-TAKEOVERS = 20 * int(os.environ.get("TEST_SCALE", "1"))
+TAKEOVERS = 20 * SCALE
 CLIENTS = 16
 LEASE_S = 1.0
 BETWEEN = 40
@@ -143,7 +143,7 @@ async def battle(arena: Arena) -> None:
         await arena.end()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(900 * SCALE)
 def test_takeovers_under_load_lose_and_double_nothing(
     mongod: str, database: Database, io_loop: IOLoop, capsys: pytest.CaptureFixture[str]
 ) -> None:
