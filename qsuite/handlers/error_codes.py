@@ -16,7 +16,6 @@ from qsuite.domain import errors
 from qsuite.handlers.problems import HTTP_CODES, STATUS
 from qsuite.services.outcomes import RATES
 
-
 GIVING = ("code=", "Refusal(", "error=")
 """What a file that gives a code holds somewhere."""
 
