@@ -10,7 +10,7 @@ if (process.env.SEVERITY) wanted.severity = process.env.SEVERITY;
 if (accounts) wanted.account = { $in: accounts };
 
 const events = books.risk_events.find(wanted).sort({ ts: -1, _id: -1 }).toArray();
-show(events, ["ts", "severity", "code", "scope", "target", "order", "limit", "value", "detail"]);
+show(events, ["ts", "severity", "code", "scope", "target", "symbol", "order", "limit", "value", "detail"]);
 
 const counts = new Map();
 for (const event of events) counts.set(event.code, (counts.get(event.code) || 0) + 1);

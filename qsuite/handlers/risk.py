@@ -41,6 +41,7 @@ EVENTS = ListingSpec(
         "target": (fields.String(), EQUALITY),
         "account": (fields.UUID(), EQUALITY),
         "order": (fields.UUID(), EQUALITY),
+        "symbol": (fields.String(), EQUALITY),
         "ts": (InstantField(), COMPARISONS),
     },
     orderings=("ts",),

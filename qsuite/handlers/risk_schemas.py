@@ -167,6 +167,7 @@ class RiskEventSchema(Schema):
     target = fields.String(required=True, allow_none=True)
     account = fields.UUID(required=True, allow_none=True)
     order = fields.UUID(required=True, allow_none=True)
+    symbol = fields.String(required=True, allow_none=True)
     detail = fields.String(required=True)
     limit = DecimalField(required=True, allow_none=True)
     value = DecimalField(required=True, allow_none=True)

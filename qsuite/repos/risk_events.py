@@ -3,11 +3,11 @@
 {
   "_id": UUID("0199…"), "ts": ISODate("…"), "code": "risk.position_limit", "severity": "warning",
   "scope": "account", "target": "0199…", "account": UUID("…"), "order": UUID("…"),
-  "detail": "at most 100 of IBM, working orders counted", "limit": Decimal128("100"), "value": Decimal128("101"),
-  "actor": UUID("…")
+  "symbol": "IBM", "detail": "at most 100 of IBM, working orders counted", "limit": Decimal128("100"),
+  "value": Decimal128("101"), "actor": UUID("…")
 }
 
-``actor`` is null where the engine acted by itself; ``account`` where the event is no single account's.
+``actor`` is null where the engine acted by itself; ``account`` and ``symbol`` where the event is no single one's.
 """
 
 from collections.abc import Iterable
@@ -37,6 +37,7 @@ SPEC = CollectionSpec(
             "target": {"bsonType": ["string", "null"]},
             "account": {"bsonType": ["binData", "null"]},
             "order": {"bsonType": ["binData", "null"]},
+            "symbol": {"bsonType": ["string", "null"]},
             "detail": {"bsonType": "string"},
             "limit": money(nullable=True),
             "value": money(nullable=True),
@@ -47,6 +48,7 @@ SPEC = CollectionSpec(
         IndexModel([("ts", DESCENDING), ("_id", DESCENDING)], name="newest"),
         IndexModel([("account", ASCENDING), ("ts", DESCENDING), ("_id", DESCENDING)], name="of_an_account"),
         IndexModel([("code", ASCENDING), ("ts", DESCENDING), ("_id", DESCENDING)], name="of_a_code"),
+        IndexModel([("symbol", ASCENDING), ("ts", DESCENDING), ("_id", DESCENDING)], name="of_a_symbol"),
     ),
 )
 
@@ -59,6 +61,7 @@ FIELDS: dict[str, FieldMap] = {
     "target": plain("target"),
     "account": plain("account"),
     "order": plain("order"),
+    "symbol": plain("symbol"),
 }
 
 
@@ -73,6 +76,7 @@ def event_document(event: RiskEvent) -> Document:
         "target": event.target,
         "account": event.account,
         "order": event.order,
+        "symbol": event.symbol,
         "detail": event.detail,
         "limit": encode_optional(event.limit),
         "value": encode_optional(event.value),
@@ -91,6 +95,7 @@ def event_from(document: Document) -> RiskEvent:
         target=document["target"],
         account=document["account"],
         order=document["order"],
+        symbol=document.get("symbol"),
         detail=document["detail"],
         limit=decode_optional(document["limit"]),
         value=decode_optional(document["value"]),

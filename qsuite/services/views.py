@@ -142,6 +142,7 @@ def show_risk_event(event: RiskEvent) -> Shown:
         "target": event.target,
         "account": None if event.account is None else str(event.account),
         "order": None if event.order is None else str(event.order),
+        "symbol": event.symbol,
         "detail": event.detail,
         "limit": _optional(event.limit),
         "value": _optional(event.value),

@@ -107,5 +107,7 @@ async def test_refusals_are_kept_as_risk_events_of_the_account(api: Api) -> None
     )
     assert refused.status == 422
     events = (await trader.get("/api/v1/risk/events/")).json["results"]
-    found = {(event["code"], event["account"], event["order"]) for event in events}
-    assert ("risk.max_quantity", account, refused.json["order"]["id"]) in found
+    found = {(event["code"], event["account"], event["order"], event["symbol"]) for event in events}
+    assert ("risk.max_quantity", account, refused.json["order"]["id"], SYMBOL) in found
+    of_another = (await trader.get("/api/v1/risk/events/?symbol=NONE")).json["results"]
+    assert of_another == []

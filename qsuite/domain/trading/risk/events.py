@@ -38,7 +38,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskEvent:
-    """One event; ``target`` is what of the scope it is about, ``actor`` who caused it, None for the engine itself."""
+    """One event; ``target`` is what of the scope it is about, ``actor`` who caused it, None for the engine itself.
+
+    ``symbol`` is the order's or the ticker's that it is about, None where it is about no single one.
+    """
 
     id: UUID
     ts: int
@@ -49,6 +52,7 @@ class RiskEvent:
     detail: str
     account: UUID | None = None
     order: UUID | None = None
+    symbol: str | None = None
     limit: Decimal | None = None
     value: Decimal | None = None
     actor: UUID | None = None
@@ -70,6 +74,7 @@ def event_of_refusal(
         detail=refusal.detail,
         account=order.account,
         order=order.id,
+        symbol=order.symbol,
         limit=refusal.limit,
         value=refusal.value,
         actor=_person(actor),
@@ -99,6 +104,7 @@ def scope_event(
         target=target,
         detail=detail,
         account=UUID(target) if scope is Scope.ACCOUNT and target is not None else None,
+        symbol=target if scope is Scope.TICKER else None,
         limit=limit,
         value=value,
         actor=_person(actor),
