@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
 from qsuite.domain.intervals import parse_interval
 from qsuite.domain.times import parse_rfc3339
 from qsuite.handlers.fields import InstantField
 
-SYMBOL = r"[A-Za-z0-9^.=@#][A-Za-z0-9^.=@#/_:&+-]{0,63}\Z"
+# One spelling for all: what can be a ticker can be traded, asked for and limited.
+SYMBOL = validate.Regexp(
+    r"[A-Za-z0-9^.=@#][A-Za-z0-9^.=@#/_:&+-]{0,63}\Z", error="1 to 64 letters, digits or ^ . = @ # / _ : & + -"
+)
 # int64 nanoseconds end in the years 1677 and 2262.
 TS_NS_MAX = 2**63 - 1
 # Whole years inside them, so that the bar in which a range ends has an end, too.

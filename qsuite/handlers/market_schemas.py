@@ -20,7 +20,7 @@ class MarketDataInputSchema(Schema):
     """A bar as it is sent, with ``symbol`` or ``ticker`` (an id or symbol) or both; ``timestamp`` is its start."""
 
     ticker = fields.String(validate=validate.Length(1, 64))
-    symbol = fields.String(validate=validate.Regexp(SYMBOL))
+    symbol = fields.String(validate=SYMBOL)
     interval = IntervalField(required=True)
     timestamp = BarTimeField(required=True)
     open = DecimalField(required=True, above=0)

@@ -5,9 +5,8 @@ from marshmallow import Schema, fields
 from qsuite.domain.roles import TRADING_READERS
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import DecimalField
-from qsuite.handlers.market_fields import EdgeField
+from qsuite.handlers.market_fields import SYMBOL, EdgeField
 from qsuite.handlers.operations import operation
-from qsuite.handlers.trading_schemas import SYMBOL
 
 
 class PerformanceQuerySchema(Schema):

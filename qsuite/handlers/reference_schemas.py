@@ -13,9 +13,9 @@ from qsuite.domain.trading.paper.rules import LIMIT_FILLS, MOST_LATENCY_MS, MOST
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
 from qsuite.handlers.market_fields import SYMBOL, EdgeField, IntervalField
 
-CODE = r"[a-z0-9][a-z0-9_.-]{0,63}\Z"
-CALENDAR = r"[A-Za-z0-9_/]{1,32}\Z"
-CURRENCY = r"[A-Z][A-Z0-9]{1,9}\Z"
+CODE = validate.Regexp(r"[a-z0-9][a-z0-9_.-]{0,63}\Z", error="1 to 64 lower case letters, digits or _ . -")
+CALENDAR = validate.Regexp(r"[A-Za-z0-9_/]{1,32}\Z", error="the name of a calendar, such as 24/7 or XNYS")
+CURRENCY = validate.Regexp(r"[A-Z][A-Z0-9]{1,9}\Z", error="a currency's code in capitals, such as USD")
 MODES = ("paper", "book")  # how orders of a ticker are executed: against the market, or among users
 
 
@@ -30,7 +30,7 @@ class DataSourceInputSchema(Schema):
     """A data source as it is sent; ``code`` is unique, in lower case."""
 
     name = fields.String(required=True, validate=validate.Length(1, 200))
-    code = fields.String(required=True, validate=validate.Regexp(CODE))
+    code = fields.String(required=True, validate=CODE)
     url = _text(2_000, load_default="")
     is_active = FlagField(load_default=True)
 
@@ -96,17 +96,17 @@ class FillSchema(Schema):
 class TickerInputSchema(Schema):
     """A ticker as it is sent. The symbol never changes afterwards."""
 
-    symbol = fields.String(required=True, validate=validate.Regexp(SYMBOL))
+    symbol = fields.String(required=True, validate=SYMBOL)
     name = fields.String(required=True, validate=validate.Length(1, 200))
     description = _text(2_000, load_default="")
-    currency = fields.String(load_default="USD", validate=validate.Regexp(CURRENCY))
+    currency = fields.String(load_default="USD", validate=CURRENCY)
     data_source = fields.UUID(allow_none=True, load_default=None)
     is_active = FlagField(load_default=True)
     restricted = FlagField(load_default=False)
     tick_size = DecimalField(above=0, load_default=Decimal("0.01"))
     lot_size = DecimalField(above=0, load_default=Decimal(1))
     execution_mode = fields.String(load_default="paper", validate=validate.OneOf(MODES))
-    calendar = fields.String(load_default=ALWAYS_OPEN, validate=validate.Regexp(CALENDAR))
+    calendar = fields.String(load_default=ALWAYS_OPEN, validate=CALENDAR)
     commission = fields.Nested(CommissionSchema, allow_none=True, load_default=None)
     fill = fields.Nested(FillSchema, allow_none=True, load_default=None)
 

@@ -10,7 +10,8 @@ from qsuite.domain.trading.commands import Scope, TradingMode
 from qsuite.domain.trading.risk import Limits, Severity
 from qsuite.domain.trading.risk.limits import SWITCHES
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField, StatisticField, WholeField
-from qsuite.handlers.trading_schemas import SYMBOL, RejectSchema
+from qsuite.handlers.market_fields import SYMBOL
+from qsuite.handlers.trading_schemas import RejectSchema
 
 REASON = validate.Length(1, 500)
 TARGET = validate.Length(1, 64)

@@ -18,7 +18,7 @@ def _unique(symbols: list[str]) -> None:
 
 
 def _symbols(least: int, **kwargs: object) -> "fields.List[str]":
-    one = fields.String(validate=validate.Regexp(SYMBOL))
+    one = fields.String(validate=SYMBOL)
     return fields.List(one, validate=[validate.Length(least, MAX_SYMBOLS), _unique], **kwargs)  # type: ignore[arg-type]
 
 

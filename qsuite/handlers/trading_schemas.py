@@ -6,8 +6,8 @@ from marshmallow import Schema, fields, pre_load, validate
 
 from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
+from qsuite.handlers.market_fields import SYMBOL
 
-SYMBOL = validate.Regexp(r"[A-Za-z0-9.^=_-]{1,32}\Z", error="1 to 32 letters, digits or . ^ = _ -")
 CLIENT_ORDER_ID = validate.Regexp(r"[\x21-\x7e]{1,64}\Z", error="1 to 64 printable ASCII characters, no spaces")
 
 MOST_IN_BULK = 1_000

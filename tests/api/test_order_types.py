@@ -7,6 +7,7 @@ import time
 import uuid
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -129,6 +130,23 @@ async def test_each_order_of_a_bulk_has_a_result_of_its_own(api: Api) -> None:
     assert results[3]["order"] == results[4]["order"]
     assert results[5]["code"] == "order.duplicate_id"
     assert (answer.json["count"], answer.json["accepted"]) == (6, 3)
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD", "ES=F", "@NQ#", "BRK.B", "X:Y&Z+1", "L" * 64])
+async def test_whatever_can_be_a_ticker_can_be_traded_and_asked_for(api: Api, symbol: str) -> None:
+    trader = await api.new_client("trader")
+    made = await api.admin.post("/api/v1/tickers/", {"symbol": symbol, "name": "x"})
+    assert made.status == 201, made
+    await publish(api, symbol, "99.98", "100.02")
+    order = await place(trader, at_market(symbol, "BUY", 1))
+    assert (order["status"], order["avg_fill_price"]) == ("FILLED", "100.02")
+    escaped = quote(symbol, safe="")
+    assert (await trader.get(f"/api/v1/positions/{escaped}/")).json["quantity"] == "1"
+    for route in ("orders", "executions", "orders/performance_metrics", "risk/limits"):
+        assert (await trader.get(f"/api/v1/{route}/?symbol={escaped}")).status == 200, route
+    halt = {"scope": "ticker", "id": symbol, "reason": "over"}
+    assert (await api.admin.post("/api/v1/risk/kill-switch/", halt)).status == 200
+    assert (await trader.post(ORDERS, at_market(symbol, "BUY", 1))).code == "risk.halted"
 
 
 async def test_a_bulk_may_be_the_array_alone_of_up_to_a_thousand(api: Api) -> None:

@@ -106,6 +106,7 @@ async def test_a_wrong_field_is_named(api: Api, field: str, value: object) -> No
     answer = await api.admin.post("/api/v1/tickers/", a_ticker() | {field: value})
     assert (answer.status, answer.code) == (422, "validation")
     assert {name.split(".")[0] for name in answer.json["errors"]} == {field}
+    assert "pattern" not in str(answer.json["errors"]), "what a person reads says what may be sent"
 
 
 async def test_a_data_source_must_exist(api: Api) -> None:
