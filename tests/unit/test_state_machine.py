@@ -59,8 +59,8 @@ OPEN = {"HELD", "PENDING", "PARTIAL"}
 # A stop that was triggered is at the market, which some kinds of step say without leaving the state.
 STAYS = {
     "HELD": {"order.replaced"},
-    "PENDING": {"order.replaced", "order.triggered", "order.trailed"},
-    "PARTIAL": {"order.replaced", "order.filled"},
+    "PENDING": {"order.replaced", "order.triggered", "order.trailed", "order.backed"},
+    "PARTIAL": {"order.replaced", "order.filled", "order.backed"},
 }
 
 

@@ -1,10 +1,12 @@
-"""What an order's fill or end means for others: the legs of a bracket, reduce-only orders, stops in a book.
+"""What an order's fill or end means for others: the legs of a bracket, reduce-only orders, orders
+that were to close what is gone, stops in a book.
 
 Steps only note what happened (``state.consequences``); here it is acted upon, once the step is over. So nothing changes
 an order under the loop that fills it, and what a consequence causes waits its turn behind those before it.
 """
 
 from qsuite.domain.trading.act import reducible
+from qsuite.domain.trading.backing import back_what_may_open
 from qsuite.domain.trading.legs import end_entry, end_legs, grow_legs, shrink, shrink_other_leg
 from qsuite.domain.trading.order import WORKING, Order
 from qsuite.domain.trading.state import TradingState
@@ -28,6 +30,7 @@ def follow(state: TradingState, now: int) -> None:
         if order.oco is not None:
             shrink_other_leg(state, order, quantity, now)
         _hold_reducers(state, order, now)
+        back_what_may_open(state, order, quantity, now)
         after_fill(state, order, now)
         _meet_book_stops(state, order.symbol, now)
 

@@ -19,7 +19,14 @@ from qsuite.domain.trading.risk.money import buying_power, gross_limit
 from qsuite.domain.trading.risk.pace import cancel_too_fast, day_of
 from qsuite.domain.trading.risk.rates import RateBook
 from qsuite.domain.trading.risk.reference import ReferencePrice, ReferenceTape
-from qsuite.domain.trading.risk.review import Origin, Review, protective_limit, reference_price, worst_price
+from qsuite.domain.trading.risk.review import (
+    Origin,
+    Review,
+    cash_behind,
+    protective_limit,
+    reference_price,
+    worst_price,
+)
 from qsuite.domain.trading.risk.set_limits import set_limits, target_problem
 
 __all__ = [
@@ -40,6 +47,7 @@ __all__ = [
     "Severity",
     "buying_power",
     "cancel_too_fast",
+    "cash_behind",
     "check_invariants",
     "day_of",
     "event_of_refusal",

@@ -15,7 +15,7 @@ from qsuite.domain.money import ZERO
 from qsuite.domain.reference import Ticker
 from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.commands import TradingHalt
-from qsuite.domain.trading.commission import worst_commission
+from qsuite.domain.trading.commission import Commission, worst_commission
 from qsuite.domain.trading.order import Order, OrderType
 from qsuite.domain.trading.paper import FillRules, touchline, usable_quote
 from qsuite.domain.trading.risk.events import Refusal
@@ -151,10 +151,14 @@ class Review:
 
     def _needed(self) -> Decimal:
         assert self.worst_price is not None
-        order, price = self.order, self.worst_price
-        value = price * order.remaining
-        commission = worst_commission(order, order.remaining, price, self.rules.commission)
-        return (value if order.is_buy else SHORT_MARGIN * value) + commission
+        return cash_behind(self.order, self.worst_price, self.rules.commission)
+
+
+def cash_behind(order: Order, price: Decimal, model: Commission) -> Decimal:
+    """Return what an order that may open a position needs at a price: a buy its value, a short half, and commission."""
+    value = price * order.remaining
+    commission = worst_commission(order, order.remaining, price, model)
+    return (value if order.is_buy else SHORT_MARGIN * value) + commission
 
 
 def worst_price(order: Order, touch: Decimal | None, limits: Limits) -> Decimal | None:
