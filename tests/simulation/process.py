@@ -42,6 +42,7 @@ class Process:
         self.number = number
         self.identity = {"host": "simulated", "boot": "", "pid": number}
         self.alive = True
+        self.stopping = False
         self.tasks: list[asyncio.Task[Any]] = []
         self.skew_ns = 0
         self.context = belongs_to(self)
@@ -67,6 +68,7 @@ class Process:
 
     async def stop(self) -> None:
         """End in an orderly way, as on SIGTERM."""
+        self.stopping = True
         self.world.note(f"{self} stops")
         task = self.world.loop.create_task(self.engine.stop(), context=self.context)
         await asyncio.wait({task, self.died}, return_when=asyncio.FIRST_COMPLETED)

@@ -123,7 +123,8 @@ class World:
             await asyncio.sleep(0.5)
             if not any(process.alive for process in self.processes):
                 self.spawn()
-            serving = [process for process in self.processes if process.serves]
+            # One that was told to stop, and waits for its storage, still holds the engine but takes no more orders.
+            serving = [process for process in self.processes if process.serves and not process.stopping]
             if len(serving) == 1 and not serving[0].engine.queued and not serving[0].engine._in_flight:
                 return serving[0]
         states = {str(process): process.engine.state.value for process in self.processes if process.alive}
