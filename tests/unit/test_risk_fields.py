@@ -1,5 +1,6 @@
 """Field sanity: what each type needs and may not have, with which time in force, and on which side of the market."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import pytest
 from qsuite.domain.trading.commands import CheckOrder, ReplaceOrder
 from qsuite.domain.trading.order import OrderType, Side, Status, StopLoss, TakeProfit, TimeInForce
 from qsuite.domain.trading.risk import Limits, buying_power
-from tests.support.trading import ACCOUNT, USER, Desk
+from tests.support.trading import ACCOUNT, FAR, USER, Desk
 
 KINDS = list(OrderType)
 NEEDS: dict[OrderType, dict[str, str]] = {
@@ -64,6 +65,24 @@ def test_prices_are_above_zero_and_on_the_grid(kind: OrderType, price: str, code
 )  # fmt: skip
 def test_a_trailing_stop_needs_a_distance(trail: dict[str, str], code: str | None) -> None:
     assert sent(OrderType.TRAILING_STOP, trail) == code
+
+
+@pytest.mark.parametrize(
+    ("trail", "code"),
+    [
+        ({"trail_price": Decimal("99.99")}, None),
+        ({"trail_price": Decimal(100)}, "order.price"),
+        ({"trail_price": Decimal(105000)}, "order.price"),
+        ({"trail_percent": Decimal(200)}, "order.price"),
+    ],
+)
+def test_a_sell_trails_by_less_than_the_whole_price_and_never_has_a_stop_below_zero(
+    trail: dict[str, Decimal], code: str | None
+) -> None:
+    desk = Desk(limits=replace(FAR, short_sale=True))
+    order = desk.place("SELL", 200, order_type=OrderType.TRAILING_STOP, **trail)
+    assert (order.reject["code"] if order.reject else None) == code
+    assert order.stop_price == (Decimal("0.01") if code is None else None)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -74,7 +74,10 @@ def begin_trailing(state: TradingState, order: Order) -> None:
 
 
 def trailed(order: Order, price: Decimal, ticker: Ticker) -> Decimal | None:
-    """Return where a trailing stop stands when the market is at a price, never nearer than its distance."""
+    """Return where a trailing stop stands when the market is at a price, never nearer than its distance.
+
+    None for a sell whose distance is the whole price: there is no stop at or below zero.
+    """
     if order.trail_price is not None:
         distance = order.trail_price
     elif order.trail_percent is not None:
@@ -82,7 +85,8 @@ def trailed(order: Order, price: Decimal, ticker: Ticker) -> Decimal | None:
     else:
         return None
     away = price + distance if order.is_buy else price - distance
-    return round_to_tick(away, ticker.tick_size, up=order.is_buy)
+    stop = round_to_tick(away, ticker.tick_size, up=order.is_buy)
+    return stop if stop > ZERO else None
 
 
 def reducible(held: Decimal, order: Order) -> Decimal:

@@ -51,7 +51,7 @@ def prices_given(subject: Review) -> Refusal | None:
     for price in _prices(order):
         if price <= 0:
             return Refusal("order.price", "prices must be above zero", ZERO, price)
-    return _stop_given(order) or _bracket_sane(order) or _stop_ahead(subject)
+    return _stop_given(order) or _trails_within(subject) or _bracket_sane(order) or _stop_ahead(subject)
 
 
 def reduces_only(subject: Review) -> Refusal | None:
@@ -78,6 +78,16 @@ def _stop_given(order: Order) -> Refusal | None:
         return Refusal("order.price", "a trailing stop needs one distance above zero: trail_percent or trail_price")
     if order.trail_percent is not None and order.trail_percent >= HUNDRED:
         return Refusal("order.price", "a stop trails by less than the whole price", HUNDRED, order.trail_percent)
+    return None
+
+
+def _trails_within(subject: Review) -> Refusal | None:
+    """Refuse to sell at a stop that trails by the whole price or more."""
+    order, price = subject.order, subject.reference_price
+    if order.trail_price is None or order.is_buy or order.stop_price is not None or price is None:
+        return None
+    if order.trail_price >= price:
+        return Refusal("order.price", "a stop trails by less than the whole price", price, order.trail_price)
     return None
 
 
