@@ -43,15 +43,18 @@ POINTS = [
 ]
 # Steps taken once a life: taking the lease, recovering, reading the account of the first order.
 HIT_ONCE = {"store.acquire:after", "store.load_open:after", "store.load:after"}
-KILLS = 50 * SCALE
+KILLS = 50
+ROUNDS = range(SCALE)
+"""Each on a database of its own: after every kill all that is stored is read."""
 CLIENTS = 16
 
 
-@pytest.mark.timeout(900 * SCALE)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("round_number", ROUNDS)
 def test_kills_lose_no_acknowledged_order_and_double_none(
-    mongod: str, database: Database, io_loop: IOLoop, capsys: pytest.CaptureFixture[str]
+    mongod: str, database: Database, io_loop: IOLoop, capsys: pytest.CaptureFixture[str], round_number: int
 ) -> None:
-    chance, ledger = random.Random(20261121), Ledger()
+    chance, ledger = random.Random(20261121 + round_number), Ledger()
     for number in range(KILLS):
         point = POINTS[number % len(POINTS)]
         victim = Victim(mongod, database.name, point, 1 if point in HIT_ONCE else chance.randint(1, 40))

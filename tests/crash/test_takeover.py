@@ -16,7 +16,8 @@ from tests.crash.clients import SCALE
 from tests.crash.rivals import Client, Ledger, Reader, Rival, log_in, took_over
 from tests.support.waiting import eventually
 
-TAKEOVERS = 20 * SCALE
+TAKEOVERS = 20
+ROUNDS = range(SCALE)
 CLIENTS = 16
 LEASE_S = 1.0
 BETWEEN = 40
@@ -143,9 +144,10 @@ async def battle(arena: Arena) -> None:
         await arena.end()
 
 
-@pytest.mark.timeout(900 * SCALE)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("round_number", ROUNDS)
 def test_takeovers_under_load_lose_and_double_nothing(
-    mongod: str, database: Database, io_loop: IOLoop, capsys: pytest.CaptureFixture[str]
+    mongod: str, database: Database, io_loop: IOLoop, capsys: pytest.CaptureFixture[str], round_number: int
 ) -> None:
     arena = Arena(mongod, database)
     io_loop.run_sync(lambda: battle(arena))
