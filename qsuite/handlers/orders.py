@@ -24,6 +24,7 @@ from qsuite.handlers.trading_schemas import (
     PlaceOrderSchema,
     ReplaceOrderSchema,
 )
+from qsuite.services.turns import in_turns
 from qsuite.services.views import show_execution, show_order
 
 CREATED = 201
@@ -84,11 +85,11 @@ class BulkHandler(ApiHandler):
     )
     async def post(self) -> None:
         """Place them."""
-        read = [_read_order(raw) for raw in self.body["orders"]]
+        read = await in_turns(_read_order, self.body["orders"])
         asked = [one for one in read if not isinstance(one, QSuiteError)]
         placed = iter(await self.services.trading.place_many(self.caller, asked) if asked else ())
         results = [one if isinstance(one, QSuiteError) else next(placed) for one in read]
-        shown = [_show_result(result) for result in results]
+        shown = await in_turns(_show_result, results)
         accepted = sum(one["status"] == CREATED for one in shown)
         self.answer({"count": len(shown), "accepted": accepted, "results": shown})
 

@@ -6,6 +6,7 @@ What became durable is told by ``TradingStream``.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from qsuite.services.engine import TradingEngine
 from qsuite.services.market_values import MarketValues
 from qsuite.services.order_requests import place_command
 from qsuite.services.outcomes import error_of, order_of, order_or_error
+from qsuite.services.turns import in_turns
 from qsuite.services.views import Shown
 
 
@@ -74,7 +76,7 @@ class TradingService:
 
     async def place_many(self, caller: Caller, asked: Sequence[Mapping[str, Any]]) -> list[Order | QSuiteError]:
         """Place orders, one after the other as given; return the order or the error of each."""
-        commands = [self._place_command(caller, one) for one in asked]
+        commands = await in_turns(partial(self._place_command, caller), asked)
         outcomes = await self._engine.submit_many(commands)
         return [order_or_error(outcome) for outcome in outcomes]
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from qsuite.domain.reference import Ticker
 from qsuite.domain.times import DAY_NS
 from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.commands import CancelAll, CancelOrder, Halt, PlaceOrder, ReleaseOrder, Resume, Scope
+from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
 from qsuite.domain.trading.paper import FillRules
 from qsuite.domain.trading.risk import LimitBook, Limits, ReferencePrice
@@ -157,6 +159,29 @@ async def test_more_orders_than_a_batch_takes_are_committed_in_several(world: Wo
     await asyncio.gather(*(world.engine.submit(world.order(quantity=Decimal(1))) for _ in range(50)))
     assert world.database.sync.orders.count_documents({"status": "FILLED"}) == 50
     assert world.engine.stats.batches == 7
+
+
+async def test_others_have_a_turn_of_the_loop_after_every_few_decisions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, decided_in = 0, Counter[int]()
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def counting(*arguments: Any) -> Any:
+        decided_in[turn] += 1
+        return decide(*arguments)
+
+    monkeypatch.setattr("qsuite.services.engine.decide", counting)
+    counter = asyncio.create_task(count_turns())
+    await world.engine.submit_many([world.order(quantity=Decimal(1)) for _ in range(500)])
+    counter.cancel()
+    assert decided_in.total() == 500
+    assert max(decided_in.values()) <= 64
 
 
 async def test_a_resting_limit_reserves_cash_and_gives_it_back_when_cancelled(world: World) -> None:
