@@ -158,9 +158,8 @@ class App:
         ends.push_async_callback(services.market.stop)
         await services.stream.start()
         ends.push_async_callback(services.stream.stop)
-        ends.push_async_callback(
-            self._book_market.stop
-        )  # after the engine's last batch, before the market's last write
+        # After the engine's last batch, before the market's last write.
+        ends.push_async_callback(self._book_market.stop)
         await self.engine.start()
         ends.push_async_callback(self.engine.stop)
         await services.health.run_once(time.time_ns())

@@ -20,6 +20,7 @@ from qsuite.domain.trading.state import TradingState
 USER = UUID(int=1)
 ACCOUNT = UUID(int=2)
 STRATEGY = UUID(int=3)
+OTHER, OTHER_USER = UUID(int=3), UUID(int=4)
 NOW = 1_700_000_000 * NS_PER_S
 FAR = Limits(price_collar_passive=OFF, price_collar_window=OFF, reference_suspect=OFF)
 """The defaults, but orders may rest far from the market, and the market may move wildly."""
@@ -110,3 +111,31 @@ class Desk:
         """Place and return the code it was refused with, None if it passed."""
         order = self.place(side, quantity, price, **changed)
         return None if order.reject is None else str(order.reject["code"])
+
+
+class Pit(Desk):
+    """Two accounts, of which the other holds stock, and a book called NEW."""
+
+    def __init__(self, **changed: Any) -> None:
+        super().__init__(**changed)
+        self.add_ticker("NEW", execution_mode="book")
+        self.other = Account(
+            id=OTHER, user=OTHER_USER, name="other", currency="USD", cash=Decimal(100_000),
+            deposited=Decimal(100_000), created_at=NOW, updated_at=NOW,
+        )  # fmt: skip
+        self.state.load([self.other])
+        for account in (ACCOUNT, OTHER):
+            position = self.state.position(account, "NEW")
+            position.quantity, position.cost = Decimal(100), Decimal(1000)
+            self.state.exposures.changed(position)
+
+    def mine(self, side: str, quantity: int, price: str | None = None, **changed: Any) -> Order:
+        return self.place(side, quantity, price, symbol="NEW", **changed)
+
+    def theirs(self, side: str, quantity: int, price: str | None = None, **changed: Any) -> Order:
+        return self.place(side, quantity, price, symbol="NEW", account=OTHER, user=OTHER_USER, **changed)
+
+    def now_of(self, order: Order) -> Order:
+        found = self.state.find(order.id)
+        assert found is not None
+        return found

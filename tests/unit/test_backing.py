@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from qsuite.domain.trading.order import Status
 from qsuite.domain.trading.risk import OFF, Limits, buying_power
-from tests.support.trading import ACCOUNT, Desk
+from tests.support.trading import ACCOUNT, Desk, Pit
 
 SHORTS = Limits(
     short_sale=True, price_collar=OFF, price_collar_passive=OFF, price_collar_window=OFF, reference_suspect=OFF
@@ -76,3 +76,18 @@ def test_reduce_only_orders_shrink_instead() -> None:
     desk.place("BUY", 50, "95.00")
     desk.move("94.00", ts_ns=3)
     assert (desk.state.orders[closing.id].quantity, desk.account.reserved) == (50, 0)
+
+
+def test_of_an_order_that_fills_in_parts_the_part_that_closed_backs_the_others() -> None:
+    pit = Pit(limits=SHORTS)
+    position = pit.state.position(ACCOUNT, "NEW")
+    position.quantity, position.cost = Decimal(-20), Decimal(-200)
+    pit.state.exposures.changed(position)
+    closing = pit.mine("BUY", 20, "8.00")
+    assert closing.reserved == 0
+    for quantity, price in ((30, "9.00"), (30, "9.50"), (40, "10.00")):
+        pit.theirs("SELL", quantity, price)
+    assert pit.mine("BUY", 100, "10.00").status is Status.FILLED
+    assert position.quantity == 80
+    # Its first 20 bought the short back; what was to do that would open now.
+    assert pit.account.reserved == pit.now_of(closing).reserved == 20 * Decimal(8) + Decimal("0.10")

@@ -2,43 +2,11 @@
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from qsuite.domain.money import ZERO
-from qsuite.domain.trading.account import Account
 from qsuite.domain.trading.commands import CancelOrder, ReplaceOrder
-from qsuite.domain.trading.order import Order, OrderType, Status, StopLoss, TakeProfit, TimeInForce
-from tests.support.trading import ACCOUNT, NOW, USER, Desk
-
-OTHER, OTHER_USER = UUID(int=3), UUID(int=4)
-
-
-class Pit(Desk):
-    """Two accounts, of which the other holds stock, and a book called NEW."""
-
-    def __init__(self, **changed: Any) -> None:
-        super().__init__(**changed)
-        self.add_ticker("NEW", execution_mode="book")
-        self.other = Account(
-            id=OTHER, user=OTHER_USER, name="other", currency="USD", cash=Decimal(100_000),
-            deposited=Decimal(100_000), created_at=NOW, updated_at=NOW,
-        )  # fmt: skip
-        self.state.load([self.other])
-        for account in (ACCOUNT, OTHER):
-            position = self.state.position(account, "NEW")
-            position.quantity, position.cost = Decimal(100), Decimal(1000)
-            self.state.exposures.changed(position)
-
-    def mine(self, side: str, quantity: int, price: str | None = None, **changed: Any) -> Order:
-        return self.place(side, quantity, price, symbol="NEW", **changed)
-
-    def theirs(self, side: str, quantity: int, price: str | None = None, **changed: Any) -> Order:
-        return self.place(side, quantity, price, symbol="NEW", account=OTHER, user=OTHER_USER, **changed)
-
-    def now_of(self, order: Order) -> Order:
-        found = self.state.find(order.id)
-        assert found is not None
-        return found
+from qsuite.domain.trading.order import OrderType, Status, StopLoss, TakeProfit, TimeInForce
+from tests.support.trading import ACCOUNT, OTHER, USER, Pit
 
 
 def levels(pit: Pit) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:

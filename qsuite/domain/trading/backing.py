@@ -4,8 +4,6 @@ Such an order was let through with nothing reserved, because closing gives back 
 position, and must be backed before other orders are offered the same cash.
 """
 
-from decimal import Decimal
-
 from qsuite.domain.money import ZERO, show
 from qsuite.domain.trading.order import Order
 from qsuite.domain.trading.paper import touchline
@@ -14,8 +12,8 @@ from qsuite.domain.trading.state import TradingState
 from qsuite.domain.trading.steps import ENGINE, keep_first_answer
 
 
-def back_what_may_open(state: TradingState, filled: Order, quantity: Decimal, now: int) -> None:
-    """After a fill, reserve for as many orders of its side, the newest first, as may now open a position.
+def back_what_may_open(state: TradingState, filled: Order, now: int) -> None:
+    """After a fill that closed, reserve for as many orders of its side, the newest first, as may now open a position.
 
     Nothing refuses here: the orders stand. What they need is only no longer there for others.
     """
@@ -23,7 +21,7 @@ def back_what_may_open(state: TradingState, filled: Order, quantity: Decimal, no
     is_buy = filled.is_buy
     to_close = -position.quantity if is_buy else position.quantity
     may_open = (position.working_buys if is_buy else position.working_sells) - max(ZERO, to_close)
-    if may_open <= ZERO or to_close + quantity <= ZERO:  # nothing is left over, or nothing was closed
+    if may_open <= ZERO:
         return
     working = [
         order

@@ -1,5 +1,5 @@
-"""What an order's fill or end means for others: the legs of a bracket, reduce-only orders, orders
-that were to close what is gone, stops in a book.
+"""What an order's fill or end means for others: the legs of a bracket, reduce-only orders, orders that were to close
+what is gone, stops in a book.
 
 Steps only note what happened (``state.consequences``); here it is acted upon, once the step is over. So nothing changes
 an order under the loop that fills it, and what a consequence causes waits its turn behind those before it.
@@ -18,7 +18,7 @@ def follow(state: TradingState, now: int) -> None:
     """Draw the consequences of what happened, and of those, until there are none."""
     while state.consequences:
         state.settle_down()
-        order, quantity = state.consequences.popleft()
+        order, quantity, closes = state.consequences.popleft()
         if not quantity:
             if order.is_bracket:
                 end_legs(state, order, now)
@@ -30,7 +30,8 @@ def follow(state: TradingState, now: int) -> None:
         if order.oco is not None:
             shrink_other_leg(state, order, quantity, now)
         _hold_reducers(state, order, now)
-        back_what_may_open(state, order, quantity, now)
+        if closes:
+            back_what_may_open(state, order, now)
         after_fill(state, order, now)
         _meet_book_stops(state, order.symbol, now)
 

@@ -61,7 +61,7 @@ def fill_order(state: TradingState, order: Order, fill: Fill, now: int) -> Order
         raise InvariantBroken(breach)
     order.move(Status.PARTIAL if order.remaining else Status.FILLED, now)
     state.record_fill(execution, account, position, own)
-    state.consequences.append(Consequence(order, quantity))
+    state.consequences.append(Consequence(order, quantity, closes=held_before * signed < ZERO))
     facts = {"execution": str(execution.id), "quantity": show(quantity), "price": show(price)}
     return state.record("order.filled", order, now, ENGINE, commission=show(commission), **facts)
 

@@ -37,10 +37,14 @@ REMEMBERED_ORDERS = 20_000
 
 
 class Consequence(NamedTuple):
-    """What happened to an order and may concern others: it filled by ``quantity``, or ended without (zero)."""
+    """What happened to an order and may concern others: it filled by ``quantity``, or ended without (zero).
+
+    ``closes`` says that the fill took from a position what others may have been to close.
+    """
 
     order: Order
     quantity: Decimal
+    closes: bool = False
 
     @classmethod
     def of_end(cls, order: Order) -> "Consequence":
