@@ -2,7 +2,7 @@
 
     database ─> repos ─> services ─> handlers ─> application ─> server
 
-The sections of what is made stand in ``qsuite.composition``, one module each; their order is that of ``build``.
+The sections of what is made stand in ``qsuite.composition``, one module each; ``sections`` makes them in their order.
 
     start:  reference data, market, stream, engine (recovered), loops; then listen
     stop:   not ready; sockets told and closed while requests in flight finish; loops, engine, market; all in reverse
@@ -13,26 +13,18 @@ Invariant: ``stop`` leaves nothing running that ``start`` began, also when ``sta
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from qsuite.composition.access import make_access
-from qsuite.composition.accounts import make_accounts
-from qsuite.composition.market import make_market
-from qsuite.composition.operations import make_operations
-from qsuite.composition.strategies import make_strategies, make_strategy_work
-from qsuite.composition.trading import make_trading
+from qsuite.composition.parts import Parts
+from qsuite.composition.sections import Sections, make_sections
 from qsuite.domain.errors import SetupError
 from qsuite.handlers.metrics import access_log
 from qsuite.handlers.routes import ApiApplication, all_routes, make_application
 from qsuite.handlers.server import ApiServer
 from qsuite.repos.collections import collections_of
 from qsuite.repos.database import Database
-from qsuite.repos.engine_store import EngineStore
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.schema import migrate
 from qsuite.services.book_market import BookMarket
@@ -40,29 +32,14 @@ from qsuite.services.container import Services
 from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
-from qsuite.services.metrics import Metrics
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.neighbours import Neighbours
 from qsuite.services.passwords import Passwords
 from qsuite.services.quiet_symbols import QuietSymbols
 from qsuite.services.redis_probe import RedisProbe
-from qsuite.services.supervisor import Supervisor
+from qsuite.services.supervisor import Loop, Supervisor
 from qsuite.services.watchdog import LoopWatchdog
-from qsuite.services.workers import WorkerPool
 from qsuite.settings import Settings
-
-Clock = Callable[[], int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What tests put in the place of the real thing."""
-
-    clock: Clock = time.time_ns
-    new_id: Callable[[], UUID] = uuid7
-    engine_store: EngineStore | None = None
-    watched: bool = True
-    """Watch the event loop for blocks."""
 
 
 class App:
@@ -176,127 +153,82 @@ class App:
 
 
 async def build(settings: Settings, database: Database, parts: Parts | None = None) -> App:
-    """Make everything, each section from those before it; nothing runs yet."""
-    parts = parts or Parts()
-    clock, new_id = parts.clock, parts.new_id
-    supervisor, metrics, workers = Supervisor(clock=clock), Metrics(), WorkerPool(settings.workers)
-
-    access = make_access(settings=settings, database=database, clock=clock)
-    market = make_market(
-        settings=settings, database=database, auth=access.auth, workers=workers, new_id=new_id, clock=clock
-    )
-    strategies = make_strategies(database=database, reference=market.reference, new_id=new_id, clock=clock)
-    trading = make_trading(
-        settings=settings,
-        database=database,
-        store=parts.engine_store,
-        market=market,
-        accounts=access.accounts,
-        strategy=strategies.service.strategy,
-        new_id=new_id,
-        clock=clock,
-    )
-    strategy_work = make_strategy_work(
-        settings=settings.risk,
-        database=database,
-        strategies=strategies,
-        market=market,
-        engine=trading.engine,
-        trading=trading.service,
-        users=access.users,
-        workers=workers,
-        new_id=new_id,
-        clock=clock,
-    )
-    accounts = make_accounts(
-        database=database,
-        currency=settings.trading.currency,
-        access=access,
-        market=market,
-        strategies=strategies,
-        trading=trading,
-        workers=workers,
-        new_id=new_id,
-        clock=clock,
-    )
-    operations = make_operations(
-        settings=settings,
-        database=database,
-        supervisor=supervisor,
-        metrics=metrics,
-        workers=workers,
-        market=market,
-        trading=trading,
-        watched=parts.watched,
-        clock=clock,
-    )
-
-    # In this order they start; they stop in the reverse order.
-    for loop in (
-        market.neighbours,
-        market.foreign,
-        access.auth.watch,
-        market.reference,
-        strategies.service,
-        strategy_work.runs,
-        market.data.writer,
-        market.data,
-        QuietSymbols(market.data),
-        market.stream.upkeep,
-        operations.health,
-        operations.system,
-        operations.host,
-        workers,
-        accounts.history,
-        market.sessions,
-        operations.redis,
-        trading.depth,
-    ):
-        if loop is not None:
-            supervisor.add(loop)
-
-    services = Services(
-        settings=settings,
-        auth=access.auth,
-        users=access.users,
-        reference=market.reference,
-        market=market.data,
-        records=market.records,
-        history=market.history,
-        ingest=market.ingest,
-        trading=trading.service,
-        strategies=strategies.service,
-        strategy_runs=strategy_work.runs,
-        strategy_performance=accounts.strategy_performance,
-        signals=strategy_work.signals,
-        stream=market.stream,
-        health=operations.health,
-        metrics=metrics,
-        system=operations.system,
-        workers=workers,
-        performance=accounts.performance,
-        accounts=accounts.service,
-        account_history=accounts.history,
-        risk=accounts.risk,
-        depth=trading.depth,
-        exposure=accounts.exposure,
-    )
+    """Make everything; nothing runs yet."""
+    made = make_sections(settings, database, parts or Parts())
+    for loop in _loops(made):
+        made.supervisor.add(loop)
+    services = _services(settings, made)
     routes = all_routes()
     application = make_application(
         services,
         routes=routes,
-        log_function=access_log(metrics, routes, lowest=logging.getLevelName(settings.log.level.upper())),
+        log_function=access_log(made.metrics, routes, lowest=logging.getLevelName(settings.log.level.upper())),
     )
     return App(
         database=database,
         services=services,
-        engine=trading.engine,
-        book_market=trading.book_market,
-        supervisor=supervisor,
-        watchdog=operations.watchdog,
+        engine=made.trading.engine,
+        book_market=made.trading.book_market,
+        supervisor=made.supervisor,
+        watchdog=made.operations.watchdog,
         application=application,
-        passwords=access.passwords,
-        bars=market.bars,
-        neighbours=market.neighbours,
-        redis=operations.redis,
+        passwords=made.access.passwords,
+        bars=made.market.bars,
+        neighbours=made.market.neighbours,
+        redis=made.operations.redis,
+    )
+
+
+def _loops(made: Sections) -> list[Loop]:
+    """Return what runs beside the requests, in the order it starts; it stops in the reverse order."""
+    loops = (
+        made.market.neighbours,
+        made.market.foreign,
+        made.access.auth.watch,
+        made.market.reference,
+        made.strategies.service,
+        made.strategy_work.runs,
+        made.market.data.writer,
+        made.market.data,
+        QuietSymbols(made.market.data),
+        made.market.stream.upkeep,
+        made.operations.health,
+        made.operations.system,
+        made.operations.host,
+        made.workers,
+        made.accounts.history,
+        made.market.sessions,
+        made.operations.redis,
+        made.trading.depth,
+    )
+    return [loop for loop in loops if loop is not None]
+
+
+def _services(settings: Settings, made: Sections) -> Services:
+    """Return what the handlers call."""
+    return Services(
+        settings=settings,
+        auth=made.access.auth,
+        users=made.access.users,
+        reference=made.market.reference,
+        market=made.market.data,
+        records=made.market.records,
+        history=made.market.history,
+        ingest=made.market.ingest,
+        trading=made.trading.service,
+        strategies=made.strategies.service,
+        strategy_runs=made.strategy_work.runs,
+        strategy_performance=made.accounts.strategy_performance,
+        signals=made.strategy_work.signals,
+        stream=made.market.stream,
+        health=made.operations.health,
+        metrics=made.metrics,
+        system=made.operations.system,
+        workers=made.workers,
+        performance=made.accounts.performance,
+        accounts=made.accounts.service,
+        account_history=made.accounts.history,
+        risk=made.accounts.risk,
+        depth=made.trading.depth,
+        exposure=made.accounts.exposure,
     )

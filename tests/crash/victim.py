@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from qsuite.app import Parts, build
+from qsuite.app import build
+from qsuite.composition.parts import Parts
 from qsuite.domain.market import Quote
 from qsuite.domain.roles import Role
 from qsuite.repos.engine_batch import Batch

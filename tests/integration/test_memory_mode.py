@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from qsuite.app import Parts, build
+from qsuite.app import build
 from qsuite.cli import connection
+from qsuite.composition.parts import Parts
 from qsuite.domain.errors import SetupError
 from qsuite.repos.books import open_books
 from qsuite.repos.database import Database

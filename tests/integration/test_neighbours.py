@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from qsuite.app import App, Parts, build
+from qsuite.app import App, build
+from qsuite.composition.parts import Parts
 from qsuite.domain.market import Trade
 from qsuite.domain.roles import Role
 from qsuite.domain.times import NS_PER_S

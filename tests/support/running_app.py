@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from qsuite.app import App, Parts, build
+from qsuite.app import App, build
+from qsuite.composition.parts import Parts
 from qsuite.domain.roles import Role
 from qsuite.repos.database import Database
 from qsuite.services.container import Services

@@ -1,0 +1,99 @@
+"""All sections together, each made from those before it."""
+
+from dataclasses import dataclass
+
+from qsuite.composition.access import Access, make_access
+from qsuite.composition.accounts import Accounts, make_accounts
+from qsuite.composition.market import Market, make_market
+from qsuite.composition.operations import Operations, make_operations
+from qsuite.composition.parts import Parts
+from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
+from qsuite.composition.trading import Trading, make_trading
+from qsuite.repos.database import Database
+from qsuite.services.metrics import Metrics
+from qsuite.services.supervisor import Supervisor
+from qsuite.services.workers import WorkerPool
+from qsuite.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sections:
+    """What was made, by theme, and what all of it shares."""
+
+    supervisor: Supervisor
+    metrics: Metrics
+    workers: WorkerPool
+    access: Access
+    market: Market
+    strategies: Strategies
+    trading: Trading
+    strategy_work: StrategyWork
+    accounts: Accounts
+    operations: Operations
+
+
+def make_sections(settings: Settings, database: Database, parts: Parts) -> Sections:
+    """Make every section; nothing runs yet."""
+    clock, new_id = parts.clock, parts.new_id
+    supervisor, metrics, workers = Supervisor(clock=clock), Metrics(), WorkerPool(settings.workers)
+    access = make_access(settings=settings, database=database, clock=clock)
+    market = make_market(
+        settings=settings, database=database, auth=access.auth, workers=workers, new_id=new_id, clock=clock
+    )
+    strategies = make_strategies(database=database, reference=market.reference, new_id=new_id, clock=clock)
+    trading = make_trading(
+        settings=settings,
+        database=database,
+        store=parts.engine_store,
+        market=market,
+        accounts=access.accounts,
+        strategy=strategies.service.strategy,
+        new_id=new_id,
+        clock=clock,
+    )
+    strategy_work = make_strategy_work(
+        settings=settings.risk,
+        database=database,
+        strategies=strategies,
+        market=market,
+        engine=trading.engine,
+        trading=trading.service,
+        users=access.users,
+        workers=workers,
+        new_id=new_id,
+        clock=clock,
+    )
+    accounts = make_accounts(
+        database=database,
+        currency=settings.trading.currency,
+        access=access,
+        market=market,
+        strategies=strategies,
+        trading=trading,
+        workers=workers,
+        new_id=new_id,
+        clock=clock,
+    )
+    operations = make_operations(
+        settings=settings,
+        database=database,
+        supervisor=supervisor,
+        metrics=metrics,
+        workers=workers,
+        market=market,
+        trading=trading,
+        watched=parts.watched,
+        clock=clock,
+    )
+    return Sections(
+        supervisor=supervisor,
+        metrics=metrics,
+        workers=workers,
+        access=access,
+        market=market,
+        strategies=strategies,
+        trading=trading,
+        strategy_work=strategy_work,
+        accounts=accounts,
+        operations=operations,
+    )
