@@ -13,7 +13,7 @@ from qsuite.handlers.fields import InstantField
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
 from qsuite.handlers.operations import operation
 from qsuite.handlers.payloads import load
-from qsuite.handlers.problems import status_of
+from qsuite.handlers.problems import status_of, with_facts
 from qsuite.handlers.trading_schemas import (
     BulkOrdersSchema,
     BulkResultsSchema,
@@ -106,10 +106,7 @@ def _show_result(result: Order | QSuiteError) -> dict[str, Any]:
     """Show what became of one order as it would have been answered alone."""
     if not isinstance(result, QSuiteError):
         return {"status": CREATED, "order": show_order(result)}
-    shown = {"status": status_of(result), "code": result.code, "detail": result.detail, **result.facts}
-    if isinstance(result, Invalid) and result.errors:
-        shown["errors"] = result.errors
-    return shown
+    return with_facts(result, {"status": status_of(result), "code": result.code, "detail": result.detail})
 
 
 class OrderHandler(ApiHandler):

@@ -68,13 +68,10 @@ def problem(error: BaseException | None, status: int, *, instance: str, request_
     """Build a problem. The error's facts are members after the fixed ones and never in place of them."""
     if isinstance(error, errors.QSuiteError) and status != 500:
         code, title, detail = error.code, error.title, error.detail
-        extra = dict(error.facts)
-        if isinstance(error, errors.Invalid) and error.errors:
-            extra["errors"] = error.errors
     else:
         title = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else "Error"
         code, detail = HTTP_CODES.get(status, ("error", title))
-        extra = {}
+        error = None
     fixed = {
         "type": f"{ERRORS_PAGE}#{code}",
         "title": title,
@@ -84,8 +81,16 @@ def problem(error: BaseException | None, status: int, *, instance: str, request_
         "code": code,
         "request_id": request_id,
     }
-    # What it is comes first, for whoever reads it in a terminal: the order that a refusal carries is long.
-    return fixed | {name: fact for name, fact in extra.items() if name not in fixed}
+    return fixed if error is None else with_facts(error, fixed)
+
+
+def with_facts(error: errors.QSuiteError, fixed: dict[str, Any]) -> dict[str, Any]:
+    """Return the fixed members, then the error's facts and wrong fields, which never take the place of those."""
+    facts = dict(error.facts)
+    if isinstance(error, errors.Invalid) and error.errors:
+        facts["errors"] = error.errors
+    # The fixed ones come first, for whoever reads it in a terminal: the order that a refusal carries is long.
+    return fixed | facts | fixed
 
 
 def problem_headers(error: BaseException | None, status: int) -> dict[str, str]:

@@ -20,6 +20,7 @@ from qsuite.domain.roles import TRADERS, Caller
 from qsuite.domain.trading.order import OPEN
 from qsuite.handlers.orders import as_id
 from qsuite.handlers.payloads import load, read_json
+from qsuite.handlers.problems import with_facts
 from qsuite.handlers.trading_schemas import PlaceOrderSchema, ReplaceOrderSchema
 from qsuite.services.container import Services
 from qsuite.services.stream import Subscriber
@@ -123,11 +124,8 @@ class StreamSession:
             hub.close(self._subscriber, POLICY, "bad_messages", last_words=True)
 
     def _tell(self, error: QSuiteError, reply: Fields) -> None:
-        facts = dict(error.facts)
-        if isinstance(error, Invalid) and error.errors:
-            facts["errors"] = error.errors
         told = {"type": "error", "code": error.code, "detail": error.detail, **reply}
-        self._subscriber.send(told | {name: fact for name, fact in facts.items() if name not in told})
+        self._subscriber.send(with_facts(error, told))
 
     # -- who, and what they listen to -------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ from qsuite.services.engine_memory import EngineMemory
 from qsuite.services.engine_storage import EngineStorage
 from qsuite.services.follower import Follower
 from qsuite.services.missed_ticks import MissedTicks
+from qsuite.services.turns import IN_A_TURN
 from qsuite.settings import EngineSettings
 
 log = structlog.get_logger(__name__)
@@ -71,9 +72,6 @@ ROUNDS_WITHOUT_NEWS = 2
 
 # From this many on a batch waits no longer: while it is on its way the next ones are decided (docs/adr/0006).
 ENOUGH_FOR_A_COMMIT = 64
-
-# After this many decisions everybody else has a turn of the loop, which they hold for some milliseconds.
-DECIDED_IN_A_TURN = 64
 
 # Accounts are valued, and their losses looked at, this often.
 MARK_S = 1.0
@@ -279,7 +277,7 @@ class TradingEngine:
             if self._queue and len(self._open) < self._settings.batch_max:
                 await self._decide_queued()
                 if self._queue:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # everybody else's turn of the loop
             elif self._open and self._committing is None:
                 if len(self._open) >= self._enough or not await self._more_come():
                     self._begin_commit()
@@ -319,7 +317,7 @@ class TradingEngine:
                 await self._storage.renew_if_quiet()
 
     async def _decide_queued(self) -> None:
-        room = min(DECIDED_IN_A_TURN, self._settings.batch_max - len(self._open))
+        room = min(IN_A_TURN, self._settings.batch_max - len(self._open))
         drained = [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
         jobs = [job for job in drained if job.future is None or not job.future.done()]
         self._open += jobs
