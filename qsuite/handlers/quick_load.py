@@ -31,6 +31,8 @@ class Steps(NamedTuple):
     by_key: dict[str, Step]
     required: frozenset[str]
     defaults: dict[str, Any]
+    made: dict[str, Callable[[], Any]]
+    """Defaults that are made anew each time."""
 
 
 def quick_load(schema: Schema, raw: Any) -> Any:
@@ -48,6 +50,8 @@ def _attempt(steps: Steps, raw: dict[str, Any]) -> dict[str, Any] | None:
     if not steps.required <= raw.keys():
         return None
     loaded = dict(steps.defaults)
+    for name, make in steps.made.items():
+        loaded[name] = make()
     for key, value in raw.items():
         step = steps.by_key.get(key)
         if step is None:
@@ -74,20 +78,21 @@ def steps_of(schema: Schema) -> Steps | None:
     if not plain or any(schema._hooks.values()) or not all(map(_is_plain, schema.load_fields.values())):
         return None
     keys = {name: name if field.data_key is None else field.data_key for name, field in schema.load_fields.items()}
+    given = {
+        name: field.load_default for name, field in schema.load_fields.items() if field.load_default is not missing
+    }
     return Steps(
         by_key={
             keys[name]: Step(name, field._deserialize, tuple(field.validators), field.allow_none)
             for name, field in schema.load_fields.items()
         },
         required=frozenset(keys[name] for name, field in schema.load_fields.items() if field.required),
-        defaults={
-            name: field.load_default for name, field in schema.load_fields.items() if field.load_default is not missing
-        },
+        defaults={name: default for name, default in given.items() if not callable(default)},
+        made={name: default for name, default in given.items() if callable(default)},
     )
 
 
 def _is_plain(field: "fields.Field[Any]") -> bool:
     kind = type(field)
     overridden = kind.deserialize is not fields.Field.deserialize or kind._validate is not fields.Field._validate
-    made = callable(field.load_default)  # anew for each body
-    return not (overridden or made or field.pre_load or field.post_load or field.attribute is not None)
+    return not (overridden or field.pre_load or field.post_load or field.attribute is not None)
