@@ -24,7 +24,9 @@ POINTS = [
     "signals.settle:before",
     "signals.settle:after",
 ]
-KILLS = len(POINTS) * SCALE
+KILLS = len(POINTS)
+ROUNDS = range(SCALE)
+"""Each on a database of its own: after every kill all that is stored is read."""
 
 
 class StrategyVictim(Victim):
@@ -55,11 +57,12 @@ def check_no_double(database: Database) -> None:
     check_the_books(database)
 
 
-@pytest.mark.timeout(600 * SCALE)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("round_number", ROUNDS)
 def test_a_signal_becomes_one_order_wherever_the_process_is_killed(
-    mongod: str, database: Database, capsys: pytest.CaptureFixture[str]
+    mongod: str, database: Database, capsys: pytest.CaptureFixture[str], round_number: int
 ) -> None:
-    chance = random.Random(20261121)
+    chance = random.Random(20261121 + round_number)
     for number in range(KILLS):
         point = POINTS[number % len(POINTS)]
         victim = StrategyVictim(mongod, database.name, point, chance.randint(1, SYMBOLS_EACH_LIFE))

@@ -79,7 +79,7 @@ class Twins:
 
     def match(self, owner: Any, buy: bool, size: Any, limit: Any, cancel_resting: bool) -> tuple[Any, bool]:
         policy = SelfTrade.CANCEL_RESTING if cancel_resting else SelfTrade.CANCEL_NEWEST
-        promised = self.fast.available(owner, buy, size, limit, policy)
+        promised = min(size, sum(one.quantity for one in self.fast.reached(owner, buy, limit, policy)))
         matches, cancelled, remaining, stopped = self.fast.match(owner, buy, size, limit, policy)
         plain = [(one.maker.id, one.price, one.quantity) for one in matches]
         assert (plain, [order.id for order in cancelled], remaining, stopped) == self.slow.match(

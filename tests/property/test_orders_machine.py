@@ -88,6 +88,7 @@ accounts = st.sampled_from(ACCOUNTS)
 nickels = st.integers(1_900, 2_100).map(lambda steps: Decimal(steps) / 20)  # 95.00 to 105.00, on every grid
 offsets = st.integers(1, 60).map(lambda steps: Decimal(steps) / 20)
 quantities = st.integers(1, 12).map(lambda lots: Decimal(lots * 5))
+ladders = st.lists(st.tuples(nickels, quantities, st.booleans()), min_size=2, max_size=4)
 sizes = st.sampled_from([Decimal(size) for size in (0, 3, 10, 50, 1_000)])
 
 
@@ -206,6 +207,16 @@ class OrdersMachine(RuleBasedStateMachine):
         other = Side.SELL if side is Side.BUY else Side.BUY
         self.place(ACCOUNTS[0], "GAMMA", side, first, order_type=OrderType.LIMIT, price=price)
         self.place(ACCOUNTS[2], "GAMMA", other, second, order_type=OrderType.LIMIT, price=price)
+
+    @rule(side=sides, ladder=ladders, swept=quantities)
+    def sweep_the_book(self, side: Side, ladder: list[tuple[Decimal, Decimal, bool]], swept: Decimal) -> None:
+        """One person meets several orders of another at once, some of which only reduce."""
+        other = Side.SELL if side is Side.BUY else Side.BUY
+        for price, quantity, reduces in ladder:
+            more = {"order_type": OrderType.LIMIT, "price": price, "reduce_only": reduces}
+            self.place(ACCOUNTS[0], "GAMMA", side, quantity, **more)
+        last = Decimal(95) if side is Side.BUY else Decimal(105)
+        self.place(ACCOUNTS[2], "GAMMA", other, swept + 50, order_type=OrderType.LIMIT, price=last)
 
     @precondition(lambda self: self.placed)
     @rule(index=st.integers(0, 99), quantity=st.one_of(st.none(), quantities), price=st.one_of(st.none(), nickels))

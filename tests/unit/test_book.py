@@ -44,7 +44,7 @@ def test_an_order_goes_no_further_than_its_limit_and_one_without_goes_all_the_wa
 
 def test_an_order_that_meets_its_own_owner_stops_there_and_the_resting_one_stays() -> None:
     book = book_of(("a", "ada", "sell", 100, 2), ("b", "zoe", "sell", 100, 3), ("c", "bob", "sell", 100, 4))
-    assert book.available("zoe", True, 9, None) == 2
+    assert sum(one.quantity for one in book.reached("zoe", True)) == 2
     matched = book.match("zoe", True, 9)
     assert ([one.maker.id for one in matched.matches], matched.remaining, matched.stopped) == (["a"], 7, True)
     assert queue(book, buy=False) == [("b", 3), ("c", 4)]
@@ -52,7 +52,7 @@ def test_an_order_that_meets_its_own_owner_stops_there_and_the_resting_one_stays
 
 def test_a_resting_order_yields_to_its_owner_where_the_policy_says_so() -> None:
     book = book_of(("a", "ada", "sell", 100, 2), ("b", "zoe", "sell", 100, 3), ("c", "bob", "sell", 100, 4))
-    assert book.available("zoe", True, 9, None, SelfTrade.CANCEL_RESTING) == 6
+    assert sum(one.quantity for one in book.reached("zoe", True, None, SelfTrade.CANCEL_RESTING)) == 6
     matched = book.match("zoe", True, 9, None, SelfTrade.CANCEL_RESTING)
     assert [one.maker.id for one in matched.matches] == ["a", "c"]
     assert [(order.id, order.quantity) for order in matched.cancelled] == [("b", 3)]

@@ -6,15 +6,16 @@ What is left rests; of an order that is to trade at once only, it is cancelled.
 from decimal import Decimal
 
 from qsuite.domain.market import Snapshot, Trade
-from qsuite.domain.money import ZERO, round_to_tick, show
+from qsuite.domain.money import ZERO, round_to_tick
 from qsuite.domain.reference import Ticker
 from qsuite.domain.trading.book_basis import book_basis
 from qsuite.domain.trading.order import AT_ONCE, WORKING, Order, OrderType, Status, TimeInForce
 from qsuite.domain.trading.paper import Fill, could_fill, eligible, match_now, touchline
+from qsuite.domain.trading.reducers import foresee, keep_to_room
 from qsuite.domain.trading.risk import Refusal, protective_limit
 from qsuite.domain.trading.settle import fill_order
 from qsuite.domain.trading.state import TradingState
-from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer, note_refusal
+from qsuite.domain.trading.steps import ENGINE, close, keep_first_answer, note_refusal, shrink
 from qsuite.domain.trading.venues import BOOK
 
 PER_CENT = Decimal("0.01")
@@ -26,10 +27,8 @@ def act(state: TradingState, order: Order, now: int, market: Snapshot | None = N
     if ticker is None:  # taken away since: nothing trades, but the order can be cancelled
         state.rest(order)
         return None
-    if order.reduce_only:
-        ended = _keep_to_room(state, order, now)
-        if ended is not None:
-            return ended
+    if order.reduce_only and not keep_to_room(state, order, now):
+        return order
     if ticker.execution_mode == BOOK:
         return _act_in_book(state, order, ticker, now)
     rules = state.rules.for_ticker(ticker)
@@ -89,35 +88,18 @@ def trailed(order: Order, price: Decimal, ticker: Ticker) -> Decimal | None:
     return stop if stop > ZERO else None
 
 
-def reducible(held: Decimal, order: Order) -> Decimal:
-    """Return how much of a position an order of its side can take away."""
-    return max(ZERO, -held if order.is_buy else held)
-
-
-def _keep_to_room(state: TradingState, order: Order, now: int) -> Order | None:
-    """Before a reduce-only order acts, leave it no more than there is to reduce; return it if that ends it."""
-    room = reducible(state.position_or_flat(order.account, order.symbol).quantity, order)
-    if room <= ZERO:
-        keep_first_answer(order)
-        return _cancel(state, order, now, "reduce_only")
-    if order.remaining > room:
-        keep_first_answer(order)
-        order.quantity = order.filled_quantity + room
-        order.move(order.status, now)
-        state.record("order.replaced", order, now, ENGINE, reason="reduce_only", quantity=show(order.quantity))
-    return None
-
-
 def _act_in_book(state: TradingState, order: Order, ticker: Ticker, now: int) -> Order | None:
     """Match an order with those that rest in the book, best price first, then oldest; rest what is left."""
     book = state.venues.book(order.symbol)
     limits = state.limits.effective(order.account, order.strategy, order.symbol)
     owner = state.owner(order) if limits.self_trade is not False else None
     limit = order.limit if order.limit is not None else protective_limit(order, state.market(order.symbol), limits)
-    if order.time_in_force is TimeInForce.FOK:
-        could = book.available(owner, order.is_buy, order.remaining, limit)
-        if could < order.remaining:
+    if order.time_in_force is TimeInForce.FOK or state.open.reducers:
+        foreseen = foresee(state, book, order, owner, limit)
+        if order.time_in_force is TimeInForce.FOK and foreseen.filled < order.remaining:
             return _cancel(state, order, now, "fok")
+        for reducer, quantity in foreseen.cuts:
+            shrink(state, reducer, quantity, now, reason="reduce_only")
     matched = book.match(owner, order.is_buy, order.remaining, limit)
     done = None
     for maker, price, quantity in matched.matches:

@@ -203,28 +203,22 @@ class Book(Generic[Number]):
         """The lowest price somebody sells at."""
         return view(self.best(buy=False))
 
-    def available(
+    def reached(
         self,
         owner: Hashable,
         buy: bool,
-        quantity: Number,
         limit: Number | None = None,
         self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST,
-    ) -> Number:
-        """Return how much of the quantity ``match`` would fill now, without changing anything."""
-        left = quantity
+    ) -> Iterator[Resting[Number]]:
+        """Go through the orders that ``match`` would meet with quantity enough, in its order, changing nothing."""
         for level in self.levels(buy=not buy):
             if limit is not None and (level.price > limit if buy else level.price < limit):
-                break
+                return
             for maker in level:
-                if owner is not None and maker.owner == owner:
-                    if self_trade is SelfTrade.CANCEL_NEWEST:
-                        return quantity - left
-                    continue
-                left -= min(left, maker.quantity)
-                if not left:
-                    return quantity
-        return quantity - left
+                if owner is None or maker.owner != owner:
+                    yield maker
+                elif self_trade is SelfTrade.CANCEL_NEWEST:
+                    return
 
     def depth(self, levels: int) -> tuple[list[LevelView[Number]], list[LevelView[Number]]]:
         """Return bids and asks, the best ``levels`` of each, best first."""

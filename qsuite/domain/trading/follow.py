@@ -5,10 +5,9 @@ Steps only note what happened (``state.consequences``); here it is acted upon, o
 an order under the loop that fills it, and what a consequence causes waits its turn behind those before it.
 """
 
-from qsuite.domain.trading.act import reducible
 from qsuite.domain.trading.backing import back_what_may_open
-from qsuite.domain.trading.legs import end_entry, end_legs, grow_legs, shrink, shrink_other_leg
-from qsuite.domain.trading.order import WORKING, Order
+from qsuite.domain.trading.legs import end_entry, end_legs, grow_legs, shrink_other_leg
+from qsuite.domain.trading.reducers import hold_reducers
 from qsuite.domain.trading.state import TradingState
 from qsuite.domain.trading.trigger import meet_stops
 from qsuite.domain.trading.watch import after_fill
@@ -29,23 +28,11 @@ def follow(state: TradingState, now: int) -> None:
             end_entry(state, order, now)
         if order.oco is not None:
             shrink_other_leg(state, order, quantity, now)
-        _hold_reducers(state, order, now)
+        hold_reducers(state, order, now)
         if closes:
             back_what_may_open(state, order, now)
         after_fill(state, order, now)
         _meet_book_stops(state, order.symbol, now)
-
-
-def _hold_reducers(state: TradingState, order: Order, now: int) -> None:
-    """Leave reduce-only orders no more than there is to reduce."""
-    reducers = state.open.reducers.get((order.account, order.symbol))
-    if not reducers:
-        return
-    held = state.position(order.account, order.symbol).quantity
-    for reducer in list(reducers.values()):
-        room = reducible(held, reducer)
-        if reducer.status in WORKING and reducer.remaining > room:
-            shrink(state, reducer, room, now, reason="reduce_only")
 
 
 def _meet_book_stops(state: TradingState, symbol: str, now: int) -> None:

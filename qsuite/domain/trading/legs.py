@@ -16,7 +16,7 @@ from qsuite.domain.money import ZERO
 from qsuite.domain.trading.act import act
 from qsuite.domain.trading.order import AT_ONCE, WORKING, Order, OrderType, Side, Status, TimeInForce
 from qsuite.domain.trading.state import TradingState
-from qsuite.domain.trading.steps import ENGINE, asked, close, keep_first_answer
+from qsuite.domain.trading.steps import ENGINE, asked, close, keep_first_answer, shrink
 
 
 def add_legs(state: TradingState, parent: Order, now: int) -> None:
@@ -38,7 +38,7 @@ def grow_legs(state: TradingState, parent: Order, quantity: Decimal, now: int) -
         if leg.status is Status.HELD:
             _release(state, leg, quantity, now)
         elif leg.status in WORKING:
-            resize(state, leg, leg.quantity + quantity, now, reason="parent filled")
+            _grow(state, leg, quantity, now)
 
 
 def end_legs(state: TradingState, parent: Order, now: int) -> None:
@@ -65,32 +65,14 @@ def shrink_other_leg(state: TradingState, leg: Order, quantity: Decimal, now: in
         shrink(state, other, other.remaining - quantity, now, reason="oco")
 
 
-def shrink(state: TradingState, order: Order, remaining: Decimal, now: int, reason: str) -> None:
-    """Leave an open order this much to fill; with nothing left it is cancelled."""
-    keep_first_answer(order)
-    if remaining <= ZERO:
-        close(state, order, Status.CANCELLED, "order.cancelled", now, ENGINE, reason=reason)
-    else:
-        resize(state, order, order.filled_quantity + remaining, now, reason=reason)
-
-
-def resize(state: TradingState, order: Order, quantity: Decimal, now: int, reason: str) -> None:
-    """Give an open order another quantity; growing, it goes behind the others at its price."""
-    keep_first_answer(order)
-    grows = quantity > order.quantity
-    if grows:
-        state.venues.take_out(order)
-    order.quantity = quantity
-    order.move(order.status, now)
-    state.record("order.replaced", order, now, ENGINE, reason=reason, quantity=format(quantity, "f"))
-    if order.status not in WORKING:
-        return
-    if not grows:
-        state.venues.shrink(order)
-    elif order.waits:
-        state.rest(order)
-    else:
-        act(state, order, now)
+def _grow(state: TradingState, leg: Order, quantity: Decimal, now: int) -> None:
+    """Let a working leg work for as much more, behind the others at its price."""
+    keep_first_answer(leg)
+    state.venues.take_out(leg)
+    leg.quantity += quantity
+    leg.move(leg.status, now)
+    state.record("order.replaced", leg, now, ENGINE, reason="parent filled", quantity=format(leg.quantity, "f"))
+    _begin(state, leg, now)
 
 
 def _leg(
@@ -136,6 +118,10 @@ def _release(state: TradingState, leg: Order, quantity: Decimal, now: int) -> No
     leg.sent_at = now
     leg.move(Status.PENDING, now)
     state.record("order.released", leg, now, ENGINE, quantity=format(quantity, "f"))
+    _begin(state, leg, now)
+
+
+def _begin(state: TradingState, leg: Order, now: int) -> None:
     if leg.waits:
         state.rest(leg)
     else:

@@ -1,5 +1,6 @@
 """Steps that many commands take with an order: refuse it, end it, remember what its placing was answered."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,18 @@ def close(
     closed = state.record(kind, order, now, actor, **facts)
     state.consequences.append(Consequence.of_end(order))
     return closed
+
+
+def shrink(state: TradingState, order: Order, remaining: Decimal, now: int, reason: str) -> None:
+    """Leave an open order this much to fill, in its place; with nothing left it is cancelled."""
+    keep_first_answer(order)
+    if remaining <= ZERO:
+        close(state, order, Status.CANCELLED, "order.cancelled", now, ENGINE, reason=reason)
+        return
+    order.quantity = order.filled_quantity + remaining
+    order.move(order.status, now)
+    state.record("order.replaced", order, now, ENGINE, reason=reason, quantity=show(order.quantity))
+    state.venues.shrink(order)
 
 
 def keep_first_answer(order: Order) -> None:
