@@ -210,6 +210,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         settings=settings,
         auth=made.access.auth,
         users=made.access.users,
+        idempotency=made.access.idempotency,
         reference=made.market.reference,
         market=made.market.data,
         records=made.market.records,

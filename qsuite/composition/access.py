@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.database import Database
+from qsuite.repos.idempotency_keys import IdempotencyKeysRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
 from qsuite.services.auth import AuthService
+from qsuite.services.idempotency import IdempotencyKeys
 from qsuite.services.passwords import Passwords
 from qsuite.services.tokens import TokenSigner, secret_of
 from qsuite.services.users import UserService
@@ -24,19 +26,20 @@ class Access:
     passwords: Passwords
     auth: AuthService
     users: UserService
+    idempotency: IdempotencyKeys
 
 
 def make_access(*, settings: Settings, database: Database, clock: Callable[[], int]) -> Access:
     """Make the first section: it needs nothing of the others."""
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
-    passwords = Passwords(settings.auth)
+    passwords, secret = Passwords(settings.auth), secret_of(settings)
     auth = AuthService(
         settings=settings.auth,
         users=users,
         sessions=sessions,
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
-        signer=TokenSigner(secret_of(settings), settings.auth, clock=clock),
+        signer=TokenSigner(secret, settings.auth, clock=clock),
         clock=clock,
     )
     user_service = UserService(
@@ -48,4 +51,5 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         auth=auth,
         clock=clock,
     )
-    return Access(accounts=accounts, passwords=passwords, auth=auth, users=user_service)
+    keys = IdempotencyKeys(repo=IdempotencyKeysRepo(database), secret=secret, clock=clock)
+    return Access(accounts=accounts, passwords=passwords, auth=auth, users=user_service, idempotency=keys)

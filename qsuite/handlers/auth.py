@@ -200,6 +200,7 @@ class ApiKeysHandler(ApiHandler):
         body=NewApiKeySchema(),
         returns={201: ApiKeyMadeSchema()},
         raises=(409,),
+        shown_once=True,
         tag=TAG,
     )
     async def post(self) -> None:

@@ -7,7 +7,7 @@ stands on every order's way: what it does for one request is counted in microsec
 import asyncio
 import inspect
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import structlog
@@ -17,11 +17,12 @@ from qsuite.domain.errors import Forbidden, Invalid, Unauthenticated, Unsupporte
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller
 from qsuite.handlers import conditional
-from qsuite.handlers.answers import Answering, UnknownRoute
+from qsuite.handlers.answers import UnknownRoute
+from qsuite.handlers.keyed import HEADER as IDEMPOTENCY_KEY
+from qsuite.handlers.keyed import KeyedAnswers
 from qsuite.handlers.operations import JSON, Operation
 from qsuite.handlers.payloads import encode, flatten, load, read_json
 from qsuite.handlers.queries import Query, check_address, read_query, single_values
-from qsuite.services.container import Services
 
 __all__ = ["ApiHandler", "UnknownRoute", "encode", "flatten", "load", "read_json"]
 
@@ -30,7 +31,7 @@ OFF_LOOP_BYTES = 131_072
 """A body from here on is read in a thread, so that others' requests are not held up."""
 
 
-class ApiHandler(Answering):
+class ApiHandler(KeyedAnswers):
     """Handle one route. Subclasses declare each method with ``@operation`` and call a service."""
 
     operations: ClassVar[dict[str, Operation]] = {}
@@ -54,11 +55,6 @@ class ApiHandler(Answering):
                 raise TypeError(f"{cls.__qualname__}.{method} declares no operation, so nobody may call it")
             declared[method.upper()] = function.operation
         cls.operations = declared
-
-    @property
-    def services(self) -> Services:
-        """Return what handlers may call."""
-        return cast(Services, self.settings["services"])
 
     # -- request ----------------------------------------------------------------------------------------------------
 
@@ -92,7 +88,17 @@ class ApiHandler(Answering):
         self.caller = caller
         if caller.role not in declared.roles:
             raise Forbidden(f"the role {caller.role.value} may not do this")
+        if self.request.method == "POST":
+            key = self.request.headers.get(IDEMPOTENCY_KEY)
+            if key is not None:
+                return self._read_under_key(declared, key)
         return self._read(declared)
+
+    async def _read_under_key(self, declared: Operation, key: str) -> None:
+        reading = self._read(declared)
+        if reading is not None:
+            await reading
+        await self.claim_key(self.caller, key, keeps_answer=not declared.shown_once)
 
     def _read(self, declared: Operation) -> Awaitable[None] | None:
         """Read query and body; an awaitable where the body is so long that a thread reads it."""

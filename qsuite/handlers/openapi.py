@@ -17,6 +17,7 @@ from marshmallow import Schema, fields
 from qsuite import __version__
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import DecimalField, InstantField
+from qsuite.handlers.keyed import KEY_MAX
 from qsuite.handlers.listing import MAX_IN, MAX_PAGE, MAX_PAGE_SIZE, MAX_SEARCH, PAGE_SIZE, ListingSpec
 from qsuite.handlers.operations import JSON, Operation
 from qsuite.handlers.routes import Route
@@ -187,13 +188,15 @@ def _operation(route: Route, method: str, declared: Operation, incoming: Describ
         "operationId": f"{method.lower()}_{re.sub(r'[^A-Za-z0-9]+', '_', route.template).strip('_') or 'root'}",
         "summary": declared.summary,
         "tags": [declared.tag or _tag(parts)],
-        "responses": _responses(declared, outgoing),
+        "responses": _responses(method, declared, outgoing),
         "x-roles": sorted(role.value for role in declared.roles),
         "security": [{"bearer": []}] if declared.roles else [],
     }
     parameters = incoming.parameters(declared.query) if declared.query is not None else []
     if declared.listing is not None:
         parameters += _list_parameters(declared.listing, incoming)
+    if method == "POST" and declared.roles:
+        parameters.append(_KEY)
     if parameters:
         found["parameters"] = parameters
     if declared.reads_body:
@@ -208,13 +211,14 @@ def _tag(parts: list[str]) -> str:
     return next((part for part in parts if part not in ("api", "v1")), "operations")
 
 
-def _responses(declared: Operation, outgoing: Describer) -> Json:
+def _responses(method: str, declared: Operation, outgoing: Describer) -> Json:
     found: Json = {
         str(status): _response(status, schema, declared, outgoing) for status, schema in declared.returns.items()
     }
     statuses = {*ALWAYS, *declared.raises}
     statuses |= set(WITH_LOGIN) if declared.roles else set()
     statuses |= set(WITH_BODY) if declared.reads_body else set()
+    statuses |= {409} if method == "POST" and declared.roles else set()
     for status in sorted(statuses):
         found.setdefault(str(status), {"$ref": "#/components/responses/Problem"})
     return dict(sorted(found.items()))
@@ -281,6 +285,15 @@ def _list_parameters(listing: ListingSpec, incoming: Describer) -> list[Json]:
                 suffix = "" if operator == "eq" else f"__{operator}"
                 found.append(_parameter(f"{name}{suffix}", schema, ""))
     return found
+
+
+_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": KEY_MAX},
+    "description": "The same request again under the same key, for a day, gets the first answer again",
+}
 
 
 def _parameter(name: str, schema: Json, text: str) -> Json:

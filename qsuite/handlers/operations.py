@@ -41,6 +41,8 @@ class Operation:
     """Body types read; anything but JSON is left to the handler as bytes."""
     bulk: bool = False
     """The body may be as large as ``http.max_bulk_bytes``."""
+    shown_once: bool = False
+    """The answer holds a secret: under an ``Idempotency-Key`` it is given once and not kept."""
     tag: str = ""
 
     @property
@@ -74,10 +76,11 @@ def operation(
     raises: tuple[int, ...] = (),
     media: tuple[str, ...] = (JSON,),
     bulk: bool = False,
+    shown_once: bool = False,
     tag: str = "",
 ) -> Callable[[F], F]:
     """Declare a handler method."""
-    declared = Operation(summary, roles, returns, body, query, listing, raises, media, bulk, tag)
+    declared = Operation(summary, roles, returns, body, query, listing, raises, media, bulk, shown_once, tag)
 
     def mark(method: F) -> F:
         method.operation = declared  # type: ignore[attr-defined]

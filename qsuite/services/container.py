@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from qsuite.services.depth import DepthService
     from qsuite.services.exposure import ExposureService
     from qsuite.services.health import HealthService
+    from qsuite.services.idempotency import IdempotencyKeys
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
@@ -38,6 +39,7 @@ class Services:
     settings: Settings
     auth: "AuthService"
     users: "UserService"
+    idempotency: "IdempotencyKeys"
     reference: "ReferenceService"
     market: "MarketDataService"
     records: "MarketRecords"
