@@ -12,6 +12,7 @@ from qsuite.repos.tick_feed import TickFeed
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.services.auth import AuthService
+from qsuite.services.downloads import Downloads
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.market_records import MarketRecords
 from qsuite.services.neighbours import ForeignTicks, Neighbours
@@ -37,6 +38,7 @@ class Market:
     records: MarketRecords
     history: PriceHistory
     ingest: TickIngest
+    downloads: Downloads
     neighbours: Neighbours | None
     foreign: ForeignTicks | None
 
@@ -81,6 +83,7 @@ def make_market(
         records=MarketRecords(repo=bars, reference=reference, new_id=new_id, clock=clock),
         history=PriceHistory(database=database, ticks=ticks, market_data=bars, clock=clock),
         ingest=TickIngest(market=data, reference=reference),
+        downloads=Downloads(settings.http.max_downloads),
         neighbours=None if feed is None else Neighbours(ProcessesRepo(database, process), feed, data),
         foreign=None if feed is None else ForeignTicks(feed, data),
     )

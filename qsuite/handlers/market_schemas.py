@@ -97,6 +97,11 @@ def shown_bar(bar: Bar) -> dict[str, Any]:
     }
 
 
+def shown_made_bar(bar: Bar) -> dict[str, Any]:
+    """Show a bar made from what there is."""
+    return {**shown_bar(bar), "final": bar.final}
+
+
 def shown_record(record: MarketRecord) -> dict[str, Any]:
     """Show a stored bar."""
     return {

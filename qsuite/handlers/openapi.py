@@ -215,6 +215,7 @@ def _responses(declared: Operation, outgoing: Describer) -> Json:
     statuses = {*ALWAYS, *declared.raises}
     statuses |= set(WITH_LOGIN) if declared.roles else set()
     statuses |= set(WITH_BODY) if declared.reads_body else set()
+    statuses |= {406} if len(declared.shows) > 1 else set()
     for status in sorted(statuses):
         found.setdefault(str(status), {"$ref": "#/components/responses/Problem"})
     return dict(sorted(found.items()))
@@ -229,6 +230,9 @@ def _response(status: int, schema: Schema | str | None, declared: Operation, out
         if declared.listing is not None and status == 200:
             described = envelope(described)
         found["content"] = {JSON: {"schema": described}}
+        if status == 200:
+            # One row of the list a line or record; the formats themselves say what is in them.
+            found["content"] |= {media: {} for media in declared.shows if media != JSON}
     return found
 
 

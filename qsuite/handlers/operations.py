@@ -41,6 +41,8 @@ class Operation:
     """Body types read; anything but JSON is left to the handler as bytes."""
     bulk: bool = False
     """The body may be as large as ``http.max_bulk_bytes``."""
+    shows: tuple[str, ...] = (JSON,)
+    """Types of the 200 answer, chosen by ``Accept``; the first where the client has no wish."""
     tag: str = ""
 
     @property
@@ -74,10 +76,11 @@ def operation(
     raises: tuple[int, ...] = (),
     media: tuple[str, ...] = (JSON,),
     bulk: bool = False,
+    shows: tuple[str, ...] = (JSON,),
     tag: str = "",
 ) -> Callable[[F], F]:
     """Declare a handler method."""
-    declared = Operation(summary, roles, returns, body, query, listing, raises, media, bulk, tag)
+    declared = Operation(summary, roles, returns, body, query, listing, raises, media, bulk, shows, tag)
 
     def mark(method: F) -> F:
         method.operation = declared  # type: ignore[attr-defined]

@@ -1,13 +1,14 @@
-"""Trades and quotes over HTTP: taken in from feeds, read back in order."""
+"""Trades and quotes over HTTP: taken in from feeds, read back in order, by the page or all of a range at once."""
 
 from marshmallow import Schema, fields, validate
 
 from qsuite.domain.roles import ADMINS, EVERY_ROLE
-from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.listing import ListingSpec
 from qsuite.handlers.market_fields import EdgeField
 from qsuite.handlers.market_schemas import AcceptedSchema, TickSchema, shown_errors, shown_tick
+from qsuite.handlers.market_tables import tick_table
 from qsuite.handlers.operations import ARROW, CSV, JSON, NDJSON, operation
+from qsuite.handlers.rows import ROW_TYPES, RowsHandler
 from qsuite.services.price_history import TicksAsked
 
 
@@ -20,25 +21,27 @@ class TicksQuerySchema(Schema):
     kind = fields.String(validate=validate.OneOf(("trade", "quote")))
 
 
-class TicksHandler(ApiHandler):
+class TicksHandler(RowsHandler):
     """Ticks of one symbol."""
 
     @operation(
-        "List a symbol's ticks by time",
+        "List a symbol's ticks by time; pages of JSON, or the whole range as NDJSON, CSV or Arrow by Accept",
         roles=EVERY_ROLE,
         query=TicksQuerySchema(),
         listing=ListingSpec(cursor=True),
         returns={200: TickSchema()},
+        shows=ROW_TYPES,
     )
     async def get(self) -> None:
         """List them."""
         asked, listing = self.query, self.listing()
         symbol = self.services.reference.require(asked["symbol"]).symbol
+        wanted = TicksAsked(symbol, asked.get("start"), asked.get("end"), asked.get("kind"))
+        if self.shown_as != JSON:
+            await self.answer_rows(self.services.history.tick_batches(wanted), tick_table(wanted.kind))
+            return
         page = await self.services.history.ticks(
-            TicksAsked(symbol, asked.get("start"), asked.get("end"), asked.get("kind")),
-            page=listing.page,
-            page_size=listing.page_size,
-            cursor=listing.cursor,
+            wanted, page=listing.page, page_size=listing.page_size, cursor=listing.cursor
         )
         self.answer_page(page, [shown_tick(tick) for tick in page.items])
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
     from qsuite.services.depth import DepthService
+    from qsuite.services.downloads import Downloads
     from qsuite.services.exposure import ExposureService
     from qsuite.services.health import HealthService
     from qsuite.services.market_data import MarketDataService
@@ -43,6 +44,7 @@ class Services:
     records: "MarketRecords"
     history: "PriceHistory"
     ingest: "TickIngest"
+    downloads: "Downloads"
     trading: "TradingService"
     strategies: "StrategyService"
     strategy_runs: "StrategyRuns"
