@@ -1,10 +1,7 @@
 """Bars of any interval over HTTP, made from stored bars and ticks."""
 
-from dataclasses import replace
-
 from marshmallow import Schema, fields, validate
 
-from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import EVERY_ROLE
 from qsuite.handlers.listing import ListingSpec
 from qsuite.handlers.market_fields import EdgeField, IntervalField
@@ -39,15 +36,13 @@ class BarsHandler(RowsHandler):
     async def get(self) -> None:
         """List them."""
         asked, listing = self.query, self.listing()
-        if listing.page > 1:
-            raise Invalid("the query string has errors", errors={"page": ["bars page by cursor"]})
+        cursor = self.cursor_only("bars")
         symbol = self.services.reference.require(asked["symbol"]).symbol
         wanted = BarsAsked(symbol, asked["interval"], asked.get("start"), asked.get("end"), asked["side"])
         if self.shown_as != JSON:
             await self.answer_rows(self.services.history.bar_batches(wanted), BARS)
             return
-        page = await self.services.history.bars(wanted, page_size=listing.page_size, cursor=listing.cursor or "")
-        self._listing = replace(listing, cursor=listing.cursor or "")
+        page = await self.services.history.bars(wanted, page_size=listing.page_size, cursor=cursor)
         self.answer_page(page, [shown_made_bar(bar) for bar in page.items])
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from qsuite.domain.analytics.asof import QuotedTrade
 from qsuite.domain.market import Bar, Tick, Trade
 from qsuite.domain.market_record import MarketRecord
-from qsuite.handlers.market_schemas import shown_made_bar, shown_record, shown_tick
+from qsuite.handlers.market_schemas import shown_made_bar, shown_quoted_trade, shown_record, shown_tick
 from qsuite.handlers.row_formats import Column, Kind, RowTable
 
 TRADE_FIELDS = ("price", "size")
@@ -36,6 +37,25 @@ def tick_table(kind: str | None) -> RowTable[Tick]:
         ),
         shown_tick,
     )
+
+
+def _of_quote(name: str) -> Callable[[QuotedTrade], Any]:
+    return lambda each: getattr(each.quote, name, None)
+
+
+QUOTED_TRADES: RowTable[QuotedTrade] = RowTable(
+    (
+        Column("symbol", Kind.WORD, attrgetter("trade.symbol")),
+        Column("ts", Kind.INSTANT, attrgetter("trade.ts_ns")),
+        Column("kind", Kind.WORD, lambda each: "trade"),
+        *(Column(name, Kind.DECIMAL, attrgetter(f"trade.{name}")) for name in TRADE_FIELDS),
+        Column("seq", Kind.WHOLE, attrgetter("trade.seq")),
+        *(Column(name, Kind.DECIMAL, _of_quote(name)) for name in QUOTE_FIELDS),
+        Column("quote_ts", Kind.INSTANT, _of_quote("ts_ns")),
+        Column("quote_seq", Kind.WHOLE, _of_quote("seq")),
+    ),
+    shown_quoted_trade,
+)
 
 
 def _bar_columns(at: str = "") -> tuple[Column[Any], ...]:

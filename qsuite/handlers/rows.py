@@ -7,6 +7,7 @@ is closed without the last chunk (and Arrow's end mark), because an answer cut s
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -31,6 +32,14 @@ class RowsHandler(ApiHandler):
 
     lasting = False
     _left = False
+
+    def cursor_only(self, what: str) -> str:
+        """Return the cursor of a list that has no numbered pages, empty for its first one. Invalid for a number."""
+        listing = self.listing()
+        if listing.page > 1:
+            raise Invalid("the query string has errors", errors={"page": [f"{what} page by cursor"]})
+        self._listing = replace(listing, cursor=listing.cursor or "")
+        return listing.cursor or ""
 
     async def answer_rows(self, batches: AsyncGenerator[Sequence[T], None], table: RowTable[T]) -> None:
         """Write all rows in the type asked for, at the client's pace; memory holds one batch.
@@ -83,15 +92,16 @@ class RowsHandler(ApiHandler):
             await self._send(await asyncio.to_thread(writer.rows, first))
             del first
         async for batch in batches:
-            await self._send(await asyncio.to_thread(writer.rows, batch))
+            await self._send(await asyncio.to_thread(writer.rows, batch) if batch else b"")
         self.write(writer.end())
 
     async def _send(self, part: bytes) -> None:
         """Wait until the client took it, near enough: what is left of it is in the kernel's hands."""
         if self._left:
             raise StreamClosedError
-        self.write(part)
-        await self.flush()
+        if part or not self._headers_written:
+            self.write(part)
+            await self.flush()
 
     def _hang_up(self) -> None:
         connection = self.request.connection

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qsuite.services.metrics import Metrics
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
+    from qsuite.services.quoted_trades import QuotedTrades
     from qsuite.services.reference import ReferenceService
     from qsuite.services.risk import RiskService
     from qsuite.services.signals import SignalService
@@ -44,6 +45,7 @@ class Services:
     records: "MarketRecords"
     history: "PriceHistory"
     ingest: "TickIngest"
+    quoted_trades: "QuotedTrades"
     downloads: "Downloads"
     trading: "TradingService"
     strategies: "StrategyService"
