@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
+from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import EVERY_ROLE
 from qsuite.handlers.listing import ListingSpec
 from qsuite.handlers.market_fields import EdgeField, IntervalField
@@ -20,6 +21,15 @@ class BarsQuerySchema(Schema):
     start = EdgeField()
     end = EdgeField()
     side = fields.String(load_default="trade", validate=validate.OneOf(("trade", "bid", "ask", "mid")))
+    adjusted = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": (
+                "Prices times adjusted_close / close, larger bars made of such ones; volume stays. Bars without an "
+                "adjusted close, such as those made of ticks, stay as they are"
+            )
+        },
+    )
 
 
 class BarsHandler(RowsHandler):
@@ -38,7 +48,10 @@ class BarsHandler(RowsHandler):
         asked, listing = self.query, self.listing()
         cursor = self.cursor_only("bars")
         symbol = self.services.reference.require(asked["symbol"]).symbol
-        wanted = BarsAsked(symbol, asked["interval"], asked.get("start"), asked.get("end"), asked["side"])
+        if asked["adjusted"] and asked["side"] != "trade":
+            raise Invalid("the query string has errors", errors={"adjusted": ["bars of quotes are not adjusted"]})
+        bounds = asked.get("start"), asked.get("end")
+        wanted = BarsAsked(symbol, asked["interval"], *bounds, asked["side"], asked["adjusted"])
         if self.shown_as != JSON:
             await self.answer_rows(self.services.history.bar_batches(wanted), BARS)
             return

@@ -15,6 +15,7 @@ from contextlib import ExitStack, aclosing, closing
 from itertools import islice
 from typing import Any, NamedTuple
 
+from qsuite.domain.adjusted import adjusted
 from qsuite.domain.bars import PriceSide, build_bars, resample
 from qsuite.domain.errors import Invalid
 from qsuite.domain.intervals import bar_end, bucket_end, bucket_start, nests, parse_interval
@@ -43,13 +44,17 @@ TicksAsked = TickQuery
 
 
 class BarsAsked(NamedTuple):
-    """Ask for bars that start at or after ``start_ns`` and before ``end_ns``; ``side`` is what ticks are read for."""
+    """Ask for bars that start at or after ``start_ns`` and before ``end_ns``; ``side`` is what ticks are read for.
+
+    ``adjusted``: stored bars with their prices adjusted, and larger ones made of those.
+    """
 
     symbol: str
     interval: str
     start_ns: int | None = None
     end_ns: int | None = None
     side: PriceSide = "trade"
+    adjusted: bool = False
 
 
 class Budget:
@@ -139,23 +144,27 @@ class PriceHistory:
         self, asked: BarsAsked, intervals: list[str], budget: Budget, opened: Opened
     ) -> Iterator[Iterator[Bar]]:
         """Yield what can give the bars, the best first."""
-        symbol, interval, start_ns, end_ns, side = asked
+        symbol, interval, start_ns, end_ns, side, _ = asked
         offset_ns = 0
         if interval in intervals and side == "trade":
             offset_ns = self._offset(asked)
-            yield opened(self._market_data.iterate(BarQuery(symbol, interval, start_ns, end_ns)))
+            yield self._stored(BarQuery(symbol, interval, start_ns, end_ns), asked, opened)
         # Buckets that begin in the range, whole: the first may begin before it, the last may reach beyond it.
         first_ns = None if start_ns is None else _first_start(start_ns, interval, offset_ns)
         last_ns = None if end_ns is None else _first_start(end_ns, interval, offset_ns)
         if side == "trade":
             for smaller in sorted(intervals, key=_width, reverse=True):
                 if smaller != interval and nests(smaller, interval):
-                    parts = opened(self._market_data.iterate(BarQuery(symbol, smaller, first_ns, last_ns)))
+                    parts = self._stored(BarQuery(symbol, smaller, first_ns, last_ns), asked, opened)
                     yield resample(parts, interval, utc_offset_ns=offset_ns)
         kind = "trade" if side == "trade" else "quote"
         ticks = opened(in_slices(self._ticks, TickQuery(symbol, first_ns, last_ns, kind)))
         ticks = opened(_within(budget, ticks))
         yield build_bars(ticks, symbol, interval, side=side, utc_offset_ns=offset_ns)
+
+    def _stored(self, query: BarQuery, asked: BarsAsked, opened: Opened) -> Iterator[Bar]:
+        bars = opened(self._market_data.iterate(query))
+        return map(adjusted, bars) if asked.adjusted else bars
 
     def _offset(self, asked: BarsAsked) -> int:
         """Return how the stored bars cut their day, so that what is built beside them is cut alike."""
