@@ -1,8 +1,8 @@
 """Ticks of any range, read by as many database cursors as it takes.
 
-A cursor's time is limited over its whole life, so that one cursor cannot read millions of ticks, and whoever reads at
-the pace of a slow client must not keep one waiting. A new one begins behind the last tick, at a cost that does not grow
-with how far that is. For threads only, as all reading of ticks.
+A cursor's time is limited over its whole life, so that one cannot read millions of ticks, and the pace of a slow client
+must not keep one open for an hour. A new one begins behind the last tick, at a cost that does not grow with how far
+that is. For threads only, as all reading of ticks.
 """
 
 from collections.abc import Generator

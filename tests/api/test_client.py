@@ -34,7 +34,7 @@ async def away(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 async def test_a_frame_holds_the_nearest_float_to_each_price_of_the_file(api: Api, shared_data: Path) -> None:
     symbol = await new_symbol(api)
-    cells, ticks = real_quotes(shared_data / FX, symbol, 10_000)
+    cells, ticks = real_quotes(shared_data / FX, symbol, 3_000)
     await store(api, iter(ticks))
     frame = await away(client_of(api).frame, "ticks", symbol=symbol, kind="quote")
     assert frame["ts"].astype("int64").tolist() == [int(row["ts_utc_ms"]) * 1_000_000 for row in cells]

@@ -51,9 +51,8 @@ def figures(row: Any) -> tuple[Any, ...]:
     return tuple(None if row.get(name) in (None, "") else str(row[name]) for name in names)
 
 
-@pytest.mark.parametrize("asof", ["quote", "earlier_quote"])
 async def test_real_trades_meet_the_quotes_that_pandas_gives_them(
-    api: Api, shared_data: Path, monkeypatch: pytest.MonkeyPatch, asof: str
+    api: Api, shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     symbol = await new_symbol(api)
     trades = of_file(shared_data / "ticks/ibm_trades_20131007_11.csv.gz")
@@ -61,24 +60,28 @@ async def test_real_trades_meet_the_quotes_that_pandas_gives_them(
     assert min(len(trades), len(quotes)) > 2_000
     assert trades["ts"].isin(quotes["ts"]).sum() > 20  # where the two rules part
     await store(api, iter(ticks_of(symbol, trades, quotes)))
-    monkeypatch.setattr(tick_slices, "BATCH_TICKS", 97)
+    monkeypatch.setattr(tick_slices, "BATCH_TICKS", 501)
     monkeypatch.setattr(tick_slices, "SLICE_TICKS", 5_003)
-    wanted = pd.merge_asof(
+    for asof, media in (("quote", CSV), ("earlier_quote", NDJSON)):
+        wanted = of_pandas(trades, quotes, exact=asof == "quote")
+        assert list(map(figures, rows_of(await download(api, TICKS, media, symbol=symbol, asof=asof)))) == [
+            figures({name: None if pd.isna(value) else value for name, value in row.items()})
+            for row in wanted.to_dict("records")
+        ]
+        table = await away(client_of(api).table, "ticks", symbol=symbol, asof=asof)
+        assert [None if at is None else at.value for at in table.column("quote_ts").to_pylist()] == [
+            None if pd.isna(at) else int(at) for at in wanted["quote_ts"]
+        ]
+
+
+def of_pandas(trades: pd.DataFrame, quotes: pd.DataFrame, *, exact: bool) -> pd.DataFrame:
+    return pd.merge_asof(
         trades[["ts", "price", "size"]],
         quotes[["ts", "bid", "ask", "bid_size", "ask_size"]].assign(quote_ts=quotes["ts"]),
         on="ts",
-        allow_exact_matches=asof == "quote",
+        allow_exact_matches=exact,
         tolerance=WEEK_NS,
     )
-    expected = [figures({name: None if pd.isna(value) else value for name, value in row.items()})
-                for row in wanted.to_dict("records")]  # fmt: skip
-    table = await away(client_of(api).table, "ticks", symbol=symbol, asof=asof)
-    assert [None if at is None else at.value for at in table.column("quote_ts").to_pylist()] == [
-        None if pd.isna(at) else int(at) for at in wanted["quote_ts"]
-    ]
-    for media in (NDJSON, CSV):
-        rows = rows_of(await download(api, TICKS, media, symbol=symbol, asof=asof))
-        assert list(map(figures, rows)) == expected, media
 
 
 async def pages(api: Api, page_size: int, **query: str) -> list[dict[str, Any]]:
