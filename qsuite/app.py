@@ -215,6 +215,8 @@ def _services(settings: Settings, made: Sections) -> Services:
         market=made.market.data,
         records=made.market.records,
         history=made.market.history,
+        quoted_trades=made.market.quoted_trades,
+        downloads=made.market.downloads,
         ingest=made.market.ingest,
         trading=made.trading.service,
         strategies=made.strategies.service,

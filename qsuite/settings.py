@@ -60,6 +60,7 @@ class HttpSettings:
     trusted_proxies: tuple[str, ...] = _setting((), "addresses whose X-Forwarded-For is believed")
     max_in_flight: int = _setting(512, "requests under way; what stays beyond is answered 503 at once", low=1)
     burst_s: float = _setting(1.0, "how long more requests than that are taken, up to eight times as many", low=0.0)
+    max_downloads: int = _setting(16, "answers of whole ranges sent at once; one more is answered 429", low=1)
     hsts: bool = _setting(False, "send Strict-Transport-Security")
 
 

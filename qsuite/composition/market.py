@@ -12,10 +12,12 @@ from qsuite.repos.tick_feed import TickFeed
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.services.auth import AuthService
+from qsuite.services.downloads import Downloads
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.market_records import MarketRecords
 from qsuite.services.neighbours import ForeignTicks, Neighbours
 from qsuite.services.price_history import PriceHistory
+from qsuite.services.quoted_trades import QuotedTrades
 from qsuite.services.reference import ReferenceService
 from qsuite.services.sessions import TradingSessions
 from qsuite.services.stream import StreamHub
@@ -37,6 +39,8 @@ class Market:
     records: MarketRecords
     history: PriceHistory
     ingest: TickIngest
+    quoted_trades: QuotedTrades
+    downloads: Downloads
     neighbours: Neighbours | None
     foreign: ForeignTicks | None
 
@@ -81,6 +85,8 @@ def make_market(
         records=MarketRecords(repo=bars, reference=reference, new_id=new_id, clock=clock),
         history=PriceHistory(database=database, ticks=ticks, market_data=bars, clock=clock),
         ingest=TickIngest(market=data, reference=reference),
+        quoted_trades=QuotedTrades(database, ticks),
+        downloads=Downloads(settings.http.max_downloads),
         neighbours=None if feed is None else Neighbours(ProcessesRepo(database, process), feed, data),
         foreign=None if feed is None else ForeignTicks(feed, data),
     )

@@ -14,6 +14,7 @@
     ├── TooMany                a rate or a bound is exhausted; ``retry_after_s``
     ├── TooLarge               more bytes than allowed
     ├── UnsupportedMedia       a body of a type that is not read here
+    ├── NotAcceptable          an answer of a type that is not given here (Accept)
     ├── Unavailable            storage or engine away; nothing was done; ``retry_after_s``
     │   └── OutcomeUnknown     storage went away while committing: ask again with the id
     └── SetupError             a command cannot start or go on: one plain line for a person
@@ -147,6 +148,13 @@ class UnsupportedMedia(QSuiteError):
 
     code = "unsupported_media_type"
     title = "Unsupported media type"
+
+
+class NotAcceptable(QSuiteError):
+    """Refuse to answer in a type this route does not write."""
+
+    code = "not_acceptable"
+    title = "No such representation"
 
 
 class Unavailable(QSuiteError):

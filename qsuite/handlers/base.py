@@ -17,6 +17,7 @@ from qsuite.domain.errors import Forbidden, Invalid, Unauthenticated, Unsupporte
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller
 from qsuite.handlers import conditional
+from qsuite.handlers.accept import choose
 from qsuite.handlers.answers import UnknownRoute
 from qsuite.handlers.keyed import HEADER as IDEMPOTENCY_KEY
 from qsuite.handlers.keyed import KeyedAnswers
@@ -40,6 +41,8 @@ class ApiHandler(KeyedAnswers):
     caller: Caller
     media: str = JSON
     """The type of the body that was sent."""
+    shown_as: str = JSON
+    """The type of the answer that the client wants."""
 
     _listing: Listing | None = None
     _given: Query = {}  # noqa: RUF012
@@ -110,6 +113,9 @@ class ApiHandler(KeyedAnswers):
             raise Invalid("this route takes no query parameters", errors=_unknown(self._given))
         if declared.listing is not None:
             self._listing = declared.listing.read(self._given, also=declared.query_names)
+        if len(declared.shows) > 1:
+            self._headers.add("Vary", "Accept")
+            self.shown_as = choose(self.request.headers.get("Accept"), declared.shows)
         if declared.reads_body:
             # Of nothing the type does not matter: some clients call every empty body a form.
             self.media = JSON if not self.request.body and declared.body_optional else self._media_type(declared)

@@ -21,7 +21,9 @@ from qsuite.handlers.market_schemas import (
     shown_errors,
     shown_record,
 )
+from qsuite.handlers.market_tables import RECORDS
 from qsuite.handlers.operations import ARROW, CSV, JSON, NDJSON, operation
+from qsuite.handlers.rows import ROW_TYPES, RowsHandler
 
 ABSENT = "no such bar"
 
@@ -40,14 +42,21 @@ MARKET_DATA = ListingSpec(
 )
 
 
-class MarketDataHandler(ApiHandler):
+class MarketDataHandler(RowsHandler):
     """All stored bars."""
 
     @operation(
-        "List stored bars, newest first", roles=EVERY_ROLE, listing=MARKET_DATA, returns={200: MarketDataSchema()}
+        "List stored bars, newest first; pages of JSON, or all of them as NDJSON, CSV or Arrow by Accept",
+        roles=EVERY_ROLE,
+        listing=MARKET_DATA,
+        returns={200: MarketDataSchema()},
+        shows=ROW_TYPES,
     )
     async def get(self) -> None:
         """List them."""
+        if self.shown_as != JSON:
+            await self.answer_rows(self.services.records.batches(self.listing()), RECORDS)
+            return
         page = await self.services.records.page(self.listing())
         self.answer_page(page, [shown_record(record) for record in page.items])
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from qsuite.domain.analytics.asof import QuotedTrade
 from qsuite.domain.market import Bar, Tick, Trade
 from qsuite.domain.market_record import MarketRecord
 from qsuite.domain.money import ZERO, show
@@ -97,6 +98,11 @@ def shown_bar(bar: Bar) -> dict[str, Any]:
     }
 
 
+def shown_made_bar(bar: Bar) -> dict[str, Any]:
+    """Show a bar made from what there is."""
+    return {**shown_bar(bar), "final": bar.final}
+
+
 def shown_record(record: MarketRecord) -> dict[str, Any]:
     """Show a stored bar."""
     return {
@@ -113,7 +119,10 @@ def shown_record(record: MarketRecord) -> dict[str, Any]:
 
 
 class TickSchema(Schema):
-    """A trade (``price``, ``size``) or a quote (``bid``, ``ask``, ``bid_size``, ``ask_size``; absent where unknown)."""
+    """A trade (``price``, ``size``) or a quote (``bid``, ``ask``, ``bid_size``, ``ask_size``; absent where unknown).
+
+    With ``asof`` a trade has the figures of the quote it met too, and that one's ``quote_ts`` and ``quote_seq``.
+    """
 
     symbol = fields.String(required=True)
     ts = InstantField(required=True)
@@ -125,6 +134,8 @@ class TickSchema(Schema):
     ask = DecimalField(allow_none=True)
     bid_size = DecimalField(allow_none=True)
     ask_size = DecimalField(allow_none=True)
+    quote_ts = InstantField(allow_none=True)
+    quote_seq = fields.Integer(allow_none=True)
 
 
 def shown_tick(tick: Tick) -> dict[str, Any]:
@@ -135,6 +146,18 @@ def shown_tick(tick: Tick) -> dict[str, Any]:
     sides = {name: getattr(tick, name) for name in ("bid", "ask", "bid_size", "ask_size")}
     shown = {name: None if value is None else show(value) for name, value in sides.items()}
     return {**head, "kind": "quote", **shown, "seq": tick.seq}
+
+
+def shown_quoted_trade(each: QuotedTrade) -> dict[str, Any]:
+    """Show a trade with the quote it met."""
+    quote = each.quote
+    figures = {name: getattr(quote, name, None) for name in ("bid", "ask", "bid_size", "ask_size")}
+    return {
+        **shown_tick(each.trade),
+        **{name: None if value is None else show(value) for name, value in figures.items()},
+        "quote_ts": None if quote is None else format_rfc3339(quote.ts_ns),
+        "quote_seq": None if quote is None else quote.seq,
+    }
 
 
 class LineErrorSchema(Schema):

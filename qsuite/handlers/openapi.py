@@ -219,6 +219,7 @@ def _responses(method: str, declared: Operation, outgoing: Describer) -> Json:
     statuses |= set(WITH_LOGIN) if declared.roles else set()
     statuses |= set(WITH_BODY) if declared.reads_body else set()
     statuses |= {409} if method == "POST" and declared.roles else set()
+    statuses |= {406} if len(declared.shows) > 1 else set()
     for status in sorted(statuses):
         found.setdefault(str(status), {"$ref": "#/components/responses/Problem"})
     return dict(sorted(found.items()))
@@ -233,6 +234,9 @@ def _response(status: int, schema: Schema | str | None, declared: Operation, out
         if declared.listing is not None and status == 200:
             described = envelope(described)
         found["content"] = {JSON: {"schema": described}}
+        if status == 200:
+            # One row of the list a line or record; the formats themselves say what is in them.
+            found["content"] |= {media: {} for media in declared.shows if media != JSON}
     return found
 
 

@@ -43,6 +43,8 @@ class Operation:
     """The body may be as large as ``http.max_bulk_bytes``."""
     shown_once: bool = False
     """The answer holds a secret: under an ``Idempotency-Key`` it is given once and not kept."""
+    shows: tuple[str, ...] = (JSON,)
+    """Types of the 200 answer, chosen by ``Accept``; the first where the client has no wish."""
     tag: str = ""
 
     @property
@@ -77,10 +79,11 @@ def operation(
     media: tuple[str, ...] = (JSON,),
     bulk: bool = False,
     shown_once: bool = False,
+    shows: tuple[str, ...] = (JSON,),
     tag: str = "",
 ) -> Callable[[F], F]:
     """Declare a handler method."""
-    declared = Operation(summary, roles, returns, body, query, listing, raises, media, bulk, shown_once, tag)
+    declared = Operation(summary, roles, returns, body, query, listing, raises, media, bulk, shown_once, shows, tag)
 
     def mark(method: F) -> F:
         method.operation = declared  # type: ignore[attr-defined]

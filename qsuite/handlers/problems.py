@@ -32,6 +32,7 @@ STATUS: dict[type[Exception], int] = {
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.NotAcceptable: 406,
     errors.TooMany: 429,
     errors.Unavailable: 503,
     errors.OutcomeUnknown: 503,

@@ -1,14 +1,19 @@
-"""Trades and quotes over HTTP: taken in from feeds, read back in order."""
+"""Trades and quotes over HTTP: taken in from feeds, read back in order, by the page or all of a range at once."""
 
 from marshmallow import Schema, fields, validate
 
+from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import ADMINS, EVERY_ROLE
-from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.listing import ListingSpec
 from qsuite.handlers.market_fields import EdgeField
-from qsuite.handlers.market_schemas import AcceptedSchema, TickSchema, shown_errors, shown_tick
+from qsuite.handlers.market_schemas import AcceptedSchema, TickSchema, shown_errors, shown_quoted_trade, shown_tick
+from qsuite.handlers.market_tables import QUOTED_TRADES, tick_table
 from qsuite.handlers.operations import ARROW, CSV, JSON, NDJSON, operation
+from qsuite.handlers.rows import ROW_TYPES, RowsHandler
 from qsuite.services.price_history import TicksAsked
+from qsuite.services.quoted_trades import QuotedTradesAsked
+
+QUOTE, EARLIER_QUOTE = ASOF = ("quote", "earlier_quote")
 
 
 class TicksQuerySchema(Schema):
@@ -18,29 +23,55 @@ class TicksQuerySchema(Schema):
     start = EdgeField()
     end = EdgeField()
     kind = fields.String(validate=validate.OneOf(("trade", "quote")))
+    asof = fields.String(
+        validate=validate.OneOf(ASOF),
+        metadata={
+            "description": (
+                "Trades only, each with the quote that prevailed: `quote`, the last one at the trade's own time or "
+                "earlier; `earlier_quote`, the last one strictly earlier. None older than seven days; pages by cursor"
+            )
+        },
+    )
 
 
-class TicksHandler(ApiHandler):
+class TicksHandler(RowsHandler):
     """Ticks of one symbol."""
 
     @operation(
-        "List a symbol's ticks by time",
+        "List a symbol's ticks by time; pages of JSON, or the whole range as NDJSON, CSV or Arrow by Accept",
         roles=EVERY_ROLE,
         query=TicksQuerySchema(),
         listing=ListingSpec(cursor=True),
         returns={200: TickSchema()},
+        shows=ROW_TYPES,
     )
     async def get(self) -> None:
         """List them."""
         asked, listing = self.query, self.listing()
         symbol = self.services.reference.require(asked["symbol"]).symbol
+        if "asof" in asked:
+            await self._quoted_trades(symbol)
+            return
+        wanted = TicksAsked(symbol, asked.get("start"), asked.get("end"), asked.get("kind"))
+        if self.shown_as != JSON:
+            await self.answer_rows(self.services.history.tick_batches(wanted), tick_table(wanted.kind))
+            return
         page = await self.services.history.ticks(
-            TicksAsked(symbol, asked.get("start"), asked.get("end"), asked.get("kind")),
-            page=listing.page,
-            page_size=listing.page_size,
-            cursor=listing.cursor,
+            wanted, page=listing.page, page_size=listing.page_size, cursor=listing.cursor
         )
         self.answer_page(page, [shown_tick(tick) for tick in page.items])
+
+    async def _quoted_trades(self, symbol: str) -> None:
+        asked, listing = self.query, self.listing()
+        if asked.get("kind") == "quote":
+            raise Invalid("the query string has errors", errors={"asof": ["quotes are given to trades"]})
+        wanted = QuotedTradesAsked(symbol, asked.get("start"), asked.get("end"), asked["asof"] == EARLIER_QUOTE)
+        quoted = self.services.quoted_trades
+        if self.shown_as != JSON:
+            await self.answer_rows(quoted.batches(wanted), QUOTED_TRADES)
+            return
+        page = await quoted.page(wanted, page_size=listing.page_size, cursor=self.cursor_only("trades with quotes"))
+        self.answer_page(page, [shown_quoted_trade(each) for each in page.items])
 
     @operation(
         "Make ticks the live market; answered when they are durably stored",

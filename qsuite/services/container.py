@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
     from qsuite.services.depth import DepthService
+    from qsuite.services.downloads import Downloads
     from qsuite.services.exposure import ExposureService
     from qsuite.services.health import HealthService
     from qsuite.services.idempotency import IdempotencyKeys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from qsuite.services.metrics import Metrics
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
+    from qsuite.services.quoted_trades import QuotedTrades
     from qsuite.services.reference import ReferenceService
     from qsuite.services.risk import RiskService
     from qsuite.services.signals import SignalService
@@ -45,6 +47,8 @@ class Services:
     records: "MarketRecords"
     history: "PriceHistory"
     ingest: "TickIngest"
+    quoted_trades: "QuotedTrades"
+    downloads: "Downloads"
     trading: "TradingService"
     strategies: "StrategyService"
     strategy_runs: "StrategyRuns"

@@ -6,7 +6,7 @@ replaced by a bulk load: there, other figures for a bar that is stored are rejec
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
@@ -30,6 +30,7 @@ ERRORS_SHOWN = 1_000
 BULK_SLICE = 5_000
 RECENT_NS = 5 * 60 * 1_000_000_000
 RECENT_MAX = 1_000
+BATCH_RECORDS = 500
 
 BAR_FIELDS = ("interval", "open", "high", "low", "close", "volume", "adjusted_close", "vwap", "trades")
 
@@ -88,6 +89,15 @@ class MarketRecords:
         """Return one page of bars; the condition ``ticker`` takes ids and symbols."""
         conditions = tuple(self._by_symbol(condition) for condition in listing.conditions)
         return await self._repo.page(replace(listing, conditions=conditions))
+
+    async def batches(self, listing: Listing) -> AsyncGenerator[list[MarketRecord], None]:
+        """Yield all bars of a listing, in its order."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await self.page(replace(listing, cursor=cursor, page_size=BATCH_RECORDS))
+            if page.items:
+                yield page.items
+            cursor = page.next_cursor
 
     async def create(self, values: Mapping[str, Any]) -> MarketRecord:
         """Store a bar. AlreadyExists when its place is taken, Invalid when it makes no sense."""
