@@ -16,6 +16,7 @@ from tests.crash.victim import SYMBOL
 SHARE = float(os.environ.get("SOAK_SHARE", "1"))
 CLIENTS = 16
 PATIENCE_S = 5.0
+RENEW_S = 1_200.0
 MIB = 1024 * 1024
 
 
@@ -52,6 +53,7 @@ class Orders:
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection; one that failed is not lent again."""
         found = self._free.pop() if self._free else await self._open()
+        found.token = self._token
         try:
             yield found
         except BaseException:
@@ -109,6 +111,12 @@ class Orders:
         await asyncio.gather(*under_way)
         return good / seconds
 
+    async def renew(self) -> None:
+        """Log in anew from time to time: an hour's load outlives its first token."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            self._token = await log_in(self._port)
+
     def close(self) -> None:
         """Close every connection."""
         for one in self._free:
@@ -120,9 +128,13 @@ class Orders:
 async def orders(port: int) -> AsyncIterator[Orders]:
     """Log in and lend a source of orders."""
     found = Orders(port, await log_in(port))
+    renewing = asyncio.create_task(found.renew())
     try:
         yield found
+        assert not renewing.done(), renewing
     finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
         found.close()
 
 
