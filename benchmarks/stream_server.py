@@ -1,7 +1,7 @@
 """A server that sends trades to every socket: QSuite's stream, or the plain loop of ``write_message`` beside it.
 
-``python -m benchmarks.stream_server hub|loop``: prints its port, then for each line ``SOCKETS MESSAGES`` on standard
-input waits for so many sockets and sends so many messages to each of them.
+``python -m benchmarks.stream_server hub|loop``: prints its port, then for each line ``SOCKETS MESSAGES SYMBOLS`` on
+standard input waits for so many sockets and sends so many messages to each of them, of each symbol in turn.
 """
 
 import asyncio
@@ -26,19 +26,20 @@ from qsuite.services.container import Services
 from qsuite.services.stream import StreamHub
 from qsuite.settings import load_settings
 
-CHANNEL = "trades:BENCH"
+# The first of the channels; whoever has it is ready.
+CHANNEL = "trades:B0"
 # What a market publishes in one turn of the loop when it is busy.
 AT_ONCE = 50
 
-Send = Callable[[int], Awaitable[None]]
+Send = Callable[[int, int], Awaitable[None]]
 
 
-def trade(number: int) -> dict[str, Any]:
+def trade() -> dict[str, Any]:
     """Make one message, as the market does."""
     return {
         "type": "trade",
         "ts": "2026-01-02T14:30:00.123456789Z",
-        "symbol": "BENCH",
+        "symbol": "B0",
         "price": "150.25",
         "size": "100",
     }
@@ -59,7 +60,8 @@ class Anyone:
 
 async def serve_hub() -> tuple[int, Callable[[], int], Send]:
     """Serve QSuite's stream."""
-    settings = load_settings({"QSUITE_LOG__LEVEL": "warning"}, dotenv=None)
+    # Readers take a closing brace for a trade: no heartbeat may come between.
+    settings = load_settings({"QSUITE_LOG__LEVEL": "warning", "QSUITE_STREAM__HEARTBEAT_S": "3600"}, dotenv=None)
     auth = Anyone()
     hub = StreamHub(settings=settings.stream, auth=auth)
     await hub.start()
@@ -69,10 +71,11 @@ async def serve_hub() -> tuple[int, Callable[[], int], Send]:
     )
     server.listen(0, "127.0.0.1")
 
-    async def send(messages: int) -> None:
+    async def send(messages: int, symbols: int) -> None:
+        names = [f"trades:B{number}" for number in range(symbols)]
         for first in range(0, messages, AT_ONCE):
             for number in range(first, min(first + AT_ONCE, messages)):
-                hub.publish(CHANNEL, trade(number))
+                hub.publish(names[number % symbols], trade())
             await asyncio.sleep(0)
             for one in hub.sockets:  # beyond what readers take it would conflate, which is not what is measured
                 await one.room()
@@ -99,9 +102,10 @@ async def serve_loop() -> tuple[int, Callable[[], int], Send]:
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
 
-    async def send(messages: int) -> None:
+    async def send(messages: int, symbols: int) -> None:
+        assert symbols == 1, "everybody gets the same"
         for number in range(messages):
-            text = orjson.dumps(trade(number) | {"channel": CHANNEL, "seq": number})
+            text = orjson.dumps(trade() | {"channel": CHANNEL, "seq": number})
             for client in clients:
                 client.write_message(text)
             await asyncio.sleep(0)
@@ -116,10 +120,10 @@ async def main(kind: str) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(0))
     while line := await reader.readline():
-        sockets, messages = map(int, line.split())
+        sockets, messages, symbols = map(int, line.split())
         while count() < sockets:  # noqa: ASYNC110  once, before anything is measured
             await asyncio.sleep(0.001)
-        await send(messages)
+        await send(messages, symbols)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,32 @@
 """The WebSocket ``/ws/v1/stream``: who may open it, and the connection under it. What is said is ``stream_session``.
 
 Invariant: a token comes in a header or a message, never in the address; pages of other sites are let in only when
-configured. The hub makes ready frames, and they go to the connection as they are, one at a time.
+configured. The hub makes ready frames, and they go to the connection as they are, one at a time; what clients send is
+read by ``frames``.
 """
 
+import base64
+import binascii
 import socket
 from asyncio import Future
 from typing import Any
 from urllib.parse import urlsplit
 
+from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 
-from qsuite.domain.errors import Forbidden
+from qsuite.domain.errors import Forbidden, Malformed
 from qsuite.domain.roles import ANYONE, Caller
 from qsuite.handlers.base import ApiHandler
+from qsuite.handlers.frames import FrameReader
 from qsuite.handlers.operations import operation
 from qsuite.handlers.stream_session import StreamSession
 from qsuite.services.stream import Subscriber
 
 UPGRADE_REQUIRED = 426
-# Tornado cuts the line at its own limit, and its close frame is often lost with it. So it reads somewhat more than
-# clients may send, for us to refuse in an orderly way.
-READ_FACTOR = 16
+KEY_BYTES = 16
 # What the kernel buffers for one socket: enough for a fast line, and little for each of many stuck ones.
 SEND_BUFFER_BYTES = 131_072
 
@@ -41,9 +44,7 @@ class StreamHandler(ApiHandler, WebSocketHandler):
     async def get(self, *args: str, **kwargs: str) -> None:
         """Upgrade, with a bearer token in the header or to be sent in the first message."""
         headers = self.request.headers
-        asked = self.request.method == "GET" and headers.get("Upgrade", "").lower() == "websocket"
-        if not asked or headers.get("Sec-WebSocket-Version") != "13" or not headers.get("Sec-WebSocket-Key"):
-            raise HTTPError(UPGRADE_REQUIRED)
+        self._check_handshake(headers)
         origin = headers.get("Origin")
         if origin is not None and not self.check_origin(origin):
             raise Forbidden("pages of this origin may not open the stream", code="origin.forbidden")
@@ -52,6 +53,21 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         if header is not None:
             self._who = await self.services.auth.authenticate(header)
         await super().get(*args, **kwargs)
+
+    def _check_handshake(self, headers: HTTPHeaders) -> None:
+        """Refuse what RFC 6455, 4.2.1 does not call a handshake."""
+        asked = self.request.method == "GET" and self.request.version == "HTTP/1.1"
+        asked = asked and headers.get("Upgrade", "").lower() == "websocket"
+        asked = asked and "upgrade" in [token.strip().lower() for token in headers.get("Connection", "").split(",")]
+        key = headers.get("Sec-WebSocket-Key")
+        if not asked or headers.get("Sec-WebSocket-Version") != "13" or not key:
+            raise HTTPError(UPGRADE_REQUIRED)
+        try:
+            random = base64.b64decode(key, validate=True)
+        except binascii.Error:
+            random = b""
+        if len(random) != KEY_BYTES:
+            raise Malformed("Sec-WebSocket-Key is 16 bytes in base64")
 
     def check_origin(self, origin: str) -> bool:
         """Say whether a page of this origin may connect: one of ours, or of a configured other site."""
@@ -65,10 +81,13 @@ class StreamHandler(ApiHandler, WebSocketHandler):
             self._headers["Sec-WebSocket-Version"] = "13"
         super().write_error(status_code, **kwargs)
 
-    @property
-    def max_message_size(self) -> int:
-        """Return what Tornado reads at most."""
-        return self.services.settings.stream.max_message_bytes * READ_FACTOR
+    def get_websocket_protocol(self) -> FrameReader:
+        """Read frames in our own way."""
+        return FrameReader(self, limit=self.services.settings.stream.max_message_bytes, violated=self._violated)
+
+    def _violated(self, code: int, reason: str) -> None:
+        assert self._subscriber is not None
+        self.services.stream.close(self._subscriber, code, reason, last_words=True)
 
     def open(self, *args: str, **kwargs: str) -> None:
         """Take the socket in."""

@@ -24,7 +24,7 @@ from qsuite.handlers.problems import with_facts
 from qsuite.handlers.trading_schemas import PlaceOrderSchema, ReplaceOrderSchema
 from qsuite.services.container import Services
 from qsuite.services.stream import Subscriber
-from qsuite.services.stream.subscriber import POLICY, TOO_BIG
+from qsuite.services.stream.subscriber import POLICY
 from qsuite.services.views import show_order
 
 log = structlog.get_logger(__name__)
@@ -90,11 +90,7 @@ class StreamSession:
     def _parse(self, message: str | bytes) -> Any:
         if isinstance(message, bytes):
             raise Malformed("messages are text frames")
-        body = message.encode()
-        if len(body) > self._services.settings.stream.max_message_bytes:
-            self._services.stream.close(self._subscriber, TOO_BIG, "too_large", last_words=True)
-            return []
-        return read_json(body)
+        return read_json(message.encode())
 
     async def _act(self, asked: Any) -> None:
         reply: dict[str, Any] = {}

@@ -223,7 +223,7 @@ async def test_a_binary_frame_and_broken_utf8_do_no_harm(settings: Settings) -> 
             assert (await client.receive())["code"] == "malformed"
         async with await server.client() as client:
             await client.send_text(b'{"action": "\xff"}')
-            assert (await client.closed()).code is None, "RFC 6455, 8.1: the connection fails"
+            assert (await client.closed()).code == 1007, "RFC 6455, 8.1: the connection fails"
 
 
 async def test_too_many_bad_messages_close_the_socket(settings: Settings) -> None:

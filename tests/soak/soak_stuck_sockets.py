@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from tornado.ioloop import IOLoop
 
+from qsuite.domain.times import format_rfc3339
 from qsuite.repos.database import Database
 from tests.crash.clients import Connection, Victim, log_in
 from tests.crash.victim import OPERATOR, SYMBOL
@@ -62,14 +63,14 @@ async def stick(victim: Victim) -> tuple[str, float]:
     ), growth
 
 
-async def move_the_market(port: int, token: str) -> None:
-    """Send a batch of trades every tenth of a second."""
+async def move_the_market(port: int, token: str, at_once: int = TICKS_AT_ONCE) -> None:
+    """Send a batch of trades every tenth of a second, each with the time it is sent."""
     async with Connection.open(port, token) as connection:
         for number in itertools.count():
             trade = {"symbol": SYMBOL, "kind": "trade", "price": f"{100 + number % 5}.00", "size": 1}
-            body = [trade | {"ts": time.time_ns()} for _ in range(TICKS_AT_ONCE)]
+            body = [trade | {"ts": format_rfc3339(time.time_ns())} for _ in range(at_once)]
             status, answer = await connection.call("POST", "/api/v1/ticks/", body)
-            assert status in (200, 201), answer
+            assert (status, answer["accepted"]) == (200, at_once), answer
             await asyncio.sleep(0.1)
 
 

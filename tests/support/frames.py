@@ -25,3 +25,37 @@ def messages_of(frames: Iterable[bytes]) -> list[dict[str, Any]]:
             whole = b""
     assert not whole, "the last message is not complete"
     return found
+
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+MASK = b"\x01\xa2\x3b\xf4"
+
+
+def frame(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    final: bool = True,
+    rsv: int = 0,
+    masked: bool = True,
+    width: int | None = None,
+) -> bytes:
+    """Make a client's frame. ``rsv`` 4, 2 and 1 are RSV1 to RSV3; ``width`` is how many bytes count a long payload."""
+    length = len(payload)
+    if width is None:
+        width = 0 if length < 126 else 2 if length < 65_536 else 8
+    short = {0: length, 2: 126, 8: 127}[width]
+    head = bytes((final << 7 | rsv << 4 | opcode, masked << 7 | short))
+    if width:
+        head += length.to_bytes(width, "big")
+    if not masked:
+        return head + payload
+    return head + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
+
+
+def fragmented(opcode: int, *payloads: bytes) -> bytes:
+    """Make one message of several frames."""
+    last = len(payloads) - 1
+    return b"".join(
+        frame(opcode if at == 0 else CONTINUATION, payload, final=at == last) for at, payload in enumerate(payloads)
+    )

@@ -17,7 +17,7 @@ from qsuite.services.stream.groups import Group
 from qsuite.services.stream.messages import FRAME_BYTES, Batch, encode
 from qsuite.services.stream.outbox import Asked, Outbox
 
-GOING_AWAY, POLICY, TOO_BIG, INTERNAL, TRY_AGAIN = 1001, 1008, 1009, 1011, 1013
+GOING_AWAY, POLICY, INTERNAL, TRY_AGAIN = 1001, 1008, 1011, 1013
 STALL_S = 1.0
 BURST_FACTOR = 16
 
