@@ -200,6 +200,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.market.sessions,
         made.operations.redis,
         made.trading.depth,
+        made.feed,
     )
     return [loop for loop in loops if loop is not None]
 

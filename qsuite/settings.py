@@ -28,6 +28,7 @@ from qsuite.domain.off import OFF, Off
 
 PREFIX = "QSUITE_"
 PROFILES = ("local", "test", "production")
+FEEDS = ("off", "synthetic")
 SECRET_MIN_LENGTH = 32
 Figure = Decimal | Off
 
@@ -175,6 +176,26 @@ class MarketSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedSettings:
+    """Where this server takes live prices from by itself."""
+
+    kind: str = _setting("off", "nothing, or a made-up market", choices=FEEDS)
+    symbols: tuple[str, ...] = _setting((), "symbols it brings, comma separated; missing tickers are made")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticSettings:
+    """The made-up market of `feed.kind` synthetic: prices in volatility clusters, with jumps."""
+
+    seed: int = _setting(20261121, "the same seed gives the same market")
+    rate: float = _setting(5.0, "trades of each symbol a second, a quote before each", low=0.01, high=1_000.0)
+    price: Decimal = _setting(Decimal(100), "price of a symbol that had none", low=Decimal("0.01"))
+    volatility_bps: float = _setting(1.0, "standard deviation from trade to trade, long run", low=0.0, high=100.0)
+    jump_rate: float = _setting(0.0005, "share of the trades at which the price jumps", low=0.0, high=1.0)
+    jump_bps: float = _setting(30.0, "standard deviation of a jump", low=0.0, high=1_000.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MongoSettings:
     """The connection, and the embedded server."""
 
@@ -212,6 +233,8 @@ class Settings:
     workers: WorkerSettings = field(default_factory=WorkerSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
+    feed: FeedSettings = field(default_factory=FeedSettings)
+    synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
     mongo: MongoSettings = field(default_factory=MongoSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
@@ -254,6 +277,8 @@ def _check(settings: Settings) -> Settings:
             raise SetupError("QSUITE_MONGODB_URI must be set in the production profile")
     if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
         raise SetupError("trading.slippage_min_bps is above trading.slippage_max_bps")
+    if settings.feed.kind != "off" and not settings.feed.symbols:
+        raise SetupError(f"feed.kind is {settings.feed.kind}: set QSUITE_FEED__SYMBOLS to what it should bring")
     return settings
 
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
+from qsuite.composition.feeds import make_feed
 from qsuite.composition.market import Market, make_market
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
+from qsuite.services.feeds.synthetic_feed import SyntheticFeed
 from qsuite.services.metrics import Metrics
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.workers import WorkerPool
@@ -27,6 +29,7 @@ class Sections:
     market: Market
     strategies: Strategies
     trading: Trading
+    feed: SyntheticFeed | None
     strategy_work: StrategyWork
     accounts: Accounts
     operations: Operations
@@ -51,6 +54,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         new_id=new_id,
         clock=clock,
     )
+    feed = make_feed(settings=settings, market=market, trading=trading)
     strategy_work = make_strategy_work(
         settings=settings.risk,
         database=database,
@@ -93,6 +97,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         market=market,
         strategies=strategies,
         trading=trading,
+        feed=feed,
         strategy_work=strategy_work,
         accounts=accounts,
         operations=operations,
