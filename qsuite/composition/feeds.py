@@ -1,26 +1,63 @@
-"""The feed: what brings live prices by itself, if one is configured."""
+"""The feed: what brings live prices by itself, if something is configured, and the watch over all that bring some."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.domain.errors import SetupError
 from qsuite.services.engine_jobs import EngineState
+from qsuite.services.feeds.stream_feed import StreamFeed
 from qsuite.services.feeds.synthetic_feed import SyntheticFeed
+from qsuite.services.feeds.watch import FeedWatch
 from qsuite.services.files.rows import read_symbol
 from qsuite.settings import FeedSettings, Settings
 
 
-def make_feed(*, settings: Settings, market: Market, trading: Trading) -> SyntheticFeed | None:
-    """Make the configured feed. SetupError for symbols that cannot be any."""
-    if settings.feed.kind == "off":
-        return None
-    _check_symbols(settings.feed)
-    return SyntheticFeed(
-        settings=settings.feed,
-        synthetic=settings.synthetic,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeds:
+    """At most one of the feeds is there, and always the watch."""
+
+    synthetic: SyntheticFeed | None
+    stream: StreamFeed | None
+    watch: FeedWatch
+
+
+def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: Callable[[], int]) -> Feeds:
+    """Make the configured feed. SetupError for settings that make no sense."""
+    feed = settings.feed
+    _check_symbols(feed)
+
+    def leading() -> bool:
+        return trading.engine.state is EngineState.ACTIVE
+
+    synthetic = stream = None
+    if feed.kind == "synthetic":
+        synthetic = SyntheticFeed(
+            settings=feed,
+            synthetic=settings.synthetic,
+            market=market.data,
+            reference=market.reference,
+            leading=leading,
+        )
+    elif feed.kind == "websocket":
+        stream = StreamFeed(
+            settings=settings.source,
+            symbols=feed.symbols,
+            market=market.data,
+            reference=market.reference,
+            leading=leading,
+            uniform=random.Random().random,
+        )
+    watch = FeedWatch(
         market=market.data,
-        reference=market.reference,
-        leading=lambda: trading.engine.state is EngineState.ACTIVE,
+        stale_s=feed.stale_s,
+        clock=clock,
+        playing=lambda: feed.kind != "off" and leading(),
+        stream=stream,
     )
+    return Feeds(synthetic=synthetic, stream=stream, watch=watch)
 
 
 def _check_symbols(feed: FeedSettings) -> None:

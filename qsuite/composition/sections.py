@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
-from qsuite.composition.feeds import make_feed
+from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.market import Market, make_market
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
-from qsuite.services.feeds.synthetic_feed import SyntheticFeed
 from qsuite.services.metrics import Metrics
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.workers import WorkerPool
@@ -29,7 +28,7 @@ class Sections:
     market: Market
     strategies: Strategies
     trading: Trading
-    feed: SyntheticFeed | None
+    feeds: Feeds
     strategy_work: StrategyWork
     accounts: Accounts
     operations: Operations
@@ -54,7 +53,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         new_id=new_id,
         clock=clock,
     )
-    feed = make_feed(settings=settings, market=market, trading=trading)
+    feeds = make_feeds(settings=settings, market=market, trading=trading, clock=clock)
     strategy_work = make_strategy_work(
         settings=settings.risk,
         database=database,
@@ -86,6 +85,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         workers=workers,
         market=market,
         trading=trading,
+        feeds=feeds,
         watched=parts.watched,
         clock=clock,
     )
@@ -97,7 +97,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         market=market,
         strategies=strategies,
         trading=trading,
-        feed=feed,
+        feeds=feeds,
         strategy_work=strategy_work,
         accounts=accounts,
         operations=operations,
