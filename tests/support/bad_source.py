@@ -48,7 +48,9 @@ class BadSource:
         self.subscribed: list[str] = []
         self.authorization: set[str | None] = set()
         self.url = ""
+        self._seed = seed
         self._dice = random.Random(seed)
+        self._chances: dict[str, random.Random] = {}
         self._overtaken: list[str] = []
 
     @asynccontextmanager
@@ -68,8 +70,9 @@ class BadSource:
             await server.close_all_connections()
 
     def happens(self, fault: str) -> bool:
-        """Draw whether a fault happens now."""
-        if self._dice.random() >= self.faults.get(fault, 0.0):
+        """Draw whether a fault happens now; each has chances of its own, so that none depends on who asked first."""
+        chance = self._chances.setdefault(fault, random.Random(f"{self._seed}:{fault}"))
+        if chance.random() >= self.faults.get(fault, 0.0):
             return False
         self.happened[fault] += 1
         return True

@@ -152,7 +152,8 @@ class Gaps:
             messages = fill.request.result()
         except SourceError as error:
             fill.failures += 1
-            log.warning("feed.fill_failed", sequence=key, failures=fill.failures, error=str(error))
+            if fill.failures == 1:  # those that follow tell nothing new; in the end it is filled, or lost
+                log.warning("feed.fill_failed", sequence=key, error=str(error))
         else:
             out = self._fetched(key, messages, now_ns)
             fill.failures = 0

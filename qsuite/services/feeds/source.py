@@ -90,11 +90,12 @@ class Source:
         async with self._gate:
             client = SimpleAsyncHTTPClient(force_instance=True)
             try:
-                answer = await client.fetch(request)
-            except (OSError, HTTPError) as error:
-                raise SourceError(f"no missing messages: {error}") from None
+                # Not by raising: of a request given up meanwhile, tornado would log that as an error.
+                answer = await client.fetch(request, raise_error=False)
             finally:
                 client.close()
+        if answer.error is not None:
+            raise SourceError(f"no missing messages: {answer.error}")
         try:
             items = self._fields.read_answer(answer.body)
         except RowError as wrong:
