@@ -3,16 +3,18 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.domain.errors import SetupError
 from qsuite.services.engine_jobs import EngineState
-from qsuite.services.feeds.stream_feed import StreamFeed
 from qsuite.services.feeds.synthetic_feed import SyntheticFeed
 from qsuite.services.feeds.watch import FeedWatch
-from qsuite.services.files.rows import read_symbol
 from qsuite.settings import FeedSettings, Settings
+
+if TYPE_CHECKING:
+    from qsuite.services.feeds.stream_feed import StreamFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Feeds:
     """At most one of the feeds is there, and always the watch."""
 
     synthetic: SyntheticFeed | None
-    stream: StreamFeed | None
+    stream: "StreamFeed | None"
     watch: FeedWatch
 
 
@@ -42,6 +44,8 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
             leading=leading,
         )
     elif feed.kind == "websocket":
+        from qsuite.services.feeds.stream_feed import StreamFeed  # with it comes what reads files: not at every start
+
         stream = StreamFeed(
             settings=settings.source,
             symbols=feed.symbols,
@@ -61,6 +65,10 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
 
 
 def _check_symbols(feed: FeedSettings) -> None:
+    if not feed.symbols:
+        return
+    from qsuite.services.files.rows import read_symbol
+
     for symbol in feed.symbols:
         try:
             read_symbol(symbol)

@@ -3,9 +3,10 @@
 Names follow Prometheus' conventions: a unit at the end, ``_total`` for what only grows. Read at the scrape.
 """
 
+from typing import TYPE_CHECKING
+
 from qsuite.domain.feeds.breaker import BreakerState
 from qsuite.services.engine import TradingEngine
-from qsuite.services.feeds.stream_feed import StreamFeed
 from qsuite.services.feeds.watch import FeedWatch
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
@@ -16,6 +17,9 @@ from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import latencies
 from qsuite.services.watchdog import LoopWatchdog
 from qsuite.services.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from qsuite.services.feeds.stream_feed import StreamFeed
 
 MS_PER_S = 1000.0
 
@@ -48,7 +52,7 @@ def show_market(metrics: Metrics, market: MarketDataService) -> None:
     metrics.gauge("qsuite_ticks_waiting", "Live ticks not known to be stored", lambda: writer.waiting)
 
 
-def show_feed(metrics: Metrics, watch: FeedWatch, feed: StreamFeed | None) -> None:
+def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | None") -> None:
     """Show whether prices come in and, where this server follows a source, what the source did."""
     metrics.gauge("qsuite_feed_alarm", "1 while prices should come in and do not", lambda: float(watch.alarmed))
     if feed is None:

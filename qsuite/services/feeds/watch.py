@@ -8,14 +8,17 @@ Invariant: an alarm is logged once when it begins and once when it ends, however
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 
 from qsuite.domain.feeds.breaker import BreakerState
 from qsuite.domain.times import NS_PER_S
-from qsuite.services.feeds.stream_feed import StreamFeed
 from qsuite.services.health import State
 from qsuite.services.market_data import MarketDataService
+
+if TYPE_CHECKING:
+    from qsuite.services.feeds.stream_feed import StreamFeed
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +41,7 @@ class FeedWatch:
         stale_s: float,
         clock: Callable[[], int],
         playing: Callable[[], bool] = lambda: False,
-        stream: StreamFeed | None = None,
+        stream: "StreamFeed | None" = None,
     ) -> None:
         self._market = market
         self._stale_ns = int(stale_s * NS_PER_S)
