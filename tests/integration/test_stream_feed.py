@@ -51,7 +51,7 @@ def settings_of(source: BadSource, **changed: Any) -> SourceSettings:
         "fill_url": f"http://{source.url}/history?key={{key}}&first={{first}}&last={{last}}",
         "fill_items": "data",
         "handshake_s": 1.0,
-        "silence_s": 0.4,
+        "silence_s": 10.0,
         "reorder_s": 0.02,
         "pause_first_s": 0.01,
         "pause_max_s": 0.02,
@@ -151,7 +151,7 @@ async def test_whatever_the_source_does_every_tick_of_its_log_comes_once_and_in_
     database: Database, seed: int
 ) -> None:
     parts = await open_market(database, START, *SYMBOLS)
-    async with BadSource(FAULTS, seed).listening() as source, following(source, parts) as followed:
+    async with BadSource(FAULTS, seed).listening() as source, following(source, parts, silence_s=0.4) as followed:
         await say_all(source, 300)
         await all_of_it(source, followed)
     for symbol in SYMBOLS:
@@ -256,7 +256,7 @@ async def test_a_source_without_history_loses_what_it_swallows_and_says_so(datab
 
 async def test_behind_a_gap_only_so_much_is_held_and_then_reading_waits(database: Database) -> None:
     parts = await open_market(database, START, *SYMBOLS)
-    async with BadSource({}, 1).listening() as source, following(source, parts, held_max=50, silence_s=5.0) as followed:
+    async with BadSource({}, 1).listening() as source, following(source, parts, held_max=50) as followed:
         await source.connected()
         await source.say("A", message_of(0), sure=True)
         await eventually(lambda: followed.came)

@@ -71,8 +71,9 @@ class BadSource:
 
     def happens(self, fault: str) -> bool:
         """Draw whether a fault happens now; each has chances of its own, so that none depends on who asked first."""
-        chance = self._chances.setdefault(fault, random.Random(f"{self._seed}:{fault}"))
-        if chance.random() >= self.faults.get(fault, 0.0):
+        if fault not in self._chances:
+            self._chances[fault] = random.Random(f"{self._seed}:{fault}")
+        if self._chances[fault].random() >= self.faults.get(fault, 0.0):
             return False
         self.happened[fault] += 1
         return True
