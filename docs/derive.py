@@ -87,7 +87,8 @@ def _settings(cls: Any, prefix: str) -> Iterator[tuple[str, ...]]:
         if dataclasses.is_dataclass(kinds[item.name]):
             yield from _settings(kinds[item.name], f"{name}__")
         else:
-            default = "" if item.default in (None, ()) else f"`{item.default}`"
+            shown = ",".join(item.default) if isinstance(item.default, tuple) else item.default
+            default = "" if shown in (None, "") else f"`{shown}`"
             yield f"`{name}`", default, _bounds(item.metadata), item.metadata.get("help", "")
 
 

@@ -53,7 +53,9 @@ def _sentence(item: "dataclasses.Field[Any]") -> str:
 def _shown(default: Any) -> str:
     if isinstance(default, bool):
         return str(default).lower()
-    return "" if default is None or default == () else str(default)
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return "" if default is None else str(default)
 
 
 def _first_line(cls: type) -> str:

@@ -200,6 +200,9 @@ def _loops(made: Sections) -> list[Loop]:
         made.market.sessions,
         made.operations.redis,
         made.trading.depth,
+        made.feeds.watch,
+        made.feeds.synthetic,
+        made.feeds.stream,
     )
     return [loop for loop in loops if loop is not None]
 

@@ -28,6 +28,13 @@ from qsuite.domain.off import OFF, Off
 
 PREFIX = "QSUITE_"
 PROFILES = ("local", "test", "production")
+FEEDS = ("off", "synthetic", "websocket")
+SOURCE_FIELDS = (
+    *("kind=type", "key=channel", "seq=seq", "symbol=symbol", "ts=ts", "price=price", "size=size"),
+    *("bid=bid", "ask=ask", "bid_size=bid_size", "ask_size=ask_size"),
+)
+"""The messages of QSuite's own stream, so that one server can follow another."""
+TIME_UNITS = ("rfc3339", "s", "ms", "us", "ns")
 SECRET_MIN_LENGTH = 32
 Figure = Decimal | Off
 
@@ -176,6 +183,60 @@ class MarketSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedSettings:
+    """Where this server takes live prices from by itself."""
+
+    kind: str = _setting("off", "nothing, a made-up market, or a source over WebSocket", choices=FEEDS)
+    symbols: tuple[str, ...] = _setting((), "symbols it brings, comma separated; missing tickers are made")
+    stale_s: float = _setting(30.0, "no price for this long is an alarm", low=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticSettings:
+    """The made-up market of `feed.kind` synthetic: prices in volatility clusters, with jumps."""
+
+    seed: int = _setting(20261121, "the same seed gives the same market")
+    rate: float = _setting(5.0, "trades of each symbol a second, a quote before each", low=0.01, high=1_000.0)
+    price: Decimal = _setting(Decimal(100), "price of a symbol that had none", low=Decimal("0.01"))
+    volatility_bps: float = _setting(1.0, "standard deviation from trade to trade, long run", low=0.0, high=100.0)
+    jump_rate: float = _setting(0.0005, "share of the trades at which the price jumps", low=0.0, high=1.0)
+    jump_bps: float = _setting(30.0, "standard deviation of a jump", low=0.0, high=1_000.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """The source of `feed.kind` websocket: where it is, what its messages look like, how it may misbehave."""
+
+    url: str | None = _secret("ws:// or wss:// address of the source")
+    authorization: str | None = _secret("value of the Authorization header sent to the source")
+    subscribe: str | None = _secret("JSON sent once connected; of an array each element is a message of its own")
+    items: str = _setting("", "path to the list of messages in a frame, where they are not the frame itself")
+    fields: tuple[str, ...] = _setting(
+        SOURCE_FIELDS,
+        "our name of a field = its path in a message (data.0.p); key names the sequence that seq numbers",
+    )
+    trade: str = _setting("trade", "what kind says of a trade")
+    quote: str = _setting("quote", "what kind says of a quote")
+    time_unit: str = _setting("rfc3339", "how ts is written", choices=TIME_UNITS)
+    rename: tuple[str, ...] = _setting((), "the source's symbol = ours, comma separated")
+    fill_url: str | None = _secret("where messages {first} to {last} of {key} are had again, by GET")
+    fill_items: str = _setting(
+        "", "path to the list of messages in such an answer, where they are not the answer itself"
+    )
+    handshake_s: float = _setting(10.0, "connecting may take", low=0.1)
+    silence_s: float = _setting(60.0, "a connection that says nothing for this long is made anew", low=0.1)
+    reorder_s: float = _setting(0.25, "a message may be overtaken for this long before it counts as missing", low=0.001)
+    held_max: int = _setting(10_000, "messages held behind a gap before reading waits", low=10)
+    max_message_bytes: int = _setting(1_048_576, "largest message", low=1024)
+    pause_first_s: float = _setting(0.5, "longest pause after a first failure; it doubles with each", low=0.01)
+    pause_max_s: float = _setting(30.0, "longest pause after many failures", low=0.01)
+    failures_max: int = _setting(8, "failures in a row that make the source be left alone for a while", low=1)
+    open_s: float = _setting(30.0, "it is left alone for this long, then tried once", low=0.1)
+    fill_timeout_s: float = _setting(5.0, "one request for missing messages may take", low=0.1)
+    fill_give_up_s: float = _setting(60.0, "missing messages are given up after", low=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MongoSettings:
     """The connection, and the embedded server."""
 
@@ -213,6 +274,9 @@ class Settings:
     workers: WorkerSettings = field(default_factory=WorkerSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
+    feed: FeedSettings = field(default_factory=FeedSettings)
+    synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
+    source: SourceSettings = field(default_factory=SourceSettings)
     mongo: MongoSettings = field(default_factory=MongoSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
@@ -255,6 +319,10 @@ def _check(settings: Settings) -> Settings:
             raise SetupError("QSUITE_MONGODB_URI must be set in the production profile")
     if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
         raise SetupError("trading.slippage_min_bps is above trading.slippage_max_bps")
+    if settings.feed.kind != "off" and not settings.feed.symbols:
+        raise SetupError(f"feed.kind is {settings.feed.kind}: set QSUITE_FEED__SYMBOLS to what it should bring")
+    if settings.feed.kind == "websocket" and not settings.source.url:
+        raise SetupError("feed.kind is websocket: set QSUITE_SOURCE__URL to the source's address")
     return settings
 
 

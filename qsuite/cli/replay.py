@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import click
@@ -22,7 +22,7 @@ from qsuite.cli.connection import open_database
 from qsuite.cli.import_ import file_options, open_file, read_columns
 from qsuite.domain.errors import SetupError
 from qsuite.domain.market import Bar, Tick
-from qsuite.domain.times import NS_PER_S, format_rfc3339
+from qsuite.domain.times import NS_PER_S, format_rfc3339, parse_rfc3339
 from qsuite.services.data_dir import read_runtime
 from qsuite.settings import Settings, load_settings
 
@@ -36,29 +36,65 @@ KEY_LIFE_S = 3_600
 KEY_RENEWED_S = 2_700
 REQUEST_TIMEOUT_S = 60.0
 STORED_LATER = "outcome-unknown"
+STDIN = 0
 
 Authorize = Callable[[], Awaitable[str]]
 """Return the token to send now."""
 
 
+class Playing(NamedTuple):
+    """How to play: how fast, from when on, and before when, in nanoseconds of the recording."""
+
+    speed: float
+    start_ns: int | None
+    end_ns: int | None
+
+
+class Instant(click.ParamType[int]):
+    """A time with its offset, or a date, which begins at midnight UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return nanoseconds."""
+        try:
+            return parse_rfc3339(f"{value}T00:00:00Z" if len(str(value)) == len("2015-10-01") else str(value))
+        except ValueError as wrong:
+            self.fail(f"{value!r} is {wrong}", param, ctx)
+
+
+INSTANT = Instant()
+
+
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--speed", type=click.FloatRange(min=0), default=1.0, help="1 is real time, 0 as fast as possible.")
+@click.option("--start", type=INSTANT, help="Play from this time of the recording on, such as 2015-10-01T13:30:00Z.")
+@click.option("--end", type=INSTANT, help="Play what is before this time.")
 @file_options
 @click.option("--url", help="Another server than the one on the data directory, such as http://10.0.0.5:8000.")
 @click.option("--token", envvar="QSUITE_TOKEN", help="An admin's access token or API key for it (or QSUITE_TOKEN).")
 def replay(
-    files: tuple[Path, ...], speed: float, url: str | None, token: str | None, columns: tuple[str, ...], **options: Any
+    files: tuple[Path, ...],
+    speed: float,
+    start: int | None,
+    end: int | None,
+    url: str | None,
+    token: str | None,
+    columns: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Play recorded FILES, live, in a running server, merged by time.
 
     Ticks keep the times of the recording; bars are played as the trades they stand for. Missing tickers are made.
+    In a terminal, space pauses, + and - change the speed, left and right go a minute of the recording back and forth.
 
     \b
     Example:  qsuite replay ibm_trades.csv.gz ibm_quotes.csv.gz --symbol IBM --speed 60
     """
+    how = Playing(speed, start, end)
     played = asyncio.run(
-        _replay(load_settings(), files, speed, {**options, "columns": read_columns(columns)}, url, token)
+        _replay(load_settings(), files, how, {**options, "columns": read_columns(columns)}, url, token)
     )
     left_out = f", {played.bad_rows:,} rows left out" if played.bad_rows else ""
     click.echo(f"{played.ticks:,} ticks played{left_out}")
@@ -67,8 +103,14 @@ def replay(
 
 
 async def _replay(
-    settings: Settings, paths: Sequence[Path], speed: float, options: dict[str, Any], url: str | None, token: str | None
+    settings: Settings,
+    paths: Sequence[Path],
+    how: Playing,
+    options: dict[str, Any],
+    url: str | None,
+    token: str | None,
 ) -> "Played":
+    from qsuite.cli.replay_keys import steered
     from qsuite.services.replay import Replay
     from qsuite.services.replay_feed import first_rows
 
@@ -79,9 +121,10 @@ async def _replay(
             await feed.ensure_tickers(await asyncio.to_thread(first_rows, files))
             with _progress() as bars:
                 task = bars.add_task("", total=None, now="", rate=0.0)
-                play = Replay(files, feed.publish, speed=speed)
+                play = Replay(files, feed.publish, speed=how.speed, start_ns=how.start_ns, end_ns=how.end_ns)
                 feed.on_published = lambda: _show(bars, task, play.played, feed.started_s)
-                return await play.run()
+                with steered(play, STDIN):
+                    return await play.run()
         finally:
             feed.close()
 

@@ -3,15 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from qsuite.composition.feeds import Feeds
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
-from qsuite.domain.times import NS_PER_S
 from qsuite.repos.database import Database
 from qsuite.services.engine_jobs import EngineState
-from qsuite.services.figures import show_engine, show_host, show_market, show_process, show_stream, show_workers
+from qsuite.services.figures import (
+    show_engine,
+    show_feed,
+    show_host,
+    show_market,
+    show_process,
+    show_stream,
+    show_workers,
+)
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
-from qsuite.services.market_data import MarketDataService
 from qsuite.services.metrics import Metrics
 from qsuite.services.redis_probe import RedisProbe
 from qsuite.services.supervisor import Supervisor
@@ -20,7 +27,6 @@ from qsuite.services.watchdog import LoopWatchdog
 from qsuite.services.workers import WorkerPool
 from qsuite.settings import Settings
 
-STALE_NS = 30 * NS_PER_S
 ENGINE_STATES = {
     EngineState.ACTIVE: State.UP,
     EngineState.STANDBY: State.STANDBY,
@@ -49,6 +55,7 @@ def make_operations(
     workers: WorkerPool,
     market: Market,
     trading: Trading,
+    feeds: Feeds,
     watched: bool,
     clock: Callable[[], int],
 ) -> Operations:
@@ -60,7 +67,7 @@ def make_operations(
         supervisor=supervisor,
         probes={
             "engine": lambda: ENGINE_STATES[engine.state],
-            "feed": lambda: feed_state(market.data, clock),
+            "feed": lambda: feeds.watch.state,
         },
     )
     health.probe("workers", lambda: workers.state)
@@ -70,6 +77,7 @@ def make_operations(
     watchdog = LoopWatchdog() if watched else None
     show_engine(metrics, engine)
     show_market(metrics, market.data)
+    show_feed(metrics, feeds.watch, feeds.stream)
     show_stream(metrics, market.stream)
     show_process(metrics, health, supervisor, watchdog)
     show_host(metrics, host)
@@ -92,10 +100,3 @@ def make_system_metrics(*, market: Market, trading: Trading, clock: Callable[[],
         stream=lambda: (stream.clients, stream.upkeep.messages_per_second),
         clock=clock,
     )
-
-
-def feed_state(market: MarketDataService, clock: Callable[[], int]) -> State:
-    """Say whether prices come in: idle before the first, stale once none came for a while."""
-    if not market.newest_arrival_ns:
-        return State.IDLE
-    return State.UP if clock() - market.newest_arrival_ns < STALE_NS else State.STALE

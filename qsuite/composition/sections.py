@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
+from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.market import Market, make_market
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
@@ -27,6 +28,7 @@ class Sections:
     market: Market
     strategies: Strategies
     trading: Trading
+    feeds: Feeds
     strategy_work: StrategyWork
     accounts: Accounts
     operations: Operations
@@ -51,6 +53,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         new_id=new_id,
         clock=clock,
     )
+    feeds = make_feeds(settings=settings, market=market, trading=trading, clock=clock)
     strategy_work = make_strategy_work(
         settings=settings.risk,
         database=database,
@@ -82,6 +85,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         workers=workers,
         market=market,
         trading=trading,
+        feeds=feeds,
         watched=parts.watched,
         clock=clock,
     )
@@ -93,6 +97,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         market=market,
         strategies=strategies,
         trading=trading,
+        feeds=feeds,
         strategy_work=strategy_work,
         accounts=accounts,
         operations=operations,

@@ -3,7 +3,11 @@
 Names follow Prometheus' conventions: a unit at the end, ``_total`` for what only grows. Read at the scrape.
 """
 
+from typing import TYPE_CHECKING
+
+from qsuite.domain.feeds.breaker import BreakerState
 from qsuite.services.engine import TradingEngine
+from qsuite.services.feeds.watch import FeedWatch
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
 from qsuite.services.market_data import MarketDataService
@@ -13,6 +17,9 @@ from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import latencies
 from qsuite.services.watchdog import LoopWatchdog
 from qsuite.services.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from qsuite.services.feeds.stream_feed import StreamFeed
 
 MS_PER_S = 1000.0
 
@@ -43,6 +50,29 @@ def show_market(metrics: Metrics, market: MarketDataService) -> None:
     metrics.counter("qsuite_ticks_written", "Live ticks stored", lambda: writer.written)
     metrics.counter("qsuite_tick_write_failures", "Writes of live ticks that failed", lambda: writer.failures)
     metrics.gauge("qsuite_ticks_waiting", "Live ticks not known to be stored", lambda: writer.waiting)
+
+
+def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | None") -> None:
+    """Show whether prices come in and, where this server follows a source, what the source did."""
+    metrics.gauge("qsuite_feed_alarm", "1 while prices should come in and do not", lambda: float(watch.alarmed))
+    if feed is None:
+        return
+    counts, gaps, sequence = feed.counts, feed.gaps.counts, feed.gaps.counts.sequence
+    metrics.gauge("qsuite_feed_connected", "1 while the source is connected", lambda: float(feed.connected))
+    metrics.gauge(
+        "qsuite_feed_breaker_open",
+        "1 while the source is left alone after failures in a row",
+        lambda: float(feed.breaker.state is not BreakerState.CLOSED),
+    )
+    metrics.counter("qsuite_feed_connects", "Connections to the source", lambda: counts.connects)
+    metrics.counter("qsuite_feed_failures", "Connections that failed or ended", lambda: counts.failures)
+    metrics.counter("qsuite_feed_ticks", "Ticks of the source published", lambda: counts.ticks)
+    metrics.counter("qsuite_feed_bad_messages", "Messages that could not be read", lambda: counts.bad)
+    metrics.counter("qsuite_feed_duplicates", "Messages that had come before", lambda: sequence.duplicates)
+    metrics.counter("qsuite_feed_late", "Messages overtaken by later ones", lambda: sequence.late)
+    metrics.counter("qsuite_feed_filled", "Missing messages had by asking for them", lambda: gaps.filled)
+    metrics.counter("qsuite_feed_lost", "Missing messages given up", lambda: sequence.lost)
+    metrics.counter("qsuite_feed_restarts", "Times the source began to count anew", lambda: sequence.restarts)
 
 
 def show_stream(metrics: Metrics, stream: StreamHub) -> None:

@@ -1,17 +1,24 @@
 """Playing a recording: order, spacing, stopping. The clock is a number that only sleeping moves."""
 
 import asyncio
+import os
+import termios
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qsuite.cli.replay_keys import LEFT, RIGHT, press
+from qsuite.cli.replay_keys import steered as steered_by_keys
 from qsuite.domain.errors import SetupError
 from qsuite.domain.market import Bar, Quote, Tick, Trade
 from qsuite.domain.times import NS_PER_MS, NS_PER_S
 from qsuite.services.files import MarketFile, open_market_file
 from qsuite.services.files.as_ticks import bar_trades, file_ticks, sort_by_time
 from qsuite.services.replay import BATCH_TICKS, SLICE_NS, Replay
+from tests.support.waiting import eventually
 
 D = Decimal
 HEADER = "symbol,ts_utc_ms,price,size\n"
@@ -216,3 +223,130 @@ def test_a_speed_that_is_none_is_refused(speed: float) -> None:
 
     with pytest.raises(SetupError, match="speed"):
         Replay([], publish, speed=speed)
+
+
+class Steered:
+    """A replay that is told something when a tick is published: ``at`` maps a tick's millisecond to what to do."""
+
+    def __init__(self, file: MarketFile, at: dict[int, Callable[["Steered"], None]], **how: Any) -> None:
+        self.clock = Clock()
+        self.came: list[tuple[int, int]] = []
+        self.at = at
+        self.play = Replay([file], self.take, monotonic_ns=self.clock.monotonic_ns, sleep=self.clock.sleep, **how)
+
+    async def take(self, batch: list[Tick]) -> None:
+        for tick in batch:
+            stamp = tick.ts_ns // NS_PER_MS
+            self.came.append((stamp, (self.clock.now_ns - 7 * NS_PER_S) // NS_PER_MS))
+            if (tell := self.at.pop(stamp, None)) is not None:
+                tell(self)
+
+    def wait_and(self, seconds: int, tell: Callable[[], None]) -> None:
+        """Let real time pass while nothing is played, then say something."""
+        self.clock.now_ns += seconds * NS_PER_S
+        asyncio.get_running_loop().call_soon(tell)
+
+    async def run(self) -> list[tuple[int, int]]:
+        assert (await asyncio.wait_for(self.play.run(), timeout=10)).finished
+        return self.came
+
+
+SECONDS = [0, 1_000, 2_000, 3_000, 4_000]
+
+
+async def test_a_pause_moves_what_follows_by_its_length(tmp_path: Path) -> None:
+    def pause(steered: Steered) -> None:
+        steered.play.pause()
+        position_ns = steered.play.position_ns
+        steered.wait_and(100, steered.play.resume)
+        assert steered.play.position_ns == position_ns == 2 * NS_PER_S
+
+    steered = Steered(trades_file(tmp_path / "a.csv", SECONDS), {2_000: pause})
+    assert await steered.run() == [(0, 0), (1_000, 1_000), (2_000, 2_000), (3_000, 103_000), (4_000, 104_000)]
+
+
+async def test_another_speed_holds_from_the_moment_it_is_set(tmp_path: Path) -> None:
+    for speed, times in ((2.0, (2_500, 3_000)), (0.1, (12_000, 22_000)), (0, (2_000, 2_000))):
+        steered = Steered(trades_file(tmp_path / "a.csv", SECONDS), {2_000: lambda it: it.play.play_at(speed)})  # noqa: B023
+        came = await steered.run()
+        assert came == [(0, 0), (1_000, 1_000), (2_000, 2_000), (3_000, times[0]), (4_000, times[1])]
+
+
+async def test_a_replay_at_full_speed_can_be_slowed_down(tmp_path: Path) -> None:
+    stamps = [ms * 1_000 for ms in range(BATCH_TICKS + 2)]
+    last = stamps[BATCH_TICKS - 1]
+    steered = Steered(trades_file(tmp_path / "a.csv", stamps), {last: lambda it: it.play.play_at(1)}, speed=0)
+    assert [at for _, at in await steered.run()] == [0] * BATCH_TICKS + [1_000, 2_000]
+
+
+@pytest.mark.parametrize(
+    ("to_ms", "then"),
+    [
+        (0, [0, 1_000, 2_000, 3_000, 4_000]),
+        (1_500, [2_000, 3_000, 4_000]),
+        (4_000, [4_000]),
+        (9_000, []),
+        (-5, SECONDS),
+    ],
+)
+async def test_a_seek_goes_on_with_the_first_tick_of_that_time(tmp_path: Path, to_ms: int, then: list[int]) -> None:
+    steered = Steered(trades_file(tmp_path / "a.csv", SECONDS), {2_000: lambda it: it.play.seek(to_ms * NS_PER_MS)})
+    came = await steered.run()
+    assert [stamp for stamp, _ in came] == [0, 1_000, 2_000, *then]
+    # What follows the seek keeps its spacing, from the moment of the seek.
+    assert [at - 2_000 for _, at in came[3:]] == [stamp - then[0] for stamp in then]
+    assert steered.play.played.ticks == 3 + len(then)
+
+
+async def test_a_seek_in_a_pause_waits_for_its_end(tmp_path: Path) -> None:
+    def seek(steered: Steered) -> None:
+        steered.play.pause()
+        steered.play.seek(3 * NS_PER_S)
+        steered.wait_and(50, steered.play.resume)
+
+    steered = Steered(trades_file(tmp_path / "a.csv", SECONDS), {1_000: seek})
+    assert await steered.run() == [(0, 0), (1_000, 1_000), (3_000, 51_000), (4_000, 52_000)]
+
+
+async def test_a_paused_replay_can_be_stopped(tmp_path: Path) -> None:
+    def stop(steered: Steered) -> None:
+        steered.play.pause()
+        steered.wait_and(1, steered.play.stop)
+
+    steered = Steered(trades_file(tmp_path / "a.csv", SECONDS), {1_000: stop})
+    played = await asyncio.wait_for(steered.play.run(), timeout=10)
+    assert (played.ticks, played.finished) == (2, False)
+
+
+async def test_only_what_is_asked_for_is_played(tmp_path: Path) -> None:
+    file = trades_file(tmp_path / "a.csv", SECONDS)
+    steered = Steered(file, {}, start_ns=1_500 * NS_PER_MS, end_ns=4_000 * NS_PER_MS)
+    assert await steered.run() == [(2_000, 0), (3_000, 1_000)]
+    assert steered.play.played.first_ns == 2 * NS_PER_S
+
+
+async def test_keys_of_a_terminal_steer_a_replay_and_leave_the_terminal_as_it_was(tmp_path: Path) -> None:
+    person, terminal = os.openpty()
+    before = termios.tcgetattr(terminal)
+    play = Replay([trades_file(tmp_path / "a.csv", SECONDS)], Consumer(Clock()))
+    with steered_by_keys(play, terminal):
+        os.write(person, b" +++x-")
+        await eventually(lambda: play.paused and play.speed == 4.0)
+        os.write(person, b" ")
+        await eventually(lambda: not play.paused)
+    assert termios.tcgetattr(terminal) == before
+    os.close(person)
+    os.close(terminal)
+    no_terminal, other = os.pipe()
+    with steered_by_keys(play, no_terminal):
+        pass
+    os.close(no_terminal)
+    os.close(other)
+
+
+async def test_arrows_go_a_minute_back_and_forth(tmp_path: Path) -> None:
+    minutes = [minute * 60_000 for minute in range(6)]
+    forth = Steered(trades_file(tmp_path / "a.csv", minutes), {120_000: lambda it: press(it.play, RIGHT + RIGHT)})
+    assert [stamp for stamp, _ in await forth.run()] == [0, 60_000, 120_000, 180_000, 240_000, 300_000]
+    back = Steered(trades_file(tmp_path / "b.csv", minutes), {120_000: lambda it: press(it.play, LEFT)})
+    assert [stamp for stamp, _ in await back.run()] == [0, 60_000, 120_000, *minutes[1:]]

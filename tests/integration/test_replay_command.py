@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from qsuite.cli.replay import _replay
+from qsuite.cli.replay import Playing, _replay
 from qsuite.domain.errors import SetupError
-from qsuite.domain.times import NS_PER_MS, parse_rfc3339
+from qsuite.domain.times import NS_PER_MS, format_rfc3339, parse_rfc3339
 from qsuite.services.data_dir import DataDirLock, Runtime, write_runtime
 from qsuite.settings import Settings
 from tests.support.running_app import Api
@@ -60,7 +60,7 @@ async def command(api: Api, data_dir: Path, *arguments: object) -> tuple[int | N
 
 
 async def run(settings: Settings, files: list[Path], **more: Any) -> Any:
-    return await _replay(settings, files, 0, OPTIONS, more.get("url"), more.get("token"))
+    return await _replay(settings, files, Playing(0, None, None), OPTIONS, more.get("url"), more.get("token"))
 
 
 async def test_a_recording_becomes_the_market_of_the_server_in_its_own_order(
@@ -75,6 +75,16 @@ async def test_a_recording_becomes_the_market_of_the_server_in_its_own_order(
     first = (await api.viewer.get("/api/v1/ticks/", query={"symbol": symbol, "page_size": 1_000})).json
     assert first["count"] == 3_000
     assert [tick["kind"] for tick in first["results"]] == ["trade", "quote"] * 500
+
+
+async def test_a_part_of_a_recording_is_played(api: Api, data_dir: Path, tmp_path: Path) -> None:
+    symbol = f"R{uuid.uuid4().hex[:6].upper()}"
+    files = recording(tmp_path, symbol, 10)
+    edges = ("--start", format_rfc3339((T0_MS + 5) * NS_PER_MS), "--end", format_rfc3339((T0_MS + 9) * NS_PER_MS))
+    assert await command(api, data_dir, *files, "--speed", 0, *edges) == (0, "4 ticks played\n", "")
+    code, _, told = await command(api, data_dir, *files, "--start", "noon")
+    assert code == 2
+    assert "Invalid value for '--start'" in told
 
 
 async def test_its_key_is_revoked_in_the_end(api: Api, data_dir: Path, tmp_path: Path) -> None:

@@ -157,3 +157,10 @@ def test_the_example_loads_as_it_stands_with_every_setting_uncommented(tmp_path:
     assert load_settings({}, dotenv=everything) == dataclasses.replace(
         load_settings({}, dotenv=None), log=Settings().log, risk=Settings().risk
     )
+
+
+def test_a_feed_must_say_of_what() -> None:
+    with pytest.raises(SetupError, match="QSUITE_FEED__SYMBOLS"):
+        load_settings({"QSUITE_FEED__KIND": "synthetic"}, dotenv=None)
+    found = load_settings({"QSUITE_FEED__KIND": "synthetic", "QSUITE_FEED__SYMBOLS": "ALPHA, BETA"}, dotenv=None)
+    assert found.feed.symbols == ("ALPHA", "BETA")
