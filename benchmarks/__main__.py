@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.harness import Figure, save, show
 
-SUITES = ("orders", "many_orders", "book", "startup", "recovery", "stream", "memory")
+SUITES = ("orders", "many_orders", "book", "startup", "recovery", "stream", "stream_compression", "memory")
 
 
 def main() -> None:

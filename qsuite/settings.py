@@ -169,6 +169,7 @@ class StreamSettings:
     max_bad_messages: int = _setting(10, "bad messages before the socket is closed", low=1)
     kept_messages: int = _setting(1_000, "messages kept per channel for `since`", low=0)
     queue_bytes: int = _setting(524_288, "unsent bytes of a socket before its prices are conflated", low=1024)
+    compression: bool = _setting(False, "compress messages for clients that offer it (permessage-deflate)")
     stuck_s: float = _setting(15.0, "a socket that takes nothing for this long is closed", low=0.1)
 
 

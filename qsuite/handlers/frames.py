@@ -13,6 +13,7 @@ bytes of it are ever held.
 """
 
 import socket
+import zlib
 from asyncio import Future
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,8 @@ from typing import NamedTuple
 
 from tornado.util import _websocket_mask
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13, _WebSocketParams
+
+from qsuite.handlers.compression import inflate
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
@@ -46,6 +49,7 @@ class Header(NamedTuple):
     final: bool
     opcode: int
     length: int
+    compressed: bool
 
     @property
     def control(self) -> bool:
@@ -56,13 +60,17 @@ class Header(NamedTuple):
 class FrameReader(WebSocketProtocol13):
     """Tornado's server side of a connection, with a strict reader. ``violated`` must close with what it is given."""
 
-    def __init__(self, handler: WebSocketHandler, *, limit: int, violated: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, handler: WebSocketHandler, *, limit: int, compressed: bool, violated: Callable[[int, str], None]
+    ) -> None:
         super().__init__(handler, False, _WebSocketParams(max_message_size=limit))
         self._limit = limit
+        self._may_compress = compressed
         self._violated = violated
         self._failed = False
         self._opcode = CONTINUATION
-        """Of the message whose fragments are being read."""
+        self._compressed = False
+        """Both of the message whose fragments are being read."""
         self._message: bytearray | None = None
 
     async def _receive_frame(self) -> None:
@@ -83,11 +91,17 @@ class FrameReader(WebSocketProtocol13):
 
     async def _read_header(self) -> Header:
         first, second = await self._read_bytes(2)
-        header = Header(bool(first & self.FIN), first & self.OPCODE_MASK, second & 0x7F)
-        if first & self.RSV_MASK:
-            raise Violation(PROTOCOL_ERROR, "reserved_bits")
+        header = Header(
+            bool(first & self.FIN),
+            first & self.OPCODE_MASK,
+            second & 0x7F,
+            self._may_compress and bool(first & self.RSV1),
+        )
         if header.opcode not in OPCODES:
             raise Violation(PROTOCOL_ERROR, "unknown_opcode")
+        compressible = self._may_compress and header.opcode in (TEXT, BINARY)  # said once, by the first of its frames
+        if first & self.RSV_MASK & ~(self.RSV1 if compressible else 0):
+            raise Violation(PROTOCOL_ERROR, "reserved_bits")
         if not second & 0x80:
             raise Violation(PROTOCOL_ERROR, "unmasked")
         if header.control:
@@ -124,14 +138,25 @@ class FrameReader(WebSocketProtocol13):
             self._message += payload
             payload = bytes(self._message) if header.final else b""
         else:
-            self._opcode = header.opcode
+            self._opcode, self._compressed = header.opcode, header.compressed
             if not header.final:
                 self._message = bytearray(payload)
         if not header.final:
             return None
         self._message = None
+        if self._compressed:
+            payload = self._inflate(payload)
         text = _decode(payload) if self._opcode == TEXT else payload
         return self._run_callback(self.handler.on_message, text)
+
+    def _inflate(self, payload: bytes) -> bytes:
+        try:
+            inflated = inflate(payload, self._limit)
+        except zlib.error:
+            raise Violation(BAD_DATA, "bad_compression") from None
+        if inflated is None:
+            raise Violation(TOO_BIG, "too_large")
+        return inflated
 
     # -- failing ----------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 from qsuite.domain.errors import Forbidden, Malformed
 from qsuite.domain.roles import ANYONE, Caller
 from qsuite.handlers.base import ApiHandler
+from qsuite.handlers.compression import AGREED, offered
 from qsuite.handlers.frames import FrameReader
 from qsuite.handlers.operations import operation
 from qsuite.handlers.stream_session import StreamSession
@@ -35,6 +36,7 @@ class StreamHandler(ApiHandler, WebSocketHandler):
     """One socket."""
 
     _who: Caller | None = None
+    _compressed = False
     _subscriber: Subscriber | None = None
     _session: StreamSession | None = None
 
@@ -52,6 +54,9 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         header = headers.get("Authorization")
         if header is not None:
             self._who = await self.services.auth.authenticate(header)
+        if self.services.settings.stream.compression and offered(headers.get("Sec-WebSocket-Extensions", "")):
+            self._compressed = True
+            self.set_header("Sec-WebSocket-Extensions", AGREED)
         await super().get(*args, **kwargs)
 
     def _check_handshake(self, headers: HTTPHeaders) -> None:
@@ -83,7 +88,8 @@ class StreamHandler(ApiHandler, WebSocketHandler):
 
     def get_websocket_protocol(self) -> FrameReader:
         """Read frames in our own way."""
-        return FrameReader(self, limit=self.services.settings.stream.max_message_bytes, violated=self._violated)
+        limit = self.services.settings.stream.max_message_bytes
+        return FrameReader(self, limit=limit, compressed=self._compressed, violated=self._violated)
 
     def _violated(self, code: int, reason: str) -> None:
         assert self._subscriber is not None
@@ -96,7 +102,7 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         connection.stream.set_nodelay(True)
         connection.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         hub = self.services.stream
-        self._subscriber = hub.attach(_Wire(self, connection))
+        self._subscriber = hub.attach(_Wire(self, connection), compressed=self._compressed)
         self._session = StreamSession(self.services, self._subscriber)
         if self._who is not None:
             hub.identify(self._subscriber, self._who, self.request.headers["Authorization"])

@@ -3,7 +3,6 @@
 The whole minute with a hundred and two hundred of them, in processes of their own, is ``tests/soak``.
 """
 
-import asyncio
 import tracemalloc
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -11,11 +10,11 @@ from typing import Any
 
 from qsuite.settings import Settings
 from tests.support.stream import ANNA, BERT, StreamServer, stream_server
-from tests.support.waiting import turns
 from tests.support.ws import WsClient
 
 STUCK, HEALTHY, ROUNDS = 8, 16, 60
 SYMBOLS = [f"S{number}" for number in range(10)]
+CHANNELS = [*(f"trades:{symbol}" for symbol in SYMBOLS), "orders"]
 QUEUE_BYTES = 131_072
 TEXT = "x" * 2_000
 # What a stuck reader may hold: prices up to the limit, all its orders, and the frame that the connection has.
@@ -46,30 +45,28 @@ async def test_stuck_readers_hold_little_and_others_miss_nothing(settings: Setti
 
         stuck = [await reader("anna", receive_buffer=4096) for _ in range(STUCK)]
         healthy = [await reader("bert") for _ in range(HEALTHY)]
-        reading = [asyncio.create_task(read_all(client)) for client in healthy]
-        grown = await move_on(server)
+        seen: list[list[dict[str, Any]]] = [[] for _ in healthy]
+        grown = await move_on(server, list(zip(healthy, seen, strict=True)))
         assert grown < KEPT_BYTES + STUCK * STUCK_BYTES_MAX
         assert all(one.outbox.behind for one in server.hub.sockets if one.caller == ANNA), "every one of them is stuck"
-        for messages in await asyncio.gather(*reading):
+        for messages in seen:
             assert not any("conflated" in message for message in messages)
-            for channel in ("orders", *(f"trades:{symbol}" for symbol in SYMBOLS)):
+            for channel in CHANNELS:
                 assert of_channel(messages, channel) == list(range(ROUNDS))
         for client in stuck:
             check_late(await read_all(client))
         assert server.hub.counters.dropped == 0
 
 
-async def move_on(server: StreamServer) -> int:
+async def move_on(server: StreamServer, healthy: Sequence[tuple[WsClient, list[dict[str, Any]]]]) -> int:
     """Let the market move, as fast as the healthy read; return by how many bytes our memory has grown."""
     stuck = [one for one in server.hub.sockets if one.caller == ANNA]
-    healthy = [one for one in server.hub.sockets if one.caller == BERT]
     tracemalloc.start()
     try:
         for number in range(ROUNDS):
             move(server, number)
-            await turns()
-            for one in healthy:
-                await one.room()
+            for client, seen in healthy:
+                seen += await client.receive_some(len(CHANNELS))
             assert max(one.outbox.unsent for one in stuck) <= STUCK_BYTES_MAX
         ours = [tracemalloc.Filter(inclusive=True, filename_pattern=f"*/{name}/*") for name in ("qsuite", "tornado")]
         return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(ours).traces)
@@ -80,7 +77,7 @@ async def move_on(server: StreamServer) -> int:
 async def read_all(client: WsClient) -> list[dict[str, Any]]:
     """Read until the last order and the last price of every symbol have come."""
     messages: list[dict[str, Any]] = []
-    left = {*(f"trades:{symbol}" for symbol in SYMBOLS), "orders"}
+    left = set(CHANNELS)
     while left:
         messages.append(await client.receive())
         if messages[-1].get("number") == ROUNDS - 1:

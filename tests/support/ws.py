@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import socket
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Frame:
     final: bool
     opcode: int
     payload: bytes
+    compressed: bool = False
 
 
 class WsClient:
@@ -139,12 +141,13 @@ class WsClient:
             payload = await self.reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Closed(None) from None
-        assert not first & 0x70, "no extension was agreed on"
+        agreed = 0x40 if "sec-websocket-extensions" in self.headers else 0
+        assert not first & 0x70 & ~agreed, "a bit that no extension was agreed on for"
         self.frames += 1
-        return Frame(bool(first & 0x80), first & 0x0F, payload)
+        return Frame(bool(first & 0x80), first & 0x0F, payload, bool(first & 0x40))
 
     async def _receive_array(self) -> None:
-        whole = b""
+        whole, compressed = b"", False
         while True:
             frame = await self.receive_frame()
             if frame.opcode == CLOSE:
@@ -154,10 +157,13 @@ class WsClient:
                 self._messages.append({"type": "(pong)", "payload": frame.payload})
                 return
             assert frame.opcode == (CONTINUATION if whole else TEXT)
+            compressed |= frame.compressed
             whole += frame.payload
             if frame.final:
                 break
             self.fragments += 1
+        if compressed:
+            whole = zlib.decompressobj(-zlib.MAX_WBITS).decompress(whole + b"\x00\x00\xff\xff")
         messages = json.loads(whole)
         assert isinstance(messages, list), "text frames hold arrays"
         assert messages, "no array is empty"

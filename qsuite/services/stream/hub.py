@@ -148,14 +148,15 @@ class StreamHub:
         if len(self.sockets) >= self.settings.max_sockets:
             raise Unavailable(f"at most {self.settings.max_sockets} sockets", code="stream.full", retry_after_s=5.0)
 
-    def attach(self, wire: Wire) -> Subscriber:
-        """Take a socket in and welcome it."""
+    def attach(self, wire: Wire, *, compressed: bool = False) -> Subscriber:
+        """Take a socket in and welcome it. ``compressed``: it agreed on permessage-deflate without context takeover."""
         subscriber = Subscriber(
             wire,
             limit=self.settings.queue_bytes,
             counters=self.counters,
             monotonic=self.monotonic,
             on_ready=self._delivery.ready,
+            compressed=compressed,
         )
         self.sockets[subscriber] = None
         self.counters.opened += 1

@@ -32,14 +32,16 @@ Item = Batch | bytes
 
 
 class Outbox:
-    """Queue for one socket. ``limit`` bounds its bytes."""
+    """Queue for one socket. ``limit`` bounds its bytes, before they are compressed."""
 
     __slots__ = (
-        "_behind", "_counters", "_exempt_bytes", "_fragments", "_limit", "_must_bytes", "_price_bytes", "_queue",
+        "_behind", "_compressed", "_counters", "_exempt_bytes", "_fragments", "_limit", "_must_bytes", "_price_bytes",
+        "_queue",
     )  # fmt: skip
 
-    def __init__(self, limit: int, counters: Counters) -> None:
+    def __init__(self, limit: int, counters: Counters, *, compressed: bool = False) -> None:
         self._limit = limit
+        self._compressed = compressed
         self._counters = counters
         self._queue: deque[Item] = deque()
         self._behind: dict[Channel, int] = {}
@@ -134,7 +136,9 @@ class Outbox:
         first = self._queue.popleft()
         if isinstance(first, Batch) and (not self._queue or len(first.payload) > FRAME_BYTES // 2):
             self._taken(first)
-            return first.frame  # the very bytes that every other socket of the group gets
+            return (
+                first.compressed if self._compressed else first.frame
+            )  # the very bytes that every other socket of the group gets
         parts = [self._taken(first)]
         size = len(parts[0])
         while self._queue:
@@ -170,8 +174,8 @@ class Outbox:
     def _framed(self, parts: list[bytes]) -> bytes:
         payload = b",".join(parts) if len(parts) > 1 else parts[0]
         if len(payload) <= 2 * FRAME_BYTES:
-            return text_frame(payload)
-        self._fragments = fragments(payload)
+            return text_frame(payload, compressed=self._compressed)
+        self._fragments = fragments(payload, compressed=self._compressed)
         self._exempt_bytes += sum(map(len, self._fragments))
         return self._take_fragment()
 

@@ -49,9 +49,10 @@ class Subscriber:
         counters: Counters,
         monotonic: Callable[[], float],
         on_ready: Callable[["Subscriber"], None],
+        compressed: bool = False,
     ) -> None:
         self.wire = wire
-        self.outbox = Outbox(limit, counters)
+        self.outbox = Outbox(limit, counters, compressed=compressed)
         self.counters = counters
         self.caller: Caller | None = None
         self.header = ""
