@@ -55,12 +55,14 @@ class TickAdditions:
             self._insert(ticks)
             return
         seals = self._tiers.seals
-        late = set(map(id, seals.late(ticks)))
-        live = [tick for tick in ticks if id(tick) not in late]
+        late = seals.late(ticks)
+        known_late = set(map(id, late))
+        live = [tick for tick in ticks if id(tick) not in known_late]
         self._insert(live)
         if live:
             seals.find({tick.symbol for tick in live})
-        seals.put_late(seals.late(ticks))
+        seals.put_late(late, in_series=False)
+        seals.put_late(seals.late(live), in_series=True)
 
     def _insert(self, ticks: Sequence[Tick]) -> None:
         collection = self._database.sync[self._name]
@@ -84,7 +86,7 @@ class TickAdditions:
         there = [tick for tick in placed if _identity(tick) in known and _identity(tick) not in in_blocks]
         self.add(fresh)
         if self._database.transactions:
-            self._tiers.seals.put_late(self._tiers.seals.late(there))
+            self._tiers.seals.put_late(self._tiers.seals.late(there), in_series=True)
         return AddedTicks(len(fresh), len(ticks) - len(fresh))
 
     def _known(self, ticks: Iterable[Tick]) -> tuple[dict[Identity, Tick], set[Identity]]:

@@ -4,10 +4,10 @@
     { _id: ObjectId("…"), symbol: "IBM", first: ISODate("2013-10-07T13:30:00.123Z"), last: ISODate("…"),
       first_ns: NumberLong("1381152600123000000"), first_seq: NumberLong(0), last_ns: …, last_seq: …,
       last_trade_ns: …, last_quote_ns: null,
-      count: 100000, trades: 100000, quotes: 0, moved: 100000, codec: 1, checksum: "9f2c…", data: BinData(0, "…") }
+      count: 100000, trades: 100000, quotes: 0, in_series: true, codec: 1, checksum: "9f2c…", data: BinData(0, "…") }
 
 ``first`` and ``last`` are for people, cut to milliseconds; the numbers are exact. In a block ticks are in order; blocks
-may overlap, where ticks came late. ``moved`` says how many ticks of the time series the block stands for.
+may overlap, where ticks came late. ``in_series`` says whether the ticks were in the time series as well.
 
 Invariant: a block never changes. What is not what was written, by its checksum, is never read: the error names the
 block. Who writes blocks, and when they count, is in ``tick_seals``.
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bson import Binary, Int64, ObjectId
 from pymongo import IndexModel
-from pymongo.client_session import ClientSession
 
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Quote, Tick, Trade
@@ -36,11 +35,12 @@ _COUNT = {"bsonType": ["int", "long"], "minimum": 0}
 _LONG = {"bsonType": "long"}
 
 KNOWN = ("last_ns", "first_ns", "trades", "quotes", "last_trade_ns", "last_quote_ns", "_id")
+"""What a reader must know before it opens a block."""
 
 SPEC = CollectionSpec(
     NAME,
     schema(
-        "_id symbol first last first_ns first_seq last_ns last_seq count trades quotes moved codec checksum data",
+        "_id symbol first last first_ns first_seq last_ns last_seq count trades quotes in_series codec checksum data",
         {
             "_id": {"bsonType": "objectId"},
             "symbol": {"bsonType": "string"},
@@ -55,14 +55,17 @@ SPEC = CollectionSpec(
             "count": {"bsonType": ["int", "long"], "minimum": 1},
             "trades": _COUNT,
             "quotes": _COUNT,
-            "moved": _COUNT,
+            "in_series": {"bsonType": "bool"},
             "codec": _COUNT,
             "checksum": {"bsonType": "string", "minLength": 32},
             "data": {"bsonType": "binData"},
         },
     ),
-    # All that a reader must know before it opens a block, so that finding blocks opens none.
-    indexes=(IndexModel([(name, 1) for name in ("symbol", *KNOWN)], name="spans"),),
+    # With them nobody who looks for blocks or counts them opens any.
+    indexes=(
+        IndexModel([(name, 1) for name in ("symbol", *KNOWN)], name="spans"),
+        IndexModel([("in_series", 1), ("count", 1)], name="counts"),
+    ),
 )
 
 
@@ -78,30 +81,31 @@ class Span(NamedTuple):
     id: ObjectId
 
 
-class Deleted(NamedTuple):
-    """How many blocks were deleted, their ticks, and as how many of the series they counted."""
-
-    blocks: int
-    ticks: int
-    moved: int
-
-
 class TickBlocks:
     """Write, find and open blocks; for threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def insert(self, ticks: Sequence[Tick], *, moved: int, session: ClientSession) -> None:
+    def insert(self, ticks: Sequence[Tick], *, in_series: bool) -> None:
         """Write a block of one symbol's ticks, which are in order."""
-        self._database.sync[NAME].insert_one(to_document(ticks, moved), session=session)
+        with translated("tick blocks"):
+            self._database.sync[NAME].insert_one(to_document(ticks, in_series=in_series))
 
-    def delete(self, condition: Document, *, session: ClientSession) -> Deleted:
-        """Delete blocks; return what was in them."""
-        blocks = self._database.sync[NAME]
-        found = list(blocks.find(condition, {"count": 1, "moved": 1}, session=session))
-        blocks.delete_many({"_id": {"$in": [each["_id"] for each in found]}}, session=session)
-        return Deleted(len(found), sum(each["count"] for each in found), sum(each["moved"] for each in found))
+    def drop(self, symbol: str, before_ns: int) -> None:
+        """Delete a symbol's blocks that end before a time."""
+        with translated("tick blocks"):
+            self._database.sync[NAME].delete_many({"symbol": symbol, "last_ns": {"$lt": before_ns}})
+
+    def count_alone(self) -> int:
+        """Return how many ticks are in blocks and were never in the series."""
+        alone: list[Document] = [
+            {"$match": {"in_series": False}},
+            {"$group": {"_id": None, "count": {"$sum": "$count"}}},
+        ]
+        with translated("tick blocks"):
+            found = list(self._database.sync[NAME].aggregate(alone))
+        return int(found[0]["count"]) if found else 0
 
     def spans(self, symbol: str, start_ns: int | None = None, end_ns: int | None = None) -> list[Span]:
         """Return the blocks that reach into a range, by when they begin."""
@@ -129,7 +133,7 @@ def _span(document: Document) -> Span:
     return Span(*(document[name] for name in KNOWN))
 
 
-def to_document(ticks: Sequence[Tick], moved: int) -> Document:
+def to_document(ticks: Sequence[Tick], *, in_series: bool) -> Document:
     """Write ticks of one symbol, which are in order, as a document."""
     # Numbers in arrays and compression are loaded when the first block is written or read: a start does without.
     from qsuite.repos.tick_block_codec import VERSION, checksum, encode_columns
@@ -153,7 +157,7 @@ def to_document(ticks: Sequence[Tick], moved: int) -> Document:
         "count": len(ticks),
         "trades": len(trades),
         "quotes": len(quotes),
-        "moved": moved,
+        "in_series": in_series,
         "codec": VERSION,
         "checksum": checksum(data),
         "data": Binary(data),

@@ -8,7 +8,7 @@ from qsuite.repos.database import Database
 from qsuite.repos.tick_block_reads import iterate_blocks, once
 from qsuite.repos.tick_blocks import BLOCK_TICKS, TickBlocks
 from qsuite.repos.tick_queries import TickQuery, iterate_ticks
-from qsuite.repos.tick_seals import NEVER_NS, Overtaken, Seal, TickSeals
+from qsuite.repos.tick_seals import NEVER_NS, Seal, TickSeals
 
 
 class TickSealing:
@@ -30,11 +30,9 @@ class TickSealing:
         sealed_to = self._seals.announce(symbol, to_ns).sealed_to
         ticks, end_ns = self._first_of(TickQuery(symbol, sealed_to, to_ns))
         fresh = self._not_in_blocks(TickQuery(symbol, sealed_to, end_ns), ticks)
-        try:
-            self._seals.seal(symbol, fresh, from_ns=sealed_to, to_ns=end_ns, moved=len(ticks))
-        except Overtaken:
-            return 0
-        return len(ticks)
+        if fresh:
+            self._blocks.insert(fresh, in_series=True)
+        return len(ticks) if self._seals.move(symbol, from_ns=sealed_to, to_ns=end_ns) else 0
 
     def _any(self, query: TickQuery) -> bool:
         with closing(iterate_ticks(self._database.sync[self._series], query)) as ticks:
@@ -52,7 +50,7 @@ class TickSealing:
         return ticks, query.end_ns
 
     def _not_in_blocks(self, query: TickQuery, ticks: list[Tick]) -> list[Tick]:
-        """Return the ticks that no block has yet: those that came while this was announced are in one."""
+        """Return the ticks that no block has yet: of late ones, and of a life that ended before it moved the bound."""
         spans = self._blocks.spans(query.symbol, query.start_ns, query.end_ns)
         there = set(iterate_blocks(self._blocks, spans, query))
         return [tick for tick in once(iter(ticks)) if tick not in there]

@@ -65,9 +65,13 @@ class TickTiers:
         sealed = sum(_of_kind(query.kind, span.trades, span.quotes) for span in whole)
         return sealed + sum(1 for _ in iterate_blocks(self._blocks, parts, query)), live
 
-    def totals(self) -> tuple[int, int]:
-        """Return how many ticks are in blocks, and how many of the series they stand for."""
-        return self.seals.totals() if self._database.transactions else (0, 0)
+    def count_beside_series(self) -> int:
+        """Return how many ticks are in blocks and were never in the series."""
+        return self._blocks.count_alone() if self._database.transactions else 0
+
+    def drop_blocks(self, symbol: str, before_ns: int) -> None:
+        """Delete a symbol's blocks that end before a time."""
+        self._blocks.drop(symbol, before_ns)
 
     def in_blocks(self, symbol: str, kind: str, times: set[int]) -> Iterator[Tick]:
         """Yield the ticks in blocks of one kind at these times."""

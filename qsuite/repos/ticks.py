@@ -100,10 +100,7 @@ class TicksRepo:
         return await self._database.in_thread(self._tiers.any_in_blocks, symbol)
 
     async def count(self) -> int:
-        """Return how many ticks there are: counted once, then followed by MongoDB's own books, which cost nothing.
-
-        One that came while its hour was being sealed may count twice.
-        """
+        """Return how many ticks there are: counted once, then followed by MongoDB's own books, which cost nothing."""
         return await self._database.in_reader(self._count)
 
     async def seal(self, symbol: str, to_ns: int) -> int:
@@ -112,7 +109,7 @@ class TicksRepo:
 
     async def drop_blocks(self, symbol: str, before_ns: int) -> None:
         """Delete a symbol's blocks that end before a time."""
-        await self._database.in_thread(self._tiers.seals.drop, symbol, before_ns)
+        await self._database.in_thread(self._tiers.drop_blocks, symbol, before_ns)
 
     async def keep_days(self, days: int) -> None:
         """Let MongoDB drop ticks that are older than this by their own time; 0 keeps them for ever."""
@@ -175,8 +172,7 @@ class TicksRepo:
                 found = list(self._database.sync[NAME].aggregate([{"$count": "n"}]))
                 self._counted = (found[0]["n"] if found else 0, committed or 0)
         total, before = self._counted
-        sealed, moved = self._tiers.totals()
-        return int(total) + ((committed or 0) - before) - moved + sealed
+        return int(total) + ((committed or 0) - before) + self._tiers.count_beside_series()
 
     def _committed(self) -> int | None:
         """Return how many ticks mongod took in since it started, None where it does not say."""

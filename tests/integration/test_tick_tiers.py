@@ -16,7 +16,7 @@ from qsuite.repos.database import Database
 from qsuite.repos.schema import migrate
 from qsuite.repos.tick_blocks import TickBlocks
 from qsuite.repos.tick_sealing import TickSealing
-from qsuite.repos.tick_seals import Overtaken, TickSeals
+from qsuite.repos.tick_seals import TickSeals
 from qsuite.repos.ticks import TickQuery, TicksRepo
 from qsuite.services.tick_sealer import HOUR_NS, TickSealer
 from tests.support.market import quote, trade
@@ -54,10 +54,9 @@ async def seal(database: Database, *, block_ticks: int = 10, to_ns: int = END) -
     return blocks
 
 
-async def commit(database: Database, found: list[Tick]) -> None:
-    await database.in_thread(
-        TickSeals(database).seal, "IBM", found, from_ns=tick_seals.NEVER_NS, to_ns=END, moved=len(found)
-    )
+async def commit(database: Database, found: list[Tick]) -> bool:
+    await database.in_thread(TickBlocks(database).insert, found, in_series=True)
+    return await database.in_thread(TickSeals(database).move, "IBM", from_ns=tick_seals.NEVER_NS, to_ns=END)
 
 
 def same(found: list[Tick], wanted: list[Tick]) -> None:
@@ -145,7 +144,12 @@ def stopped_after_a_block(database: Database) -> None:
     TickSealing(database, "ticks", block_ticks=10).seal("IBM", END)
 
 
-@pytest.mark.parametrize("stop", [stopped_after_announcing, stopped_after_a_block])
+def stopped_before_the_bound_was_moved(database: Database) -> None:
+    stopped_after_announcing(database)
+    TickBlocks(database).insert(GIVEN[:10], in_series=True)
+
+
+@pytest.mark.parametrize("stop", [stopped_after_announcing, stopped_before_the_bound_was_moved, stopped_after_a_block])
 async def test_sealing_that_was_stopped_goes_on_with_ticks_that_came_meanwhile(
     real: Database, stop: Callable[[Database], None]
 ) -> None:
@@ -158,6 +162,7 @@ async def test_sealing_that_was_stopped_goes_on_with_ticks_that_came_meanwhile(
     same(await stored(real), wanted)
     await seal(real)
     same(await stored(real), wanted)
+    assert await TicksRepo(real).count() == sum(each["count"] for each in real.sync.tick_blocks.find()) == len(wanted)
     assert await TicksRepo(real).add_new([*wanted, *LIVE]) == (2, len(wanted))
     same(await stored(real), [*wanted, *LIVE])
 
@@ -184,15 +189,12 @@ async def test_a_tick_whose_writer_could_not_look_is_saved_when_it_is_given_agai
     same(await stored(real), sorted([*GIVEN, doubtful], key=lambda tick: tick.ts_ns))
 
 
-async def test_of_two_who_seal_the_same_one_is_overtaken_and_changes_nothing(real: Database) -> None:
+async def test_of_two_who_seal_the_same_one_is_overtaken_and_nobody_reads_its_block_twice(real: Database) -> None:
     await TicksRepo(real).add(GIVEN)
-    seals = TickSeals(real)
-    await real.in_thread(seals.announce, "IBM", END)
     await seal(real)
-    with pytest.raises(Overtaken):
-        await commit(real, GIVEN[:3])
-    assert real.sync.tick_blocks.count_documents({}) == 4
+    assert not await commit(real, GIVEN[:3])
     same(await stored(real), GIVEN)
+    assert await TicksRepo(real).count() == len(GIVEN)
 
 
 async def test_the_ticks_of_one_instant_are_never_parted(real: Database) -> None:
@@ -208,13 +210,16 @@ async def test_a_damaged_block_is_named_and_not_read(real: Database) -> None:
     await seal(real)
     block = real.sync.tick_blocks.find_one({}, sort=[("first_ns", 1)])
     assert block is not None
-    data = bytearray(block["data"])
-    data[len(data) // 2] ^= 1
-    real.sync.tick_blocks.update_one({"_id": block["_id"]}, {"$set": {"data": Binary(bytes(data))}})
+    # Still a block that can be read, with prices a tenth of what they were.
+    data = Binary(block["data"].replace(b'"exponent":-2', b'"exponent":-3'))
+    real.sync.tick_blocks.update_one({"_id": block["_id"]}, {"$set": {"data": data}})
     with pytest.raises(Unavailable, match=str(block["_id"])) as raised:
         await stored(real)
     assert raised.value.code == "ticks.damaged_block"
     same(await stored(real, start_ns=block["last_ns"] + 1), GIVEN[10:])
+    real.sync.tick_blocks.update_one({"_id": block["_id"]}, {"$set": {"data": Binary(b"QTB1"), "codec": 2}})
+    with pytest.raises(Unavailable, match="codec 2"):
+        await stored(real)
 
 
 async def test_a_block_says_what_is_in_it_and_the_collection_takes_nothing_else(real: Database) -> None:
@@ -224,7 +229,7 @@ async def test_a_block_says_what_is_in_it_and_the_collection_takes_nothing_else(
     assert block == {
         "symbol": "IBM", "first_ns": T0, "first_seq": 0, "last_ns": T0 + 40_000_000, "last_seq": 0,
         "last_trade_ns": T0 + 29_000_000, "last_quote_ns": T0 + 40_000_000,
-        "count": 35, "trades": 32, "quotes": 3, "moved": 35, "codec": 1,
+        "count": 35, "trades": 32, "quotes": 3, "in_series": True, "codec": 1,
     }  # fmt: skip
     with pytest.raises(WriteError):
         real.sync.tick_blocks.insert_one({"symbol": "IBM"})
