@@ -20,7 +20,10 @@ AT_ONCE = 2_000
 def iterate_blocks(
     blocks: TickBlocks, spans: Sequence[Span], query: TickQuery, after: Order | None = None
 ) -> Generator[Tick, None, None]:
-    """Yield the ticks of these blocks in order, behind ``after``, each once; memory holds blocks of one instant."""
+    """Yield the ticks of these blocks in order, behind ``after``, each once; memory holds blocks of one instant.
+
+    BlockGone, behind whole instants, where one of them went away.
+    """
     if after is not None:
         query = query._replace(start_ns=after[0] if query.start_ns is None else max(after[0], query.start_ns))
     for tick in _in_order(blocks, deque(spans), query):
@@ -45,9 +48,8 @@ def _in_order(blocks: TickBlocks, closed: deque[Span], query: TickQuery) -> Iter
     while closed or opened:
         # Whatever begins before the first tick to come has to be open to know which tick that is.
         while closed and (not opened or closed[0].first_ns <= min(each.next_ns for each in opened)):
-            columns = blocks.open(closed.popleft())
-            if columns is not None:
-                opened += [each for each in [_Opened(columns, query)] if not each.done]
+            block = _Opened(blocks.open(closed.popleft()), query)
+            opened += [] if block.done else [block]
         limits = [each.enough_ns for each in opened] + [span.first_ns for span in list(closed)[:1]]
         limit_ns = min((limit for limit in limits if limit is not None), default=None)
         parts = [part for part in [each.until(limit_ns) for each in opened] if part]

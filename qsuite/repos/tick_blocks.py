@@ -9,12 +9,12 @@
 ``first`` and ``last`` are for people, cut to milliseconds; the numbers are exact. In a block ticks are in order; blocks
 may overlap, where ticks came late. ``in_series`` says whether the ticks were in the time series as well.
 
-Invariant: a block never changes. What is not what was written, by its checksum, is never read: the error names the
-block. Who writes blocks, and when they count, is in ``tick_seals``.
+Invariant: a block never changes; many small ones are merged into one (``tick_merging``), and then removed. What is not
+what was written, by its checksum, is never read: the error names the block. Who writes blocks is in ``tick_seals``.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from bson import Binary, Int64, ObjectId
 from pymongo import IndexModel
@@ -28,13 +28,15 @@ from qsuite.repos.tick_documents import stored_date
 if TYPE_CHECKING:
     from qsuite.repos.tick_columns import TickColumns
 
+T = TypeVar("T")
+
 NAME = "tick_blocks"
 BLOCK_TICKS = 100_000
 
 _COUNT = {"bsonType": ["int", "long"], "minimum": 0}
 _LONG = {"bsonType": "long"}
 
-KNOWN = ("last_ns", "first_ns", "trades", "quotes", "last_trade_ns", "last_quote_ns", "_id")
+KNOWN = ("last_ns", "first_ns", "trades", "quotes", "last_trade_ns", "last_quote_ns", "in_series", "_id")
 """What a reader must know before it opens a block."""
 
 SPEC = CollectionSpec(
@@ -78,7 +80,21 @@ class Span(NamedTuple):
     quotes: int
     last_trade_ns: int | None
     last_quote_ns: int | None
+    in_series: bool
     id: ObjectId
+
+
+class BlockGone(Exception):
+    """A block was merged into another, or dropped, since it was found: look for blocks again."""
+
+
+def as_they_are(read: Callable[[], T]) -> T:
+    """Return what a reading of blocks gives, once more where one went away in between."""
+    while True:
+        try:
+            return read()
+        except BlockGone:
+            continue
 
 
 class TickBlocks:
@@ -91,6 +107,11 @@ class TickBlocks:
         """Write a block of one symbol's ticks, which are in order."""
         with translated("tick blocks"):
             self._database.sync[NAME].insert_one(to_document(ticks, in_series=in_series))
+
+    def remove(self, spans: Sequence[Span]) -> None:
+        """Delete blocks whose ticks are in another one."""
+        with translated("tick blocks"):
+            self._database.sync[NAME].delete_many({"_id": {"$in": [span.id for span in spans]}})
 
     def drop(self, symbol: str, before_ns: int) -> None:
         """Delete a symbol's blocks that end before a time."""
@@ -119,14 +140,13 @@ class TickBlocks:
             spans = [_span(each) for each in found]
         return sorted(spans, key=lambda span: (span.first_ns, span.id))
 
-    def open(self, span: Span) -> "TickColumns | None":
-        """Return a block's columns, None when it was dropped since it was found.
-
-        Unavailable, naming the block, when it is not what was written.
-        """
+    def open(self, span: Span) -> "TickColumns":
+        """Return a block's columns. BlockGone; Unavailable, naming the block, when it is not what was written."""
         with translated("tick blocks"):
             document = self._database.sync[NAME].find_one({"_id": span.id})
-        return None if document is None else to_block_columns(document)
+        if document is None:
+            raise BlockGone
+        return to_block_columns(document)
 
 
 def _span(document: Document) -> Span:

@@ -6,7 +6,7 @@ from itertools import islice
 from qsuite.domain.market import Tick
 from qsuite.repos.database import Database
 from qsuite.repos.tick_block_reads import iterate_blocks, once
-from qsuite.repos.tick_blocks import BLOCK_TICKS, TickBlocks
+from qsuite.repos.tick_blocks import BLOCK_TICKS, TickBlocks, as_they_are
 from qsuite.repos.tick_queries import TickQuery, iterate_ticks
 from qsuite.repos.tick_seals import NEVER_NS, Seal, TickSeals
 
@@ -51,6 +51,10 @@ class TickSealing:
 
     def _not_in_blocks(self, query: TickQuery, ticks: list[Tick]) -> list[Tick]:
         """Return the ticks that no block has yet: of late ones, and of a life that ended before it moved the bound."""
-        spans = self._blocks.spans(query.symbol, query.start_ns, query.end_ns)
-        there = set(iterate_blocks(self._blocks, spans, query))
+
+        def read() -> set[Tick]:
+            spans = self._blocks.spans(query.symbol, query.start_ns, query.end_ns)
+            return set(iterate_blocks(self._blocks, spans, query))
+
+        there = as_they_are(read)
         return [tick for tick in once(iter(ticks)) if tick not in there]

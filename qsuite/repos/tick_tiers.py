@@ -2,17 +2,19 @@
 
 Invariant: at every moment of sealing (``tick_seals``) each stored tick is read once and in order. The bound is read
 before the blocks are listed, so a block that comes in between repeats ticks of the series, which are the same ticks.
+Where a block goes away in between, because it was merged into another, the blocks are listed again.
 """
 
 import heapq
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import pairwise
 
 from qsuite.domain.market import Quote, Snapshot, Tick, Trade
 from qsuite.repos.database import Database
 from qsuite.repos.tick_block_reads import iterate_blocks, once
-from qsuite.repos.tick_blocks import Span, TickBlocks
+from qsuite.repos.tick_blocks import BlockGone, Span, TickBlocks, as_they_are
 from qsuite.repos.tick_documents import QUOTE, TRADE
 from qsuite.repos.tick_queries import Order, TickQuery, iterate_ticks, order_of
 from qsuite.repos.tick_seals import NEVER_NS, TickSeals
@@ -36,6 +38,23 @@ class TickTiers:
 
     def iterate(self, query: TickQuery, after: Order | None = None) -> Generator[Tick, None, None]:
         """Yield ticks in order, behind ``after``."""
+        last_ns: int | None = None
+        of_instant: list[Tick] = []
+        while True:
+            try:
+                with closing(self._iterate(_from(query, last_ns), after)) as ticks:
+                    for tick in ticks:
+                        if tick.ts_ns != last_ns:
+                            last_ns, of_instant = tick.ts_ns, []
+                        elif tick in of_instant:
+                            continue
+                        of_instant.append(tick)
+                        yield tick
+                return
+            except BlockGone:  # go on with the instant reached, in the blocks as they are now
+                continue
+
+    def _iterate(self, query: TickQuery, after: Order | None) -> Generator[Tick, None, None]:
         start_ns, sealed_to = _start(query, after), self.sealed_to(query.symbol)
         spans = self._spans(query.symbol, start_ns, query.end_ns)
         live = _from(query, sealed_to)
@@ -55,6 +74,9 @@ class TickTiers:
 
         Where they overlap the same tick may be in two, and only reading tells.
         """
+        return as_they_are(lambda: self._counted(query))
+
+    def _counted(self, query: TickQuery) -> tuple[int | None, TickQuery]:
         sealed_to, spans = self.sealed_to(query.symbol), self._spans(query.symbol, query.start_ns, query.end_ns)
         live = _from(query, sealed_to)
         ends = [(span.first_ns, span.last_ns) for span in spans]
@@ -73,14 +95,13 @@ class TickTiers:
         """Delete a symbol's blocks that end before a time."""
         self._blocks.drop(symbol, before_ns)
 
-    def in_blocks(self, symbol: str, kind: str, times: set[int]) -> Iterator[Tick]:
-        """Yield the ticks in blocks of one kind at these times."""
-        if not times:
-            return
+    def in_blocks(self, symbol: str, kind: str, times: set[int]) -> list[Tick]:
+        """Return the ticks in blocks of one kind at these times."""
+        return as_they_are(lambda: list(self._in_blocks(symbol, kind, times))) if times else []
+
+    def _in_blocks(self, symbol: str, kind: str, times: set[int]) -> Iterator[Tick]:
         for span in self._spans(symbol, min(times), max(times) + 1):
             columns = self._blocks.open(span)
-            if columns is None:
-                continue
             import numpy as np
 
             from qsuite.repos.tick_columns import take, to_ticks
@@ -91,7 +112,8 @@ class TickTiers:
     def newest(self, symbol: str, live: Snapshot) -> Snapshot:
         """Return a symbol's last trade and quote, given those of the series."""
         trade, quote = live
-        for found in (self._newest(symbol, TRADE, trade), self._newest(symbol, QUOTE, quote)):
+        for kind, known in ((TRADE, trade), (QUOTE, quote)):
+            found = as_they_are(partial(self._newest, symbol, kind, known))
             if isinstance(found, Trade):
                 trade = found
             elif isinstance(found, Quote):
@@ -119,8 +141,6 @@ class TickTiers:
 
     def _last_of(self, span: Span, kind: str) -> Tick | None:
         columns = self._blocks.open(span)
-        if columns is None:
-            return None
         import numpy as np
 
         from qsuite.repos.tick_columns import take, to_ticks
@@ -137,9 +157,9 @@ def _start(query: TickQuery, after: Order | None) -> int | None:
     return max(starts, default=None)
 
 
-def _from(query: TickQuery, start_ns: int) -> TickQuery:
+def _from(query: TickQuery, start_ns: int | None) -> TickQuery:
     """Return the part of a query from a time on."""
-    if start_ns == NEVER_NS:
+    if start_ns is None or start_ns == NEVER_NS:
         return query
     return query._replace(start_ns=start_ns if query.start_ns is None else max(start_ns, query.start_ns))
 

@@ -24,6 +24,7 @@ from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.schema import CollectionSpec
 from qsuite.repos.tick_additions import AddedTicks, TickAdditions
 from qsuite.repos.tick_feed import TickFeed
+from qsuite.repos.tick_merging import TickMerging
 from qsuite.repos.tick_queries import Order, TickQuery, condition_of, newest_of, order_of
 from qsuite.repos.tick_sealing import TickSealing
 from qsuite.repos.tick_tiers import TickTiers
@@ -58,6 +59,7 @@ class TicksRepo:
         self._feed = feed
         self._tiers = TickTiers(database, NAME)
         self._sealing = TickSealing(database, NAME)
+        self._merging = TickMerging(database)
         self._additions = TickAdditions(database, NAME, self._tiers)
         self._counted: tuple[int, int] | None = None
 
@@ -106,6 +108,10 @@ class TicksRepo:
     async def seal(self, symbol: str, to_ns: int) -> int:
         """Move the oldest ticks before a time, about a block of them, into a block; return how many, 0 at the end."""
         return await self._database.in_reader(self._sealing.seal, symbol, to_ns)
+
+    async def merge_blocks(self, symbol: str) -> None:
+        """Make few blocks out of the many small ones that late ticks are in."""
+        await self._database.in_reader(self._merging.merge, symbol)
 
     async def drop_blocks(self, symbol: str, before_ns: int) -> None:
         """Delete a symbol's blocks that end before a time."""

@@ -1,4 +1,4 @@
-"""The loop that seals hours of ticks when they are over: out of the time series, into blocks; and drops old blocks.
+"""The loop that keeps the past in blocks: seals hours of ticks that are over, merges small blocks, drops old ones.
 
 An hour is left open for a while after its end, for ticks that come late: those go into small blocks of their own.
 """
@@ -32,7 +32,7 @@ class TickSealer:
         self._done_to = 0
 
     async def run_once(self, now: int) -> None:
-        """Seal what is over and drop what is too old, if an hour ended since the last round that worked."""
+        """Seal what is over, merge, and drop what is too old, if an hour ended since the last round that worked."""
         to_ns = (now - self._after_ns) // HOUR_NS * HOUR_NS
         if to_ns == self._done_to:
             return
@@ -40,6 +40,7 @@ class TickSealer:
             sealed = 0
             while moved := await self._ticks.seal(symbol, to_ns):
                 sealed += moved
+            await self._ticks.merge_blocks(symbol)
             if self._kept_ns:
                 await self._ticks.drop_blocks(symbol, now - self._kept_ns)
             if sealed:

@@ -3,8 +3,8 @@
     python -m tests.crash.sealing_victim URI DATABASE POINT HITS FROM
 
 Stores the ticks of ``given()`` from number FROM on, prints how many are acknowledged, and seals close behind what it
-stores, so that the two meet. Points: ``announce``, ``read``, ``block`` and ``move`` of sealing, ``insert`` and
-``late`` of writing, each ``:before`` or ``:after``; ``never`` kills nothing.
+stores, so that the two meet. Points: ``announce``, ``read``, ``block`` and ``move`` of sealing, ``remove`` of
+merging, ``insert`` and ``late`` of writing, each ``:before`` or ``:after``; ``never`` kills nothing.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from qsuite.repos.database import Database, connect
 from qsuite.repos.schema import migrate
 from qsuite.repos.tick_additions import TickAdditions
 from qsuite.repos.tick_blocks import TickBlocks
+from qsuite.repos.tick_merging import TickMerging
 from qsuite.repos.tick_sealing import TickSealing
 from qsuite.repos.tick_seals import TickSeals
 from qsuite.repos.ticks import TicksRepo
@@ -54,6 +55,7 @@ def set_trap(trap: Trap) -> None:
         (TickSealing, "_first_of", "read"),
         (TickBlocks, "insert", "block"),
         (TickSeals, "move", "move"),
+        (TickBlocks, "remove", "remove"),
         (TickAdditions, "_insert", "insert"),
     ):
         _around(trap, owner, method, point)
@@ -100,6 +102,7 @@ async def seal(database: Database, arriving: list[Tick]) -> None:
         newest = await TicksRepo(database).newest([SYMBOL])
         end_ns = max((tick.ts_ns for snapshot in newest.values() for tick in snapshot if tick), default=T0)
         await database.in_thread(sealer.seal, SYMBOL, min(end_ns, last))
+        await database.in_thread(TickMerging(database).merge, SYMBOL)
 
 
 async def main(uri: str, name: str, point: str, hits: str, start: str) -> None:

@@ -14,7 +14,7 @@ from qsuite.repos.ticks import TickQuery, TicksRepo
 from tests.crash.clients import SCALE
 from tests.crash.sealing_victim import COUNT, SYMBOL, given
 
-STEPS = ("announce", "read", "block", "move", "insert", "late")
+STEPS = ("announce", "read", "block", "move", "remove", "insert", "late")
 POINTS = [f"{step}:{when}" for step in STEPS for when in ("before", "after")]
 
 
@@ -34,9 +34,8 @@ async def read(database: Database) -> list[Tick]:
 async def test_ticks_survive_a_kill_at_every_step_of_storing_and_sealing(mongod: str, database: Database) -> None:
     chance, arriving, acknowledged = random.Random(20261121), given(), 0
     for point in POINTS * SCALE:
-        code, acknowledged = await database.in_thread(
-            live, mongod, database.name, point, chance.randint(1, 4), acknowledged
-        )
+        hits = 1 if "remove" in point else chance.randint(1, 4)  # there is little to merge in one life
+        code, acknowledged = await database.in_thread(live, mongod, database.name, point, hits, acknowledged)
         assert code == -signal.SIGKILL, f"{point} was not reached"
         found = await read(database)
         assert [order_of(tick) for tick in found] == sorted(map(order_of, found))
@@ -45,4 +44,4 @@ async def test_ticks_survive_a_kill_at_every_step_of_storing_and_sealing(mongod:
     code, acknowledged = await database.in_thread(live, mongod, database.name, "never", 1, acknowledged)
     assert (code, acknowledged) == (0, COUNT)
     assert [repr(tick) for tick in await read(database)] == [repr(tick) for tick in sorted(arriving, key=order_of)]
-    assert database.sync.tick_blocks.count_documents({}) > COUNT // 200
+    assert database.sync.tick_blocks.count_documents({}) > 0

@@ -1,6 +1,7 @@
 """Past ticks in blocks, live ones in the time series, read as one at every step of sealing: on a real MongoDB."""
 
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,8 @@ from qsuite.repos import tick_blocks, tick_seals, ticks
 from qsuite.repos.database import Database
 from qsuite.repos.schema import migrate
 from qsuite.repos.tick_blocks import TickBlocks
+from qsuite.repos.tick_merging import TickMerging
+from qsuite.repos.tick_queries import order_of
 from qsuite.repos.tick_sealing import TickSealing
 from qsuite.repos.tick_seals import TickSeals
 from qsuite.repos.ticks import TickQuery, TicksRepo
@@ -203,6 +206,55 @@ async def test_the_ticks_of_one_instant_are_never_parted(real: Database) -> None
     assert await seal(real) == 2
     assert [each["count"] for each in real.sync.tick_blocks.find().sort("first_ns")] == [25, 1]
     same(await stored(real), [*at_once, trade(T0 + 1)])
+
+
+async def small_blocks(database: Database) -> list[Tick]:
+    """Store GIVEN sealed, and thirty late ticks between them, each in a block of its own, two of them twice.
+
+    The first was in the series before its writer knew.
+    """
+    await TicksRepo(database).add(GIVEN)
+    await seal(database)
+    writer, late = TicksRepo(database), [trade(T0 + 1_000_000 * number, "7", seq=99) for number in range(30)]
+    for tick in late:
+        await writer.add([tick])
+    await database.in_thread(TickBlocks(database).insert, late[3:5], in_series=False)
+    return sorted([*GIVEN, *late], key=order_of)
+
+
+async def test_small_blocks_are_merged_and_nothing_else_changes(real: Database) -> None:
+    wanted = await small_blocks(real)
+    same(await stored(real), wanted)
+    assert await real.in_thread(TickMerging(real).merge, "IBM") == 29
+    same(await stored(real), wanted)
+    assert sorted(each["count"] for each in real.sync.tick_blocks.find()) == [1, 5, 10, 10, 10, 29]
+    assert await TicksRepo(real).count() == len(wanted)
+    assert await real.in_thread(TickMerging(real).merge, "IBM") == 0
+
+
+async def test_a_reader_goes_on_where_blocks_are_merged_under_it(real: Database) -> None:
+    wanted = await small_blocks(real)
+
+    def read() -> list[Tick]:
+        found = []
+        with closing(TicksRepo(real).iterate(TickQuery("IBM"))) as ticks:
+            for tick in ticks:
+                found.append(tick)
+                if len(found) == 11:
+                    assert TickMerging(real).merge("IBM")
+        return found
+
+    same(await real.in_thread(read), wanted)
+
+
+async def test_merging_that_was_stopped_before_the_small_blocks_went_leaves_each_tick_once(real: Database) -> None:
+    wanted = await small_blocks(real)
+    merging = TickMerging(real)
+    merging._blocks.remove = lambda spans: None  # type: ignore[method-assign]  # and then it was killed
+    await real.in_thread(merging.merge, "IBM")
+    same(await stored(real), wanted)
+    await real.in_thread(TickMerging(real).merge, "IBM")
+    same(await stored(real), wanted)
 
 
 async def test_a_damaged_block_is_named_and_not_read(real: Database) -> None:
