@@ -178,7 +178,10 @@ class MarketSettings:
     """Live prices."""
 
     tick_flush_s: float = _setting(0.2, "live ticks are written to storage this often", low=0.01, high=1.0)
-    ticks_kept_days: int = _setting(0, "days that live ticks are kept, 0 for ever", low=0)
+    ticks_kept_days: int = _setting(0, "days that ticks are kept, live or in blocks, 0 for ever", low=0)
+    ticks_sealed_after_s: int = _setting(
+        3_600, "ticks of an hour are sealed into blocks this long after its end, 0 never", low=0
+    )
     demo_seed: int = _setting(20000301, "seed of the demo market's intraday paths")
     demo_speed: float = _setting(60.0, "market seconds of the demo per real second", low=0.1)
 

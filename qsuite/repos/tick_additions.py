@@ -1,4 +1,7 @@
-"""Ticks into the time series, each once, although MongoDB keeps no unique index there.
+"""Ticks into storage, each once, although MongoDB keeps no unique index on a time series.
+
+    add ──> the series ──> sealed meanwhile? ──> a block as well        (``tick_seals`` says why)
+     └───────── late, as far as is known ──────> a block
 
 Identity: ``(symbol, kind, ts_ns, seq)``. Invariant: ``add_new`` may be given the same ticks again and again, after any
 failure, and each is stored once.
@@ -15,6 +18,7 @@ from qsuite.domain.market import Tick
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.tick_documents import decode_tick, encode_tick, encode_ticks, kind_of
 from qsuite.repos.tick_queries import TickQuery, condition_of
+from qsuite.repos.tick_tiers import TickTiers
 
 Identity = tuple[str, str, int, int]
 
@@ -40,12 +44,27 @@ class AddedTicks(NamedTuple):
 class TickAdditions:
     """Add ticks to one collection; for threads."""
 
-    def __init__(self, database: Database, name: str) -> None:
+    def __init__(self, database: Database, name: str, tiers: TickTiers) -> None:
         self._database = database
         self._name = name
+        self._tiers = tiers
 
     def add(self, ticks: Sequence[Tick]) -> None:
         """Store ticks that cannot be there yet."""
+        if not self._database.transactions:
+            self._insert(ticks)
+            return
+        seals = self._tiers.seals
+        late = seals.late(ticks)
+        known_late = set(map(id, late))
+        live = [tick for tick in ticks if id(tick) not in known_late]
+        self._insert(live)
+        if live:
+            seals.find({tick.symbol for tick in live})
+        seals.put_late(late, in_series=False)
+        seals.put_late(seals.late(live), in_series=True)
+
+    def _insert(self, ticks: Sequence[Tick]) -> None:
         collection = self._database.sync[self._name]
         with translated("tick"):
             for start in range(0, len(ticks), INSERT_SIZE):
@@ -57,29 +76,40 @@ class TickAdditions:
 
     def add_new(self, ticks: Sequence[Tick]) -> AddedTicks:
         """Store those that are not there yet."""
-        known = self._known(ticks)
+        known, in_blocks = self._known(ticks)
         if not known:
             self.add(ticks)
             return AddedTicks(len(ticks), 0)
-        fresh = [tick for tick in (_place(tick, known) for tick in ticks) if tick is not None]
-        if fresh:
-            self.add(fresh)
+        placed = [_place(tick, known) for tick in ticks]
+        fresh = [tick for tick in placed if _identity(tick) not in known]
+        # Of a tick that is only in the series nobody may have looked yet whether sealing passed it by.
+        there = [tick for tick in placed if _identity(tick) in known and _identity(tick) not in in_blocks]
+        self.add(fresh)
+        if self._database.transactions:
+            self._tiers.seals.put_late(self._tiers.seals.late(there), in_series=True)
         return AddedTicks(len(fresh), len(ticks) - len(fresh))
 
-    def _known(self, ticks: Iterable[Tick]) -> dict[Identity, Tick]:
-        """Return the stored ticks of the same symbols, kinds and times."""
+    def _known(self, ticks: Iterable[Tick]) -> tuple[dict[Identity, Tick], set[Identity]]:
+        """Return the stored ticks of the same symbols, kinds and times, and which of them are in blocks."""
         groups: dict[tuple[str, str], set[int]] = {}
         for tick in ticks:
             groups.setdefault((tick.symbol, kind_of(tick)), set()).add(tick.ts_ns)
-        known = {}
+        known, in_blocks = {}, set()
         with translated("tick"):
             for (symbol, kind), times in groups.items():
-                for tick in self._at(symbol, kind, times):
+                # The bound before the series, the blocks last: a tick may be met twice, but is not missed in between.
+                sealed_to = self._tiers.sealed_to(symbol)
+                for tick in self._at(symbol, kind, {ts_ns for ts_ns in times if ts_ns >= sealed_to}):
                     known[_identity(tick)] = tick
-        return known
+                for tick in self._tiers.in_blocks(symbol, kind, times):
+                    known[_identity(tick)] = tick
+                    in_blocks.add(_identity(tick))
+        return known, in_blocks
 
     def _at(self, symbol: str, kind: str, times: set[int]) -> Iterator[Tick]:
         """Yield a symbol's stored ticks at these times, and perhaps others between them."""
+        if not times:
+            return
         collection = self._database.sync[self._name]
         condition = condition_of(TickQuery(symbol, min(times), max(times) + 1, kind))
         # Mostly there is nothing in the whole span, and that is found out from the index alone.
@@ -105,11 +135,9 @@ class TickAdditions:
         return {ts_ns for batch in batches for *_, ts_ns, _ in _ONLY_TIME.iter_unpack(batch)}
 
 
-def _place(tick: Tick, known: dict[Identity, Tick]) -> Tick | None:
-    """Return the tick under an identity that is free, or None when it is there already."""
-    while (there := known.get(_identity(tick))) is not None:
-        if there == tick:
-            return None
+def _place(tick: Tick, known: dict[Identity, Tick]) -> Tick:
+    """Return the tick under an identity that is free, or under its own when it is there already."""
+    while (there := known.get(_identity(tick))) is not None and there != tick:
         tick = tick._replace(seq=tick.seq + DISPLACEMENT)
     return tick
 

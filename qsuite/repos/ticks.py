@@ -1,4 +1,7 @@
-"""Trades and quotes in a time series that ops can look at; ``tick_documents`` draws one.
+"""Trades and quotes: live ones in a time series that ops can look at, those of the past in blocks.
+
+    add ──> series ``ticks`` (``tick_documents``) ──seal──> ``tick_blocks``
+                  └───────────── read as one (``tick_tiers``) ────┘
 
 MongoDB gives a time series no unique index, no transactions and no order finer than a millisecond, so both identity
 (``tick_additions``) and order (``tick_queries``) are kept here.
@@ -14,14 +17,17 @@ from pymongo.errors import PyMongoError
 
 from qsuite.domain.errors import Invalid, Unavailable
 from qsuite.domain.listing import Page
-from qsuite.domain.market import Snapshot, Tick
+from qsuite.domain.market import NO_MARKET, Snapshot, Tick
 from qsuite.domain.times import datetime_to_ns
 from qsuite.repos.cursors import cursor_after, read_cursor
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.schema import CollectionSpec
 from qsuite.repos.tick_additions import AddedTicks, TickAdditions
 from qsuite.repos.tick_feed import TickFeed
-from qsuite.repos.tick_queries import Order, TickQuery, condition_of, iterate_ticks, newest_of, order_of
+from qsuite.repos.tick_merging import TickMerging
+from qsuite.repos.tick_queries import Order, TickQuery, condition_of, newest_of, order_of
+from qsuite.repos.tick_sealing import TickSealing
+from qsuite.repos.tick_tiers import TickTiers
 
 __all__ = ["AddedTicks", "TickQuery", "TicksRepo"]
 
@@ -51,7 +57,10 @@ class TicksRepo:
     def __init__(self, database: Database, feed: TickFeed | None = None) -> None:
         self._database = database
         self._feed = feed
-        self._additions = TickAdditions(database, NAME)
+        self._tiers = TickTiers(database, NAME)
+        self._sealing = TickSealing(database, NAME)
+        self._merging = TickMerging(database)
+        self._additions = TickAdditions(database, NAME, self._tiers)
         self._counted: tuple[int, int] | None = None
 
     async def add(self, ticks: Sequence[Tick]) -> None:
@@ -88,11 +97,25 @@ class TicksRepo:
     async def any_of(self, symbol: str) -> bool:
         """Say whether a symbol has ticks."""
         with translated("tick"):
-            return await self._database.collection(NAME).find_one({"symbol": symbol}) is not None
+            if await self._database.collection(NAME).find_one({"symbol": symbol}) is not None:
+                return True
+        return await self._database.in_thread(self._tiers.any_in_blocks, symbol)
 
     async def count(self) -> int:
         """Return how many ticks there are: counted once, then followed by MongoDB's own books, which cost nothing."""
         return await self._database.in_reader(self._count)
+
+    async def seal(self, symbol: str, to_ns: int) -> int:
+        """Move the oldest ticks before a time, about a block of them, into a block; return how many, 0 at the end."""
+        return await self._database.in_reader(self._sealing.seal, symbol, to_ns)
+
+    async def merge_blocks(self, symbol: str) -> None:
+        """Make few blocks out of the many small ones that late ticks are in."""
+        await self._database.in_reader(self._merging.merge, symbol)
+
+    async def drop_blocks(self, symbol: str, before_ns: int) -> None:
+        """Delete a symbol's blocks that end before a time."""
+        await self._database.in_thread(self._tiers.drop_blocks, symbol, before_ns)
 
     async def keep_days(self, days: int) -> None:
         """Let MongoDB drop ticks that are older than this by their own time; 0 keeps them for ever."""
@@ -103,7 +126,7 @@ class TicksRepo:
 
     def iterate(self, query: TickQuery, *, after: Order | None = None) -> Generator[Tick, None, None]:
         """Yield ticks in order, in a thread only; memory holds one batch."""
-        return iterate_ticks(self._database.sync[NAME], query, after)
+        return self._tiers.iterate(query, after)
 
     def _add(self, ticks: Sequence[Tick]) -> None:
         self._additions.add(ticks)
@@ -127,9 +150,12 @@ class TicksRepo:
 
     def _count_of(self, query: TickQuery) -> int | None:
         """Count a query's ticks, or return None where that would take too long."""
+        sealed, live = self._tiers.counted(query)
+        if sealed is None:
+            return None
         try:
             with translated("tick"), pymongo.timeout(COUNT_S):
-                return self._database.sync[NAME].count_documents(condition_of(query))
+                return sealed + self._database.sync[NAME].count_documents(condition_of(live))
         except Unavailable as error:
             if isinstance(error.__cause__, PyMongoError) and error.__cause__.timeout:
                 return None
@@ -152,7 +178,7 @@ class TicksRepo:
                 found = list(self._database.sync[NAME].aggregate([{"$count": "n"}]))
                 self._counted = (found[0]["n"] if found else 0, committed or 0)
         total, before = self._counted
-        return int(total) + ((committed or 0) - before)
+        return int(total) + ((committed or 0) - before) + self._tiers.count_beside_series()
 
     def _committed(self) -> int | None:
         """Return how many ticks mongod took in since it started, None where it does not say."""
@@ -180,4 +206,6 @@ class TicksRepo:
                 found["_id"]: datetime_to_ns(found["ts"]) for found in self._database.sync[NAME].aggregate(pipeline)
             }
             ticks = self._database.sync[NAME]
-            return {symbol: newest_of(ticks, symbol, end_ns) for symbol, end_ns in ends.items()}
+            live = {symbol: newest_of(ticks, symbol, end_ns) for symbol, end_ns in ends.items()}
+        sealed = self._tiers.with_blocks(symbols)
+        return live | {symbol: self._tiers.newest(symbol, live.get(symbol, NO_MARKET)) for symbol in sealed}

@@ -15,7 +15,7 @@ from qsuite.domain.market import Bar, Quote, Snapshot, Tick, Trade
 from qsuite.domain.market_record import MarketRecord
 from qsuite.domain.reference import DataSource, Ticker
 from qsuite.domain.times import DAY_NS, parse_rfc3339
-from qsuite.repos import data_sources, imports, market_data, tickers, ticks
+from qsuite.repos import data_sources, imports, market_data, tick_blocks, tick_seals, tickers, ticks
 from qsuite.repos.database import Database
 from qsuite.repos.imports import ImportRecord, ImportsRepo
 from qsuite.repos.market_data import BarQuery, MarketDataRepo
@@ -24,7 +24,7 @@ from qsuite.repos.schema import migrate
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TickQuery, TicksRepo
 
-SPECS = (data_sources.SPEC, tickers.SPEC, market_data.SPEC, ticks.SPEC, imports.SPEC)
+SPECS = (data_sources.SPEC, tickers.SPEC, market_data.SPEC, ticks.SPEC, tick_blocks.SPEC, tick_seals.SPEC, imports.SPEC)
 T0 = parse_rfc3339("2013-10-07T13:30:00.123456789Z")
 MS = 1_000_000
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from qsuite.domain.market import Quote, Trade
 from qsuite.domain.roles import Caller
-from qsuite.repos import data_sources, imports, market_data, tickers, ticks
+from qsuite.repos import data_sources, imports, market_data, tick_blocks, tick_seals, tickers, ticks
 from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
@@ -19,7 +19,15 @@ from qsuite.services.market_data import MarketDataService
 from qsuite.services.reference import ReferenceService
 from qsuite.settings import MarketSettings
 
-SPECS = (data_sources.SPEC, tickers.SPEC, market_data.SPEC, ticks.SPEC, imports.SPEC)
+SPECS = (
+    data_sources.SPEC,
+    tickers.SPEC,
+    market_data.SPEC,
+    ticks.SPEC,
+    tick_blocks.SPEC,
+    tick_seals.SPEC,
+    imports.SPEC,
+)
 
 
 class WrittenDown:
