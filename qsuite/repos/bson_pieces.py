@@ -24,7 +24,7 @@ from qsuite.repos.decimals import encode_decimal, encode_decimals
 _INT32 = struct.Struct("<i").pack
 _INT64 = struct.Struct("<q").pack
 _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
-_REMEMBERED = 1 << 15
+_REMEMBERED = 1 << 12
 _UUID_HEAD = b"\x10\x00\x00\x00\x04"  # 16 bytes of the subtype 4
 _END = b"\x00"
 

@@ -20,7 +20,8 @@ _LOW = (1 << 64) - 1
 _SPECIAL = 0b11 << 61  # infinities, NaN, and coefficients over 34 digits: none of them is money
 _WORDS = struct.Struct("<QQ")
 _EXACT = Context(prec=DECIMAL128_DIGITS)
-_REMEMBERED = 1 << 16
+_REMEMBERED = 1 << 13
+"""Prices and sizes come again; sums of money seldom do, and would only fill a larger memory."""
 
 
 def encode_decimal(value: Decimal) -> Decimal128:
