@@ -1,8 +1,8 @@
 """Run every test: ``python -m tests [pytest's arguments]``, which is what ``make test`` calls.
 
-Half of the time of the suite is processes that are killed and started again, so those tests and all the others run side
-by side, each in a pytest of its own with databases of its own. One pytest runs what a path among the arguments names,
-and everything where the first failure is to end it.
+Much of the time of the suite is processes that are killed and started again. So those tests, with those that need no
+database, and all the others run side by side, each part in a pytest of its own with databases of its own. One pytest
+runs what a path among the arguments names, and everything where the first failure is to end it.
 """
 
 import os
@@ -14,7 +14,8 @@ from pathlib import Path
 from types import FrameType
 
 HERE = Path(__file__).parent
-APART = HERE / "crash"
+APART = [HERE / each for each in ("crash", "property", "simulation")]
+NAMED = ", ".join(f"tests/{each.name}" for each in APART)
 PYTEST = [sys.executable, "-m", "pytest"]
 AT_FIRST_FAILURE = ("-x", "--exitfirst", "--maxfail", "--pdb")
 NO_TESTS = 5
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryFile() as output:
         codes = side_by_side(arguments, output.fileno())
         output.seek(0)
-        say(f"tests/{APART.name}, beside the others")
+        say(f"{NAMED}, beside the others")
         sys.stdout.buffer.write(output.read())
     return next((code for code in codes if code not in (0, NO_TESTS)), min(codes))
 
@@ -45,9 +46,9 @@ def side_by_side(arguments: list[str], output: int) -> list[int]:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
-    others = [*PYTEST, *arguments, str(HERE), f"--ignore={APART}"]
+    others = [*PYTEST, *arguments, str(HERE), *(f"--ignore={each}" for each in APART)]
     # A cache of its own, since the last to end would overwrite what failed in the other; no terminal, which is taken.
-    apart = [*PYTEST, *arguments, "-o", "cache_dir=.pytest_cache/apart", str(APART)]
+    apart = [*PYTEST, *arguments, "-o", "cache_dir=.pytest_cache/apart", *map(str, APART)]
     running.append(subprocess.Popen(others))
     running.append(
         subprocess.Popen(
@@ -56,7 +57,7 @@ def side_by_side(arguments: list[str], output: int) -> list[int]:
     )
     first = running[0].wait()
     if running[1].poll() is None:
-        say(f"waiting for tests/{APART.name}")
+        say(f"waiting for {NAMED}")
     return [first, running[1].wait()]
 
 
