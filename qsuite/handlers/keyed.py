@@ -8,11 +8,15 @@ import asyncio
 from asyncio import Future
 from typing import Any, cast
 
+import structlog
+
 from qsuite.domain.errors import Invalid, OutcomeUnknown, Unavailable
 from qsuite.domain.roles import Caller
 from qsuite.handlers.answers import Answering
 from qsuite.services.container import Services
 from qsuite.services.idempotency import Answer
+
+log = structlog.get_logger(__name__)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -64,6 +68,14 @@ class KeyedAnswers(Answering):
         return self._leaving
 
     async def _keep_and_leave(self, claim: str) -> None:
+        try:
+            await self._settle(claim)
+        except Exception:  # the work was done, and whoever asked for it is told so
+            log.exception("idempotency.failed", key=claim)
+        self._claim = self._leaving = None
+        await super().finish()
+
+    async def _settle(self, claim: str) -> None:
         keys = self.services.idempotency
         if _nobody_knows(self._failure, self._status_code):
             keys.abandon(claim)
@@ -72,8 +84,6 @@ class KeyedAnswers(Answering):
         else:
             body = b"".join(self._write_buffer) if self.keeps_answer else None
             await keys.keep(claim, Answer(self._status_code, dict(self._headers.get_all()), body))
-        self._claim = self._leaving = None
-        await super().finish()
 
 
 def _nobody_knows(failure: BaseException | None, status: int) -> bool:

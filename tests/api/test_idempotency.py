@@ -207,6 +207,21 @@ async def test_a_request_whose_client_has_gone_is_answered_when_it_comes_again(
     assert await count(trader) == 1
 
 
+async def test_work_that_was_done_is_answered_for_also_where_the_answer_cannot_be_kept(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trader, name = await api.new_client(Role.TRADER), key()
+
+    async def fail(*args: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(IdempotencyKeysRepo, "end", fail)
+        assert (await keyed(trader, STRATEGIES, STRATEGY, name)).status == 201
+    again = await keyed(trader, STRATEGIES, STRATEGY, name)
+    assert (again.code, await count(trader)) == ("idempotency.unfinished", 1)
+
+
 async def test_no_password_can_be_guessed_from_what_is_stored(api: Api) -> None:
     """A plain digest of the body could be tried against a list of passwords; this one needs the server's secret."""
     name = key()
