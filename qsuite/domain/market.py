@@ -36,6 +36,14 @@ class Quote(NamedTuple):
 
 Tick = Trade | Quote
 
+TRADE = "trade"
+QUOTE = "quote"
+
+
+def kind_of(tick: Tick) -> str:
+    """Name a tick's kind, as documents and answers do."""
+    return TRADE if isinstance(tick, Trade) else QUOTE
+
 
 class Bar(NamedTuple):
     """One interval's summary; ``vwap`` and ``trades`` are None where the source does not give them."""

@@ -5,23 +5,19 @@ from operator import attrgetter
 from typing import Any
 
 from qsuite.domain.analytics.asof import QuotedTrade
-from qsuite.domain.market import Bar, Tick, Trade
+from qsuite.domain.market import QUOTE, TRADE, Bar, Tick, kind_of
 from qsuite.domain.market_record import MarketRecord
 from qsuite.handlers.market_schemas import shown_made_bar, shown_quoted_trade, shown_record, shown_tick
 from qsuite.handlers.row_formats import Column, Kind, RowTable
 
 TRADE_FIELDS = ("price", "size")
 QUOTE_FIELDS = ("bid", "ask", "bid_size", "ask_size")
-_KINDS = {"trade": TRADE_FIELDS, "quote": QUOTE_FIELDS}
+_KINDS = {TRADE: TRADE_FIELDS, QUOTE: QUOTE_FIELDS}
 
 
 def _field(name: str) -> Callable[[Tick], Any]:
     """Return how to get what a tick of the other kind has not."""
     return lambda tick: getattr(tick, name, None)
-
-
-def _kind(tick: Tick) -> str:
-    return "trade" if isinstance(tick, Trade) else "quote"
 
 
 def tick_table(kind: str | None) -> RowTable[Tick]:
@@ -31,7 +27,7 @@ def tick_table(kind: str | None) -> RowTable[Tick]:
         (
             Column("symbol", Kind.WORD, attrgetter("symbol")),
             Column("ts", Kind.INSTANT, attrgetter("ts_ns")),
-            Column("kind", Kind.WORD, _kind),
+            Column("kind", Kind.WORD, kind_of),
             *(Column(name, Kind.DECIMAL, _field(name)) for name in figures),
             Column("seq", Kind.WHOLE, attrgetter("seq")),
         ),
@@ -47,7 +43,7 @@ QUOTED_TRADES: RowTable[QuotedTrade] = RowTable(
     (
         Column("symbol", Kind.WORD, attrgetter("trade.symbol")),
         Column("ts", Kind.INSTANT, attrgetter("trade.ts_ns")),
-        Column("kind", Kind.WORD, lambda each: "trade"),
+        Column("kind", Kind.WORD, lambda each: TRADE),
         *(Column(name, Kind.DECIMAL, attrgetter(f"trade.{name}")) for name in TRADE_FIELDS),
         Column("seq", Kind.WHOLE, attrgetter("trade.seq")),
         *(Column(name, Kind.DECIMAL, _of_quote(name)) for name in QUOTE_FIELDS),

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import bson
 from bson.codec_options import CodecOptions
 
-from qsuite.domain.market import Tick
+from qsuite.domain.market import Tick, kind_of
 from qsuite.repos.database import Database, Document, translated
-from qsuite.repos.tick_documents import decode_tick, encode_tick, encode_ticks, kind_of
+from qsuite.repos.tick_documents import decode_tick, encode_tick, encode_ticks
 from qsuite.repos.tick_queries import TickQuery, condition_of
 from qsuite.repos.tick_tiers import TickTiers
 

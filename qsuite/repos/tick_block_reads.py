@@ -5,9 +5,8 @@ from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from qsuite.domain.market import Tick
+from qsuite.domain.market import TRADE, Tick
 from qsuite.repos.tick_blocks import Span, TickBlocks
-from qsuite.repos.tick_documents import TRADE
 from qsuite.repos.tick_queries import Order, TickQuery, order_of
 
 if TYPE_CHECKING:

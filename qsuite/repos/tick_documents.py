@@ -18,12 +18,9 @@ from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 
-from qsuite.domain.market import Quote, Tick, Trade
+from qsuite.domain.market import QUOTE, TRADE, Quote, Tick, Trade
 from qsuite.domain.times import NS_PER_MS, ns_to_datetime
 from qsuite.repos.decimals import decode_decimal, decode_optional, encode_decimal
-
-TRADE = "trade"
-QUOTE = "quote"
 
 _INT64 = struct.Struct("<q").pack
 _INT32 = struct.Struct("<i").pack
@@ -73,11 +70,6 @@ def decode_tick(document: dict[str, Any]) -> Tick:
         decode_optional(document.get("ask_size")),
         int(document["seq"]),
     )
-
-
-def kind_of(tick: Tick) -> str:
-    """Name a tick's kind."""
-    return TRADE if isinstance(tick, Trade) else QUOTE
 
 
 def stored_date(ts_ns: int) -> datetime:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from pymongo.collection import Collection
 
-from qsuite.domain.market import NO_MARKET, Quote, Snapshot, Tick, Trade
+from qsuite.domain.market import NO_MARKET, QUOTE, TRADE, Quote, Snapshot, Tick, Trade, kind_of
 from qsuite.domain.times import DAY_NS, NS_PER_S
 from qsuite.repos.database import Document, translated
-from qsuite.repos.tick_documents import QUOTE, TRADE, decode_tick, kind_of, stored_date
+from qsuite.repos.tick_documents import decode_tick, stored_date
 
 Ticks = Collection[Document]
 Order = tuple[int, int, str]

@@ -11,11 +11,10 @@ from contextlib import closing
 from functools import partial
 from itertools import pairwise
 
-from qsuite.domain.market import Quote, Snapshot, Tick, Trade
+from qsuite.domain.market import QUOTE, TRADE, Quote, Snapshot, Tick, Trade
 from qsuite.repos.database import Database
 from qsuite.repos.tick_block_reads import iterate_blocks, once
 from qsuite.repos.tick_blocks import BlockGone, Span, TickBlocks, as_they_are
-from qsuite.repos.tick_documents import QUOTE, TRADE
 from qsuite.repos.tick_queries import Order, TickQuery, iterate_ticks, order_of
 from qsuite.repos.tick_seals import NEVER_NS, TickSeals
 
