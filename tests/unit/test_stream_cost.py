@@ -4,6 +4,7 @@ import gc
 import itertools
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any
 
@@ -20,24 +21,15 @@ class TakesAll:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self._written: Future[None] = Future()
+        self._written.set_result(None)
 
     def write(self, frame: bytes) -> Any:
         self.frames.append(frame)
-        return _Written()
+        return self._written
 
     def close(self, code: int, reason: str) -> None:
         raise AssertionError((code, reason))
-
-
-class _Written:
-    def done(self) -> bool:
-        return True
-
-    def cancelled(self) -> bool:
-        return False
-
-    def exception(self) -> None:
-        return None
 
 
 def calls(act: Callable[[], None]) -> int:

@@ -136,9 +136,8 @@ class Outbox:
         first = self._queue.popleft()
         if isinstance(first, Batch) and (not self._queue or len(first.payload) > FRAME_BYTES // 2):
             self._taken(first)
-            return (
-                first.compressed if self._compressed else first.frame
-            )  # the very bytes that every other socket of the group gets
+            # The very bytes that every other socket of the group gets.
+            return first.compressed if self._compressed else first.frame
         parts = [self._taken(first)]
         size = len(parts[0])
         while self._queue:
