@@ -191,7 +191,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.market.data.writer,
         made.market.data,
         QuietSymbols(made.market.data),
-        made.market.sealer,
+        made.sealer,
         made.market.stream.upkeep,
         made.operations.health,
         made.operations.system,

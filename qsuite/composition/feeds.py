@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.domain.errors import SetupError
-from qsuite.services.engine_jobs import EngineState
 from qsuite.services.feeds.synthetic_feed import SyntheticFeed
 from qsuite.services.feeds.watch import FeedWatch
 from qsuite.settings import FeedSettings, Settings
@@ -32,7 +31,7 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
     _check_symbols(feed)
 
     def leading() -> bool:
-        return trading.engine.state is EngineState.ACTIVE
+        return trading.engine.active
 
     synthetic = stream = None
     if feed.kind == "synthetic":

@@ -22,18 +22,13 @@ from qsuite.services.reference import ReferenceService
 from qsuite.services.sessions import TradingSessions
 from qsuite.services.stream import StreamHub
 from qsuite.services.tick_ingest import TickIngest
-from qsuite.services.tick_sealer import TickSealer
 from qsuite.services.workers import WorkerPool
-from qsuite.settings import MarketSettings, Settings
+from qsuite.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """What knows prices.
-
-    ``neighbours`` and ``foreign`` are there where other processes may share the database,
-    ``sealer`` where past ticks are moved into blocks.
-    """
+    """What knows prices. ``neighbours`` and ``foreign`` are there where other processes may share the database."""
 
     ticks: TicksRepo
     bars: MarketDataRepo
@@ -48,7 +43,6 @@ class Market:
     downloads: Downloads
     neighbours: Neighbours | None
     foreign: ForeignTicks | None
-    sealer: TickSealer | None
 
 
 def make_market(
@@ -95,17 +89,4 @@ def make_market(
         downloads=Downloads(settings.http.max_downloads),
         neighbours=None if feed is None else Neighbours(ProcessesRepo(database, process), feed, data),
         foreign=None if feed is None else ForeignTicks(feed, data),
-        sealer=_make_sealer(settings.market, database, ticks, reference),
     )
-
-
-def _make_sealer(
-    settings: MarketSettings, database: Database, ticks: TicksRepo, reference: ReferenceService
-) -> TickSealer | None:
-    if not (database.transactions and settings.ticks_sealed_after_s):
-        return None
-
-    def symbols() -> list[str]:
-        return [ticker.symbol for ticker in reference.tickers()]
-
-    return TickSealer(ticks, symbols, after_s=settings.ticks_sealed_after_s, kept_days=settings.ticks_kept_days)

@@ -8,11 +8,13 @@ from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.market import Market, make_market
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
+from qsuite.composition.sealing import make_sealer
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
 from qsuite.services.metrics import Metrics
 from qsuite.services.supervisor import Supervisor
+from qsuite.services.tick_sealer import TickSealer
 from qsuite.services.workers import WorkerPool
 from qsuite.settings import Settings
 
@@ -26,6 +28,7 @@ class Sections:
     workers: WorkerPool
     access: Access
     market: Market
+    sealer: TickSealer | None
     strategies: Strategies
     trading: Trading
     feeds: Feeds
@@ -53,6 +56,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         new_id=new_id,
         clock=clock,
     )
+    sealer = make_sealer(settings=settings.market, database=database, market=market, trading=trading)
     feeds = make_feeds(settings=settings, market=market, trading=trading, clock=clock)
     strategy_work = make_strategy_work(
         settings=settings.risk,
@@ -95,6 +99,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         workers=workers,
         access=access,
         market=market,
+        sealer=sealer,
         strategies=strategies,
         trading=trading,
         feeds=feeds,

@@ -15,7 +15,6 @@ from qsuite.repos.strategies import StrategiesRepo
 from qsuite.repos.strategy_books import StrategyBooks
 from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.engine import TradingEngine
-from qsuite.services.engine_jobs import EngineState
 from qsuite.services.reference import ReferenceService
 from qsuite.services.signals import SignalService
 from qsuite.services.strategies import StrategyService
@@ -86,7 +85,7 @@ def make_strategy_work(
         users=users,
         market=market.data,
         reference=market.reference,
-        is_active=lambda: engine.state is EngineState.ACTIVE,
+        is_active=lambda: engine.active,
         halted=lambda strategy: is_halted(engine, strategy),
         collar=CUSHION if settings.price_collar is OFF else settings.price_collar,
         clock=clock,

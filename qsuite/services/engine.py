@@ -184,9 +184,14 @@ class TradingEngine:
         if len(self._queue) + count > self._settings.queue_max:
             raise Unavailable("too many orders are waiting", code="engine.busy")
 
+    @property
+    def active(self) -> bool:
+        """Say whether orders are decided here; in one of the processes on a database they are."""
+        return self.state is EngineState.ACTIVE
+
     def on_ticks(self, ticks: Sequence[Tick]) -> None:
         """Let resting orders meet new ticks; cheap when none is reached."""
-        if self.state is not EngineState.ACTIVE:
+        if not self.active:
             self._missed.add(ticks, time.monotonic())
         elif reaches(self.memory, ticks):
             self._put(MarketMoved(ticks=tuple(ticks)))

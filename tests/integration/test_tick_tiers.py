@@ -1,5 +1,6 @@
 """Past ticks in blocks, live ones in the time series, read as one at every step of sealing: on a real MongoDB."""
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
@@ -251,9 +252,12 @@ async def test_merging_that_was_stopped_before_the_small_blocks_went_leaves_each
     wanted = await small_blocks(real)
     merging = TickMerging(real)
     merging._blocks.remove = lambda spans: None  # type: ignore[method-assign]  # and then it was killed
-    await real.in_thread(merging.merge, "IBM")
+    before = real.sync.tick_blocks.count_documents({})
+    assert await real.in_thread(merging.merge, "IBM") == 29
+    assert real.sync.tick_blocks.count_documents({}) == before + 1, "what was merged is there twice"
     same(await stored(real), wanted)
     await real.in_thread(TickMerging(real).merge, "IBM")
+    assert real.sync.tick_blocks.count_documents({}) < before
     same(await stored(real), wanted)
 
 
@@ -302,6 +306,30 @@ async def test_the_loop_seals_an_hour_once_it_is_over_for_long_enough(real: Data
     assert [each["last_ns"] for each in real.sync.tick_blocks.find()] == [GIVEN[-1].ts_ns]
     same(await stored(real), [*GIVEN, *LIVE])
     assert await repo.newest(["IBM"]) == {"IBM": Snapshot(LIVE[0], LIVE[1])}
+
+
+async def test_a_process_that_does_not_lead_seals_nothing_until_it_does(real: Database) -> None:
+    leads = iter([False, True])
+    sealer = TickSealer(TicksRepo(real), lambda: ["IBM"], after_s=0, leading=lambda: next(leads))
+    await TicksRepo(real).add([*GIVEN])
+    await sealer.run_once(GIVEN[-1].ts_ns + HOUR_NS)
+    assert real.sync.tick_blocks.count_documents({}) == 0
+    await sealer.run_once(GIVEN[-1].ts_ns + HOUR_NS)
+    assert real.sync.tick_blocks.count_documents({}) == 1
+
+
+async def test_after_a_block_others_get_three_times_as_long_as_it_took(real: Database) -> None:
+    rested: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rested.append(seconds)
+
+    await TicksRepo(real).add([*GIVEN])
+    began_s = time.monotonic()
+    await TickSealer(TicksRepo(real), lambda: ["IBM"], after_s=0, rest=rest).run_once(GIVEN[-1].ts_ns + HOUR_NS)
+    took_s = time.monotonic() - began_s
+    assert len(rested) == 3, "after the block, after finding that there is no other, and after merging"
+    assert 0 < sum(rested) <= 3 * took_s
 
 
 async def test_blocks_that_are_older_than_ticks_are_kept_go_and_count_no_more(real: Database) -> None:
