@@ -67,7 +67,8 @@ class RowBuilder:
         self._only = recipe.only_symbol
         self._symbol_index = None if recipe.symbol is not None else self._at.get("symbol")
         self._ts_index, self._time_index = recipe.layout.ts_index, recipe.layout.clock_index
-        self._seqs: dict[str, list[int]] = {}
+        self.newest: dict[str, tuple[int, int]] = {}
+        """By symbol the time and number of its newest tick so far: where the numbering of equal times goes on."""
 
     def build(self, block: Block) -> tuple[list[MarketRow], list[BadRow]]:
         """Return the block's rows in file order, and the lines left out."""
@@ -196,14 +197,14 @@ class RowBuilder:
         return parse_interval(cells[self._at["interval"]].strip()).name
 
     def _seq(self, symbol: str, ts_ns: int, line: int) -> int:
-        newest = self._seqs.get(symbol)
+        newest = self.newest.get(symbol)
         if newest is None or ts_ns > newest[0]:
-            self._seqs[symbol] = [ts_ns, 0]
+            self.newest[symbol] = (ts_ns, 0)
             return 0
         if ts_ns < newest[0]:
             return line
-        newest[1] += 1
-        return newest[1]
+        self.newest[symbol] = (ts_ns, newest[1] + 1)
+        return newest[1] + 1
 
     def _explain(self, line: int, cells: list[str], wrong: ValueError) -> BadRow:
         """Find which field was wrong. Only a refused row pays for it."""
