@@ -52,7 +52,7 @@ def cut(columns: TickColumns, size: int) -> Iterator[TickColumns]:
         end = min(start + size, count)
         if end < count:
             end = int(columns.ts_ns.searchsorted(columns.ts_ns[end - 1], side="right"))
-        yield columns if end - start == count else take(columns, np.arange(start, end))
+        yield part_of(columns, start, end)
         start = end
 
 
@@ -60,7 +60,23 @@ def between(columns: TickColumns, first_ns: int, last_ns: int) -> TickColumns:
     """Return, of columns in order, those of a range, its last instant included."""
     start = int(columns.ts_ns.searchsorted(first_ns))
     end = int(columns.ts_ns.searchsorted(last_ns, side="right"))
-    return columns if end - start == len(columns) else take(columns, np.arange(start, end))
+    return part_of(columns, start, end)
+
+
+def part_of(columns: TickColumns, start: int, end: int) -> TickColumns:
+    """Return consecutive rows, over the same memory."""
+    if end - start == len(columns):
+        return columns
+    trades = slice(*(int(np.count_nonzero(columns.trades[:row])) for row in (start, end)))
+    quotes = slice(start - trades.start, end - trades.stop)
+    rows = slice(start, end)
+    money = {name: _part(column, trades if name in OF_TRADES else quotes) for name, column in columns.money.items()}
+    return TickColumns(columns.symbol, columns.ts_ns[rows], columns.seq[rows], columns.trades[rows], money)
+
+
+def _part(column: MoneyColumn, rows: slice) -> MoneyColumn:
+    wide = {row - rows.start: text for row, text in column.wide.items() if rows.start <= row < rows.stop}
+    return MoneyColumn(column.exponent, column.units[rows], column.zeros[rows], column.missing[rows], wide)
 
 
 def without_known(columns: TickColumns, known: TickColumns, displacement: int) -> TickColumns:

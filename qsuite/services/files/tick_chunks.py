@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from qsuite.domain.errors import Malformed
 from qsuite.domain.market import Bar, Tick
-from qsuite.repos.tick_columns import TickColumns, take, to_columns, to_ticks
+from qsuite.repos.tick_column_sets import part_of
+from qsuite.repos.tick_columns import TickColumns, to_columns, to_ticks
 from qsuite.services.files.build import RowBuilder
 from qsuite.services.files.market_file import MarketFile
 from qsuite.services.files.rows import BadRow
@@ -80,7 +81,7 @@ def sample_ticks(parts: Sequence[TickColumns], symbol: str) -> Iterator[Tick]:
     """Yield the first ticks of a symbol."""
     for part in parts:
         if part.symbol == symbol:
-            yield from to_ticks(take(part, np.arange(min(len(part), SAMPLED_ROWS))))
+            yield from to_ticks(part_of(part, 0, min(len(part), SAMPLED_ROWS)))
 
 
 def _until(part: SymbolTicks, line: int) -> int:
@@ -90,8 +91,8 @@ def _until(part: SymbolTicks, line: int) -> int:
 def _slice(part: SymbolTicks, start: int, end: int | None) -> SymbolTicks:
     if start == 0 and (end is None or end == len(part.lines)):
         return part
-    rows = np.arange(len(part.lines))[start:end]
-    return SymbolTicks(part.lines[rows], take(part.columns, rows))
+    rows = slice(start, len(part.lines) if end is None else end)
+    return SymbolTicks(part.lines[rows], part_of(part.columns, rows.start, rows.stop))
 
 
 def _built(piece: Piece, wanted: Wanted, columns: ColumnBuilder, rows: RowBuilder) -> Iterator[TickChunk]:

@@ -87,7 +87,7 @@ class TextPiece:
         """Let Arrow take the lines apart, where it does that just as rows are."""
         data = self._data
         # Quotes have rules of their own, a carriage return inside a line would end it, and 0x10 would be a number.
-        if b'"' in data or b"0x" in data or b"0X" in data or _has_lone_return(data):
+        if b'"' in data or _has_lone_return(data) or (wanted.times_are_counts and _has_hex(data)):
             raise ValueError("not plain text")
         if not data.isascii():
             data.decode()
@@ -124,6 +124,11 @@ class TextPiece:
 
 def _has_lone_return(data: bytes) -> bool:
     return b"\r" in data and data.count(b"\r") != data.count(b"\r\n")
+
+
+def _has_hex(data: bytes) -> bool:
+    # One letter is found forty times as fast as two characters.
+    return (b"x" in data and b"0x" in data) or (b"X" in data and b"0X" in data)
 
 
 def _text_pieces(path: Path, source: TextSource) -> Iterator[Piece]:
