@@ -9,7 +9,7 @@ block has (``tick_seals``). Identity and invariant are those of ``tick_additions
 same blocks is the same every time, so that what is repeated after a death meets whole blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from qsuite.repos.database import Database, translated
@@ -43,10 +43,19 @@ class TickColumnAdditions:
         self._blocks = TickBlocks(database)
         self._additions = additions
 
-    def add_new(self, block: "TickColumns") -> AddedTicks:
-        """Store those ticks of one symbol that are not there yet; they are in order and make up one block."""
-        sealed_to = self._sealed_to(block.symbol)
-        # The bound before the series, the blocks last, as in ``tick_additions``.
+    def sealed_to(self, symbols: Iterable[str]) -> dict[str, int]:
+        """Return the bounds of symbols. Each gets one here: whoever looks for its newest tick goes by that."""
+        wanted = set(symbols)
+        seals = self._tiers.seals.find(wanted)
+        seals |= {symbol: self._tiers.seals.announce(symbol, NEVER_NS) for symbol in wanted - seals.keys()}
+        return {symbol: seal.sealed_to for symbol, seal in seals.items()}
+
+    def add_new(self, block: "TickColumns", sealed_to: int) -> AddedTicks:
+        """Store those ticks of one symbol that are not there yet; they are in order and make up one block.
+
+        ``sealed_to`` is the symbol's bound as it was: the bound before the series, the blocks last (as in
+        ``tick_additions``).
+        """
         if self._in_series(block, sealed_to):
             from qsuite.repos.tick_columns import to_ticks
 
@@ -55,11 +64,6 @@ class TickColumnAdditions:
         if len(fresh):
             self._blocks.insert_columns(fresh, in_series=False)
         return AddedTicks(len(fresh), len(block) - len(fresh))
-
-    def _sealed_to(self, symbol: str) -> int:
-        """Return the bound of a symbol, which gets one here: whoever looks for its newest tick goes by that."""
-        seal = self._tiers.seals.find([symbol]).get(symbol)
-        return (self._tiers.seals.announce(symbol, NEVER_NS) if seal is None else seal).sealed_to
 
     def _in_series(self, block: "TickColumns", sealed_to: int) -> bool:
         first_ns, last_ns = int(block.ts_ns[0]), int(block.ts_ns[-1])

@@ -92,8 +92,12 @@ class TicksRepo:
         As many blocks are written at a time as there are threads.
         """
         blocks = await self._database.in_thread(blocks_of, parts)
+        bounds = await self._database.in_thread(self._column_additions.sealed_to, {block.symbol for block in blocks})
         added = await asyncio.gather(
-            *(self._database.in_thread(self._column_additions.add_new, block) for block in blocks),
+            *(
+                self._database.in_thread(self._column_additions.add_new, block, bounds[block.symbol])
+                for block in blocks
+            ),
             # What is written must not go on behind the back of who was told that it failed.
             return_exceptions=True,
         )

@@ -34,6 +34,8 @@ TIME = st.one_of(
     *[st.integers(T0_MS, T0_MS + 5).map(str)] * 20,
     st.sampled_from(["", "never", " 1381152600000", "-5", "0x10", "1381152600000.5", "1e12", "99999999999999999"]),
 )
+SECONDS = st.integers(T0_MS, T0_MS + 50).map(lambda stamp: f"{stamp // 1000}.{stamp % 1000:03d}".rstrip("0"))
+FINER = st.sampled_from(["1381152600.123456789", "1381152600.1234567891", "1381152600", "1e9", "1.5.5", "9.9", ""])
 SYMBOL = st.one_of(*[st.sampled_from(["IBM", "SPY", "0xAB"])] * 20, st.sampled_from(["", " IBM", "no symbol", "é"]))
 KIND = st.one_of(*[st.sampled_from(["trade", "quote", " Trade"])] * 20, st.just("bar"))
 END = st.one_of(*[st.just("\n")] * 40, st.sampled_from(["\r\n", "\n\n", ",9\n", "\r", "\n\r\n"]))
@@ -41,6 +43,7 @@ HEADERS = {
     "ts_utc_ms,price,size": (TIME, PRICE, PRICE),
     "symbol,ts_utc_ms,bid,ask,bid_size,ask_size": (SYMBOL, TIME, PRICE, PRICE, PRICE, PRICE),
     "ts_utc_ms,kind,price,size,bid,ask": (TIME, KIND, PRICE, PRICE, PRICE, PRICE),
+    "ts_s,ask,symbol": (st.one_of(*[SECONDS] * 20, FINER), PRICE, SYMBOL),
     "venue,ts_utc_ms,ask": (SYMBOL, TIME, PRICE),
 }
 
@@ -108,7 +111,7 @@ TYPES = (
     pa.float64(), pa.float32(), pa.int64(), pa.uint16(),
 )  # fmt: skip
 TIMES = (
-    (pa.int64(), "ts_ms", None), (pa.int32(), "ts_s", None), (pa.string(), "ts_ms", None),
+    (pa.int64(), "ts_ms", None), (pa.int32(), "ts_s", None), (pa.float64(), "ts_s", None), (pa.string(), "ts_ms", None),
     (pa.timestamp("ns"), "ts", "America/New_York"), (pa.timestamp("us", "Europe/London"), "ts", None),
     (pa.timestamp("ms"), "ts", None), (pa.string(), "ts", "UTC-05"), (pa.date32(), "ts", None),
 )  # fmt: skip
@@ -125,6 +128,8 @@ def column(values: list[int | None], kind: Any) -> Any:
 def times(stamps: list[int], kind: Any) -> Any:
     if pa.types.is_integer(kind):
         return pa.array([stamp % 1_000_000_000 for stamp in stamps], kind)
+    if pa.types.is_floating(kind):
+        return pa.array([stamp / 1_000 for stamp in stamps])
     texts = [datetime.fromtimestamp(stamp / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") for stamp in stamps]
     return pa.array(texts).cast(pa.timestamp("ns")).cast(kind, safe=False) if kind != pa.string() else pa.array(texts)
 

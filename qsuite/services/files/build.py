@@ -12,10 +12,10 @@ its asks, without volume. A bar of middles is not offered, because the middle's 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from qsuite.domain.intervals import bar_end, parse_interval
-from qsuite.domain.market import Bar, Quote, Trade
+from qsuite.domain.market import Bar, Quote, Tick, Trade
 from qsuite.domain.money import ZERO
 from qsuite.services.files.clocks import ClockSpec, make_clock
 from qsuite.services.files.layout import FileKind, Layout
@@ -74,15 +74,25 @@ class RowBuilder:
         """Return the block's rows in file order, and the lines left out."""
         rows: list[MarketRow] = []
         bad = list(block.bad)
-        width, make = self._recipe.width, self._make
         for line, cells in zip(block.lines, block.records, strict=True):
-            try:
-                if len(cells) != width:
-                    raise RowError(f"{len(cells)} cells where the header has {width}")
-                make(rows, line, cells)
-            except ValueError as wrong:
-                bad.append(self._explain(line, cells, wrong))
+            refused = self._add(rows, line, cells)
+            if refused is not None:
+                bad.append(refused)
         return rows, bad
+
+    def build_tick(self, line: int, cells: list[str]) -> Tick | BadRow | None:
+        """Return the tick of one record of a tick file; None where its symbol is not wanted."""
+        rows: list[Any] = []
+        return self._add(rows, line, cells) or next(iter(rows), None)
+
+    def _add(self, rows: list[MarketRow], line: int, cells: list[str]) -> BadRow | None:
+        try:
+            if len(cells) != self._recipe.width:
+                raise RowError(f"{len(cells)} cells where the header has {self._recipe.width}")
+            self._make(rows, line, cells)
+        except ValueError as wrong:
+            return self._explain(line, cells, wrong)
+        return None
 
     def ts_ns(self, cells: list[str]) -> int:
         """Read a record's time."""

@@ -107,7 +107,7 @@ def _low_words(cells: Any) -> Integers | None:
 def _of_texts(texts: Any, read: Read) -> MoneyColumn:
     if len(texts) <= FEW:
         return to_money([read(text) for text in texts.to_pylist()])
-    plain = _plain_digits(texts)
+    plain = plain_digits(texts)
     units, exponents, digits = plain.units, plain.exponents, plain.digits
     missing = np.zeros(len(texts), dtype=np.bool_)
     for place in np.flatnonzero(~plain.ok).tolist():
@@ -117,14 +117,16 @@ def _of_texts(texts: Any, read: Read) -> MoneyColumn:
     return fixed_point(units, exponents, digits, missing, lambda place: str(read(texts[place].as_py())))
 
 
-class _Digits(NamedTuple):
+class Digits(NamedTuple):
+    """Coefficients, exponents and numbers of digits, and of which texts they are all there is."""
+
     units: Integers
     exponents: Integers
     digits: Integers
     ok: Flags
 
 
-def _plain_digits(texts: Any) -> _Digits:
+def plain_digits(texts: Any) -> Digits:
     """Read texts of up to 18 digits and at most one point, above zero; ``ok`` says which are no more than that."""
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
@@ -143,4 +145,4 @@ def _plain_digits(texts: Any) -> _Digits:
         dots += is_dot
         ok &= ~here | is_digit | is_dot
     ok &= (dots <= 1) & (lengths - dots <= DIGITS) & (units > 0)
-    return _Digits(units, -after, np.searchsorted(_POWERS, units, side="right"), ok)
+    return Digits(units, -after, np.searchsorted(_POWERS, units, side="right"), ok)

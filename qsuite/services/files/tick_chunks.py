@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from qsuite.domain.errors import Malformed
-from qsuite.domain.market import Bar, Tick
+from qsuite.domain.market import Tick
 from qsuite.repos.tick_column_sets import part_of
 from qsuite.repos.tick_columns import TickColumns, to_columns, to_ticks
 from qsuite.services.files.build import RowBuilder
 from qsuite.services.files.market_file import MarketFile
 from qsuite.services.files.rows import BadRow
-from qsuite.services.files.tables import Block, naming
+from qsuite.services.files.tables import naming
 from qsuite.services.files.tick_columns import ColumnBuilder, SymbolTicks, needed_columns
 from qsuite.services.files.tick_pieces import Piece, Wanted, read_pieces
 
@@ -116,10 +116,10 @@ def _by_rows(piece: Piece, rows: RowBuilder) -> TickChunk:
     bad = list(block.bad)
     found: dict[str, tuple[list[int], list[Tick]]] = {}
     for line, cells in zip(block.lines, block.records, strict=True):
-        built, refused = rows.build(Block([line], [cells], [], 0.0))
-        bad += refused
-        for row in built:
-            assert not isinstance(row, Bar), "a tick file has no bars"
+        row = rows.build_tick(line, cells)
+        if isinstance(row, BadRow):
+            bad.append(row)
+        elif row is not None:
             lines, ticks = found.setdefault(row.symbol, ([], []))
             lines.append(line)
             ticks.append(row)

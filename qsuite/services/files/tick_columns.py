@@ -6,12 +6,14 @@ and is then built row by row, with what is wrong explained line by line.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qsuite.repos.tick_column_sets import part_of
 from qsuite.repos.tick_columns import OF_QUOTES, OF_TRADES, Flags, Integers, MoneyColumn, TickColumns, take
 from qsuite.services.files.arrow_numbers import chosen
 from qsuite.services.files.build import Recipe, RowBuilder
@@ -95,11 +97,13 @@ class ColumnBuilder:
         return found
 
     def _numbered(self, whole: TickColumns, lines: Integers, codes: Any, symbols: list[str]) -> list[SymbolTicks]:
-        parts = []
-        newest = {}
-        for symbol, rows in _rows_by_symbol(codes, symbols):
-            ticks = whole if len(symbols) == 1 else take(whole, rows)
-            own_lines = lines if len(symbols) == 1 else lines[rows]
+        if len(symbols) > 1:  # symbol by symbol, each in the order of the file
+            order = np.argsort(codes, kind="stable")
+            whole, lines, codes = take(whole, order), lines[order], codes[order]
+        ends = codes.searchsorted(np.arange(len(symbols) + 1)).tolist()
+        parts, newest = [], {}
+        for symbol, (start, end) in zip(symbols, pairwise(ends), strict=True):
+            ticks, own_lines = part_of(whole, start, end), lines[start:end]
             seq, newest[symbol] = number(ticks.ts_ns, own_lines, self._rows.newest.get(symbol))
             parts.append(SymbolTicks(own_lines, TickColumns(symbol, ticks.ts_ns, seq, ticks.trades, ticks.money)))
         self._rows.newest |= newest
@@ -122,12 +126,6 @@ def number(ts_ns: Integers, lines: Integers, newest: tuple[int, int] | None) -> 
     if not len(instants):
         return seq, (before_ns, before_seq)
     return seq, (int(instants[-1]), int(place[-1]))
-
-
-def _rows_by_symbol(codes: Any, symbols: list[str]) -> list[tuple[str, Any]]:
-    order = np.argsort(codes, kind="stable")
-    ends = np.searchsorted(codes[order], np.arange(len(symbols) + 1)) if len(symbols) > 1 else [0, len(codes)]
-    return [(symbol, order[ends[place] : ends[place + 1]]) for place, symbol in enumerate(symbols)]
 
 
 def _as_words(cells: Any) -> Any:

@@ -91,19 +91,27 @@ class TextPiece:
             raise ValueError("not plain text")
         if not data.isascii():
             data.decode()
+        try:
+            table = self._parsed(wanted, pa.int64() if wanted.times_are_counts else pa.string())
+        except pa.ArrowInvalid:
+            if not wanted.times_are_counts:
+                raise
+            table = self._parsed(wanted, pa.string())  # counts with decimals, perhaps
+        if table.num_rows != self._count:
+            raise ValueError("not a record in each line")
+        return {field: table.column(str(index)).combine_chunks() for field, index in wanted.columns.items()}
+
+    def _parsed(self, wanted: Wanted, time: Any) -> Any:
         names = [str(index) for index in range(wanted.width)]
         # Of prices the different ones are read, so they come apart at once.
         types = {names[index]: pa.dictionary(pa.int32(), pa.string()) for index in wanted.columns.values()}
-        types[names[wanted.columns[TIME]]] = pa.int64() if wanted.times_are_counts else pa.string()
-        table = pa.csv.read_csv(
-            pa.py_buffer(data),
-            pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1),
+        types[names[wanted.columns[TIME]]] = time
+        return pa.csv.read_csv(
+            pa.py_buffer(self._data),
+            pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(self._data) + 1),
             pa.csv.ParseOptions(delimiter=self._delimiter, quote_char=False),
             pa.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[], check_utf8=False),
         )
-        if table.num_rows != self._count:
-            raise ValueError("not a record in each line")
-        return {field: table.column(names[index]).combine_chunks() for field, index in wanted.columns.items()}
 
     def block(self) -> Block:
         """Split the lines."""

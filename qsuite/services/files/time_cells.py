@@ -1,6 +1,6 @@
 """Cells of time as nanoseconds, many at a time, where they are written one of the usual ways.
 
-    whole numbers           counts of s, ms, us or ns since 1970
+    numbers                 counts of s, ms, us or ns since 1970
     timestamps              Arrow's own
     2014-05-01T17:00:00.5   all with seconds; all ending in Z, or all in the zone of the file
 
@@ -11,13 +11,16 @@ reads row by row.
 from datetime import timezone
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from qsuite.domain.times import DAY_NS, NS_PER_S
-from qsuite.repos.tick_columns import Integers
+from qsuite.repos.tick_columns import DIGITS, Integers
 from qsuite.services.files.arrow_numbers import integers
 from qsuite.services.files.clocks import ClockSpec, find_zone
+from qsuite.services.files.columnar import cells_as_text
+from qsuite.services.files.money_cells import plain_digits
 
 _TS_NS_MAX = 2**63 - 1
 _SECONDS_FROM = 19
@@ -30,9 +33,7 @@ def read_times(cells: Any, spec: ClockSpec) -> Integers:
         raise ValueError("a time is missing")
     kind = cells.type
     if spec.unit_ns is not None:
-        if not pa.types.is_integer(kind):
-            raise ValueError("not whole numbers")
-        return _counted(integers(cells), spec.unit_ns)
+        return _counted(integers(cells), spec.unit_ns) if pa.types.is_integer(kind) else _parts(cells, spec.unit_ns)
     if pa.types.is_timestamp(kind):
         return _placed(pc.cast(cells, pa.timestamp("ns", kind.tz)), spec)
     if not pa.types.is_string(kind):
@@ -41,6 +42,18 @@ def read_times(cells: Any, spec: ClockSpec) -> Integers:
         raise ValueError("without seconds")
     zulu = pc.all(pc.ends_with(cells, "Z")).as_py()
     return _placed(pc.cast(cells, pa.timestamp("ns", "UTC" if zulu else None)), spec)
+
+
+def _parts(cells: Any, unit_ns: int) -> Integers:
+    """Read counts with decimals: 1381152600.123 s."""
+    found = plain_digits(cells_as_text(cells))
+    parts = 10 ** np.clip(-found.exponents, 0, DIGITS)
+    whole, part = np.divmod(found.units, parts)
+    rest, finer = np.divmod(part * unit_ns, parts)
+    # The product above is exact only so far.
+    if not found.ok.all() or finer.any() or (part > _TS_NS_MAX // unit_ns).any():
+        raise ValueError("not counts, or finer than a nanosecond")
+    return _counted(whole, unit_ns, unit_ns) + rest
 
 
 def _counted(counts: Integers, unit_ns: int, margin_ns: int = 0) -> Integers:
