@@ -92,18 +92,31 @@ def same(file: MarketFile) -> None:
     assert refused(tick_chunks(file)) == refused(file.chunks())
 
 
+def told(file: MarketFile, after_line: int = 0) -> list[tuple[int, str, str]]:
+    """Return the line of each tick, and the tick; the refused lines as well."""
+    found = []
+    for chunk in tick_chunks(file, after_line):
+        for part in chunk.ticks:
+            ticks = map(repr, to_ticks(part.columns))
+            found += [(line, part.columns.symbol, tick) for line, tick in zip(part.lines.tolist(), ticks, strict=True)]
+        found += [(bad.line, "", bad.reason) for bad in chunk.bad]
+    return sorted(found)
+
+
 def refused(chunks: Iterator[Any]) -> list[Any]:
     return [bad for chunk in chunks for bad in chunk.bad]
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(texts(), st.sampled_from([None, "IBM", "SPY"]))
-@example("ts_utc_ms,price,size\n5,1.50,1\n5,1.5,1\n4,1,1\n5,1,1\n6,1,1", "IBM")
-def test_text_gives_the_same_ticks_by_columns_as_by_rows(text: str, symbol: str | None) -> None:
+@given(texts(), st.sampled_from([None, "IBM", "SPY"]), st.integers(1, 45))
+@example("ts_utc_ms,price,size\n5,1.50,1\n5,1.5,1\n4,1,1\n5,1,1\n6,1,1", "IBM", 3)
+def test_text_gives_the_same_ticks_by_columns_as_by_rows(text: str, symbol: str | None, line: int) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "xyz.csv"
         path.write_bytes(text.encode())
-        same(opened(path, FileOptions(symbol=symbol)))
+        file = opened(path, FileOptions(symbol=symbol))
+        same(file)
+        assert told(file, line) == [each for each in told(file) if each[0] > line]
 
 
 NUMBERS = st.none() | st.integers(1, 99_999)
