@@ -6,7 +6,7 @@ replaced by a bulk load: there, other figures for a bar that is stored are rejec
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from qsuite.domain.errors import Invalid, PreconditionFailed
 from qsuite.domain.listing import Condition, Listing, Page
-from qsuite.domain.market import Bar
+from qsuite.domain.market import Bar, Tick
 from qsuite.domain.market_record import MarketRecord
 from qsuite.domain.statistics import BarStatistics
 from qsuite.domain.times import NS_PER_MS, floor_ms
@@ -26,6 +26,7 @@ from qsuite.services.reference import ReferenceService
 
 OFF_LOOP_BYTES = 65_536
 """A body from here on is decoded in a thread."""
+OFF_LOOP_ROWS = 200
 ERRORS_SHOWN = 1_000
 BULK_SLICE = 5_000
 RECENT_NS = 5 * 60 * 1_000_000_000
@@ -240,6 +241,14 @@ async def decode(reader: Literal["decode_bars", "decode_ticks"], body: bytes, co
     if len(body) < OFF_LOOP_BYTES:
         return decode_with(body, content_type)
     return await asyncio.to_thread(decode_with, body, content_type)
+
+
+async def decode_tick_objects(rows: Sequence[Any]) -> Decoded[Tick]:
+    """Decode ticks that were read from JSON already; their lines are their places, from 1."""
+    if not _bodies.cache_info().currsize:
+        await asyncio.to_thread(_bodies)
+    decode_with: Callable[[Sequence[Any]], Decoded[Tick]] = _bodies().decode_tick_objects
+    return decode_with(rows) if len(rows) < OFF_LOOP_ROWS else await asyncio.to_thread(decode_with, rows)
 
 
 def bad_line(row: BadRow) -> LineError:

@@ -1,20 +1,24 @@
-"""Ticks that come over HTTP: decoded, made the market, and answered for once they are durable.
+"""Ticks that come over HTTP and the stream: decoded, made the market, and answered for once they are durable.
 
-Invariant: a tick counted as accepted is in storage. Ticks of one body go live in the order of their time, equal times
-in the order of their lines, so that the market ends at the newest of them.
+Invariant: a tick counted as accepted is in storage once ``take`` or ``stored`` has returned. Ticks of one body or
+message go live in the order of their time, equal times in the order of their lines, so that the market ends at the
+newest of them; those of several, in the order in which these were handed in.
 """
 
+from collections.abc import Sequence
 from operator import attrgetter
+from typing import Any
 
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Tick
+from qsuite.services.files.rows import Decoded
 from qsuite.services.market_data import MarketDataService
-from qsuite.services.market_records import BulkResult, LineError, bad_line, decode
+from qsuite.services.market_records import BulkResult, LineError, bad_line, decode, decode_tick_objects
 from qsuite.services.reference import ReferenceService
 
 
 class TickIngest:
-    """Take ticks in from request bodies."""
+    """Take ticks in from request bodies and messages."""
 
     def __init__(self, *, market: MarketDataService, reference: ReferenceService) -> None:
         self._market = market
@@ -26,9 +30,29 @@ class TickIngest:
         Unavailable while storage is so far behind that nothing more is taken. OutcomeUnknown when it went away since:
         the ticks are live then, and stored as soon as it is back.
         """
+        self._refuse_when_behind()
+        result = await self._publish(await decode("decode_ticks", body, content_type))
+        await self.stored(result)
+        return result
+
+    async def publish(self, rows: Sequence[Any]) -> BulkResult:
+        """Publish ticks given as JSON objects; they count as accepted once ``stored`` has returned.
+
+        Unavailable as with ``take``.
+        """
+        self._refuse_when_behind()
+        return await self._publish(await decode_tick_objects(rows))
+
+    async def stored(self, result: BulkResult) -> None:
+        """Return when what was published is stored. OutcomeUnknown as with ``take``."""
+        if result.created:
+            await self._market.stored(result.created)
+
+    def _refuse_when_behind(self) -> None:
         if self._market.writer.full:
             raise Unavailable("storage is behind the market; send again later", code="ticks.behind")
-        decoded = await decode("decode_ticks", body, content_type)
+
+    async def _publish(self, decoded: Decoded[Tick]) -> BulkResult:
         result = BulkResult()
         for row in decoded.bad:
             result.reject(bad_line(row))
@@ -42,7 +66,6 @@ class TickIngest:
         if accepted:
             accepted.sort(key=attrgetter("ts_ns"))
             await self._market.publish(accepted)
-            await self._market.stored(len(accepted))
         result.created = len(accepted)
         result.settle()
         return result

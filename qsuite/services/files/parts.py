@@ -10,6 +10,7 @@ import csv
 import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import pyarrow as pa
@@ -44,6 +45,20 @@ def read_parts(body: bytes, content_type: str, columns: tuple[str, ...], rows_ma
         if count > rows_max:
             raise TooLarge(f"more than {rows_max} rows")
         yield part
+
+
+def object_part(number: int, value: object) -> Part:
+    """Return the fields of a JSON object that was read with exact numbers, as text like everybody else's."""
+    part = _object_part(number, value)
+    if isinstance(part, BadRow):
+        return part
+    return number, {name: _as_text(each) for name, each in part[1].items()}
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return Number(value)
+    return value
 
 
 def _read_json(body: bytes, columns: tuple[str, ...]) -> Iterator[Part]:
