@@ -5,16 +5,30 @@ message go live in the order of their time, equal times in the order of their li
 newest of them; those of several, in the order in which these were handed in.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
+from heapq import merge
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Tick
+from qsuite.services import collector
 from qsuite.services.files.rows import Decoded
 from qsuite.services.market_data import MarketDataService
-from qsuite.services.market_records import BulkResult, LineError, bad_line, decode, decode_tick_objects
+from qsuite.services.market_records import (
+    OFF_LOOP_BYTES,
+    OFF_LOOP_ROWS,
+    BulkResult,
+    LineError,
+    decode,
+    decode_tick_objects,
+)
 from qsuite.services.reference import ReferenceService
+
+SORTED_TOGETHER = 20_000
 
 
 class TickIngest:
@@ -31,8 +45,9 @@ class TickIngest:
         the ticks are live then, and stored as soon as it is back.
         """
         self._refuse_when_behind()
-        result = await self._publish(await decode("decode_ticks", body, content_type))
-        await self.stored(result)
+        with collector.paused() if len(body) >= OFF_LOOP_BYTES else nullcontext():
+            result = await self._publish(await decode("decode_ticks", body, content_type))
+            await self.stored(result)
         return result
 
     async def publish(self, rows: Sequence[Any]) -> BulkResult:
@@ -53,9 +68,18 @@ class TickIngest:
             raise Unavailable("storage is behind the market; send again later", code="ticks.behind")
 
     async def _publish(self, decoded: Decoded[Tick]) -> BulkResult:
+        many = len(decoded.rows) + len(decoded.bad) >= OFF_LOOP_ROWS
+        accepted, result = await asyncio.to_thread(self._sift, decoded) if many else self._sift(decoded)
+        if accepted:
+            await self._market.publish(accepted)
+        if many:
+            await asyncio.to_thread(collector.let_go, decoded.bad, decoded.rows, accepted)
+        return result
+
+    def _sift(self, decoded: Decoded[Tick]) -> tuple[list[Tick], BulkResult]:
+        """Return the ticks of known symbols by time, and what is to be said of the body."""
         result = BulkResult()
-        for row in decoded.bad:
-            result.reject(bad_line(row))
+        result.reject_bad(decoded.bad)
         accepted: list[Tick] = []
         for tick, line in zip(decoded.rows, decoded.lines, strict=True):
             ticker = self._reference.ticker(tick.symbol)
@@ -63,9 +87,15 @@ class TickIngest:
                 result.reject(LineError(line, "ticker.unknown", f"no ticker {tick.symbol}", "symbol"))
             else:
                 accepted.append(tick if tick.symbol == ticker.symbol else tick._replace(symbol=ticker.symbol))
-        if accepted:
-            accepted.sort(key=attrgetter("ts_ns"))
-            await self._market.publish(accepted)
         result.created = len(accepted)
         result.settle()
-        return result
+        return _by_time(accepted), result
+
+
+def _by_time(ticks: list[Tick]) -> list[Tick]:
+    """Sort, in portions: a sort of all at once would keep every other thread waiting."""
+    if all(one.ts_ns <= after.ts_ns for one, after in pairwise(ticks)):
+        return ticks
+    key = attrgetter("ts_ns")
+    runs = (sorted(ticks[start : start + SORTED_TOGETHER], key=key) for start in range(0, len(ticks), SORTED_TOGETHER))
+    return list(merge(*runs, key=key))
