@@ -5,7 +5,7 @@ from itertools import islice
 
 from qsuite.domain.market import Tick
 from qsuite.repos.database import Database
-from qsuite.repos.tick_block_reads import iterate_blocks, once
+from qsuite.repos.tick_block_reads import once
 from qsuite.repos.tick_blocks import BLOCK_TICKS, TickBlocks, as_they_are
 from qsuite.repos.tick_queries import TickQuery, iterate_ticks
 from qsuite.repos.tick_seals import NEVER_NS, Seal, TickSeals
@@ -29,7 +29,7 @@ class TickSealing:
         # Only what is read after this is sure to be all there is.
         sealed_to = self._seals.announce(symbol, to_ns).sealed_to
         ticks, end_ns = self._first_of(TickQuery(symbol, sealed_to, to_ns))
-        fresh = self._not_in_blocks(TickQuery(symbol, sealed_to, end_ns), ticks)
+        fresh = self._not_in_blocks(symbol, ticks)
         if fresh:
             self._blocks.insert(fresh, in_series=True)
         return len(ticks) if self._seals.move(symbol, from_ns=sealed_to, to_ns=end_ns) else 0
@@ -49,12 +49,9 @@ class TickSealing:
                 ticks.append(tick)
         return ticks, query.end_ns
 
-    def _not_in_blocks(self, query: TickQuery, ticks: list[Tick]) -> list[Tick]:
-        """Return the ticks that no block has yet: of late ones, and of a life that ended before it moved the bound."""
-
-        def read() -> set[Tick]:
-            spans = self._blocks.spans(query.symbol, query.start_ns, query.end_ns)
-            return set(iterate_blocks(self._blocks, spans, query))
-
-        there = as_they_are(read)
+    def _not_in_blocks(self, symbol: str, ticks: list[Tick]) -> list[Tick]:
+        """Return the ticks that no block has yet: imported and late ones are, and those of a life that ended before it
+        moved the bound. A day of live ticks may lie among years of imported ones: only their instants are compared."""
+        times = {tick.ts_ns for tick in ticks}
+        there = set(as_they_are(lambda: list(self._blocks.at(symbol, times))))
         return [tick for tick in once(iter(ticks)) if tick not in there]

@@ -6,12 +6,12 @@ Where a block goes away in between, because it was merged into another, the bloc
 """
 
 import heapq
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import pairwise
 
-from qsuite.domain.market import QUOTE, TRADE, Quote, Snapshot, Tick, Trade
+from qsuite.domain.market import QUOTE, TRADE, Quote, Snapshot, Tick, Trade, kind_of
 from qsuite.repos.database import Database
 from qsuite.repos.tick_block_reads import iterate_blocks, once
 from qsuite.repos.tick_blocks import BlockGone, Span, TickBlocks, as_they_are
@@ -78,13 +78,20 @@ class TickTiers:
     def _counted(self, query: TickQuery) -> tuple[int | None, TickQuery]:
         sealed_to, spans = self.sealed_to(query.symbol), self._spans(query.symbol, query.start_ns, query.end_ns)
         live = _from(query, sealed_to)
-        ends = [(span.first_ns, span.last_ns) for span in spans]
-        if any(last_ns >= next_ns for (_, last_ns), (next_ns, _) in pairwise([*ends, (sealed_to, sealed_to)])):
+        if any(one.last_ns >= next_one.first_ns for one, next_one in pairwise(spans)):
+            return None, live
+        # Imported blocks may lie behind the bound, where the series may have the same ticks.
+        behind = [span for span in spans if span.last_ns >= sealed_to]
+        if behind and self._any_live(_from(live, behind[0].first_ns)._replace(end_ns=behind[-1].last_ns + 1)):
             return None, live
         whole = [span for span in spans if _holds(query, span)]
         parts = [span for span in spans if not _holds(query, span)]
         sealed = sum(_of_kind(query.kind, span.trades, span.quotes) for span in whole)
         return sealed + sum(1 for _ in iterate_blocks(self._blocks, parts, query)), live
+
+    def _any_live(self, query: TickQuery) -> bool:
+        with closing(iterate_ticks(self._database.sync[self._series], query)) as ticks:
+            return next(ticks, None) is not None
 
     def count_beside_series(self) -> int:
         """Return how many ticks are in blocks and were never in the series."""
@@ -96,17 +103,9 @@ class TickTiers:
 
     def in_blocks(self, symbol: str, kind: str, times: set[int]) -> list[Tick]:
         """Return the ticks in blocks of one kind at these times."""
-        return as_they_are(lambda: list(self._in_blocks(symbol, kind, times))) if times else []
-
-    def _in_blocks(self, symbol: str, kind: str, times: set[int]) -> Iterator[Tick]:
-        for span in self._spans(symbol, min(times), max(times) + 1):
-            columns = self._blocks.open(span)
-            import numpy as np
-
-            from qsuite.repos.tick_columns import take, to_ticks
-
-            wanted = np.isin(columns.ts_ns, np.fromiter(times, np.int64, len(times)))
-            yield from to_ticks(take(columns, np.flatnonzero(wanted & (columns.trades == (kind == TRADE)))))
+        if not times or not self._database.transactions:
+            return []
+        return [tick for tick in as_they_are(lambda: list(self._blocks.at(symbol, times))) if kind_of(tick) == kind]
 
     def newest(self, symbol: str, live: Snapshot) -> Snapshot:
         """Return a symbol's last trade and quote, given those of the series."""
