@@ -113,13 +113,23 @@ def _money(values: Sequence[Decimal | None]) -> MoneyColumn:
     # By text, as everywhere: 1.5 and 1.50 are equal keys and different values.
     parts = [_ABSENT if value is None else _parts(str(value)) for value in values]
     units, exponents, digits = (np.array([part[place] for part in parts], dtype=np.int64) for place in range(3))
+    return fixed_point(units, exponents, digits, missing, lambda row: str(values[row]))
+
+
+def fixed_point(
+    units: Integers, exponents: Integers, digits: Integers, missing: Flags, text: Callable[[int], str]
+) -> MoneyColumn:
+    """Bring decimals ``units x 10^exponents`` of so many digits to one exponent; ``text`` writes the one of a row.
+
+    More than ``DIGITS`` digits make a value wide.
+    """
     fits = digits <= DIGITS
     exponent = _common_exponent(exponents[fits & ~missing], digits[fits & ~missing])
     zeros = np.where(missing, 0, exponents - exponent)
     fits &= (zeros >= 0) & (digits + zeros <= DIGITS)
     zeros[~fits] = 0
     units = np.where(fits, units, 0) * 10**zeros
-    wide = {place: str(values[place]) for place in np.flatnonzero(~fits & ~missing).tolist()}
+    wide = {place: text(place) for place in np.flatnonzero(~fits & ~missing).tolist()}
     return MoneyColumn(exponent, units, zeros, missing, wide)
 
 
@@ -140,6 +150,8 @@ def _parts(text: str) -> tuple[int, int, int]:
 
 def _common_exponent(exponents: Integers, digits: Integers) -> int:
     """Return the exponent at which the fewest values do not fit, the greatest of those."""
+    if len(exponents) and (exponents == exponents[0]).all():
+        return int(exponents[0])
     found, best = 0, None
     for exponent in sorted(set(exponents.tolist()), reverse=True):
         zeros = exponents - exponent
