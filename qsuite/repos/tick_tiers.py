@@ -55,7 +55,7 @@ class TickTiers:
 
     def _iterate(self, query: TickQuery, after: Order | None) -> Generator[Tick, None, None]:
         start_ns, sealed_to = _start(query, after), self.sealed_to(query.symbol)
-        spans = self._spans(query.symbol, start_ns, query.end_ns)
+        spans = self.spans(query.symbol, start_ns, query.end_ns)
         live = _from(query, sealed_to)
         with (
             closing(iterate_blocks(self._blocks, spans, query, after)) as sealed,
@@ -76,7 +76,7 @@ class TickTiers:
         return as_they_are(lambda: self._counted(query))
 
     def _counted(self, query: TickQuery) -> tuple[int | None, TickQuery]:
-        sealed_to, spans = self.sealed_to(query.symbol), self._spans(query.symbol, query.start_ns, query.end_ns)
+        sealed_to, spans = self.sealed_to(query.symbol), self.spans(query.symbol, query.start_ns, query.end_ns)
         live = _from(query, sealed_to)
         ends = [(span.first_ns, span.last_ns) for span in spans]
         if any(last_ns >= next_ns for (_, last_ns), (next_ns, _) in pairwise([*ends, (sealed_to, sealed_to)])):
@@ -99,7 +99,7 @@ class TickTiers:
         return as_they_are(lambda: list(self._in_blocks(symbol, kind, times))) if times else []
 
     def _in_blocks(self, symbol: str, kind: str, times: set[int]) -> Iterator[Tick]:
-        for span in self._spans(symbol, min(times), max(times) + 1):
+        for span in self.spans(symbol, min(times), max(times) + 1):
             columns = self._blocks.open(span)
             import numpy as np
 
@@ -125,12 +125,12 @@ class TickTiers:
 
     def any_in_blocks(self, symbol: str) -> bool:
         """Say whether a symbol has ticks in blocks."""
-        return bool(self._spans(symbol, None, None))
+        return bool(self.spans(symbol, None, None))
 
     def _newest(self, symbol: str, kind: str, found: Tick | None) -> Tick | None:
         """Return the last tick of a kind. Mostly it is the one found already, and no block is opened."""
         known: list[tuple[int, Span]] = []
-        for span in self._spans(symbol, None if found is None else found.ts_ns, None):
+        for span in self.spans(symbol, None if found is None else found.ts_ns, None):
             last_ns = span.last_trade_ns if kind == TRADE else span.last_quote_ns
             if last_ns is not None and (found is None or last_ns > found.ts_ns):
                 known.append((last_ns, span))
@@ -147,7 +147,8 @@ class TickTiers:
         rows = np.flatnonzero(columns.trades == (kind == TRADE))[-1:]
         return next(iter(to_ticks(take(columns, rows))), None)
 
-    def _spans(self, symbol: str, start_ns: int | None, end_ns: int | None) -> list[Span]:
+    def spans(self, symbol: str, start_ns: int | None, end_ns: int | None) -> list[Span]:
+        """Return a symbol's blocks that reach into a range, by when they begin."""
         return self._blocks.spans(symbol, start_ns, end_ns) if self._database.transactions else []
 
 

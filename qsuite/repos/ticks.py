@@ -9,7 +9,7 @@ MongoDB gives a time series no unique index, no transactions and no order finer 
 
 from collections.abc import Generator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymongo
 from pymongo import IndexModel
@@ -28,6 +28,9 @@ from qsuite.repos.tick_merging import TickMerging
 from qsuite.repos.tick_queries import Order, TickQuery, condition_of, newest_of, order_of
 from qsuite.repos.tick_sealing import TickSealing
 from qsuite.repos.tick_tiers import TickTiers
+
+if TYPE_CHECKING:
+    from qsuite.repos.tick_columns import TickColumns
 
 __all__ = ["AddedTicks", "TickQuery", "TicksRepo"]
 
@@ -127,6 +130,16 @@ class TicksRepo:
     def iterate(self, query: TickQuery, *, after: Order | None = None) -> Generator[Tick, None, None]:
         """Yield ticks in order, in a thread only; memory holds one batch."""
         return self._tiers.iterate(query, after)
+
+    def columns(self, query: TickQuery) -> "Generator[TickColumns, None, None]":
+        """Yield the ticks of ``iterate`` as columns, in a thread only: runs in order, no instant parted, none empty.
+
+        Memory holds a few blocks. A run may be taken as slowly as one likes: between two no database cursor is open.
+        """
+        # Numbers in arrays are loaded when they are needed: a start does without.
+        from qsuite.repos.tick_column_reads import TickColumnReads
+
+        return TickColumnReads(self._database, NAME, self._tiers).iterate(query)
 
     def _add(self, ticks: Sequence[Tick]) -> None:
         self._additions.add(ticks)
