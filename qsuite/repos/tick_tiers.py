@@ -86,6 +86,11 @@ class TickTiers:
         sealed = sum(_of_kind(query.kind, span.trades, span.quotes) for span in whole)
         return sealed + sum(1 for _ in iterate_blocks(self._blocks, parts, query)), live
 
+    def most_in_blocks(self, query: TickQuery) -> int:
+        """Return how many of a query's ticks there are in blocks at most: as many as its blocks hold of the kind."""
+        spans = self.spans(query.symbol, query.start_ns, query.end_ns)
+        return sum(_of_kind(query.kind, span.trades, span.quotes) for span in spans)
+
     def count_beside_series(self) -> int:
         """Return how many ticks are in blocks and were never in the series."""
         return self._blocks.count_alone() if self._database.transactions else 0

@@ -141,6 +141,10 @@ class TicksRepo:
 
         return TickColumnReads(self._database, NAME, self._tiers).iterate(query)
 
+    def most_in_blocks(self, query: TickQuery) -> int:
+        """Return how many of a query's ticks there are in blocks at most, in a thread only; no block is opened."""
+        return self._tiers.most_in_blocks(query)
+
     def _add(self, ticks: Sequence[Tick]) -> None:
         self._additions.add(ticks)
         if self._feed is not None:

@@ -46,7 +46,7 @@ def same(found: TickColumns | list[TickColumns], wanted: list[Tick]) -> None:
     assert repr([tick for run in runs for tick in to_ticks(run)]) == repr(wanted)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(TICKS | MET_AGAIN, st.data())
 def test_a_cut_is_the_rows_from_one_to_the_other(ticks: list[Tick], data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(ticks)))
@@ -54,7 +54,7 @@ def test_a_cut_is_the_rows_from_one_to_the_other(ticks: list[Tick], data: st.Dat
     same(cut(to_columns("IBM", ticks), start, stop), ticks[start:stop])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(TICKS | MET_AGAIN, min_size=1, max_size=4))
 @example([[Trade("IBM", 1, Decimal("1.50"), Decimal(1))], [Trade("IBM", 0, Decimal("1E-16"), Decimal("1E+3"))]])
 @example([[Trade("IBM", 1, Decimal(10**17), Decimal(1))], [Trade("IBM", 0, Decimal("-1E-9"), Decimal("-0"))]])
@@ -62,7 +62,7 @@ def test_runs_put_together_are_the_ticks_behind_each_other(runs: list[list[Tick]
     same(joined([to_columns("IBM", run) for run in runs]), [tick for run in runs for tick in run])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TICKS | MET_AGAIN, EDGE, EDGE, st.sampled_from(["trade", "quote"]))
 def test_sorted_without_the_equal_ones_and_bounded_it_is_as_with_rows(
     ticks: list[Tick], start_ns: int | None, end_ns: int | None, kind: str
@@ -90,7 +90,7 @@ class MadeBlocks:
         return self._columns[span.id]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(MET_AGAIN.filter(bool).map(ordered), max_size=5), EDGE, EDGE, st.sampled_from([None, "trade", "quote"]))
 def test_blocks_that_overlap_are_merged_as_with_rows(
     given_blocks: list[list[Tick]], start_ns: int | None, end_ns: int | None, kind: str | None
@@ -102,7 +102,7 @@ def test_blocks_that_overlap_are_merged_as_with_rows(
     whole_instants(runs)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(MET_AGAIN, MET_AGAIN, st.lists(st.integers(999, 1_014)), st.lists(st.integers(999, 1_014)))
 def test_two_streams_are_merged_as_with_rows(
     first: list[Tick], second: list[Tick], cuts: list[int], other_cuts: list[int]
@@ -141,7 +141,7 @@ DOCUMENTS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DOCUMENTS)
 @example([Trade("IBM", 1, Decimal("-0.00"), Decimal("9" * 34)), Quote("IBM", 1, Decimal("-1E-30"), None)])
 @example([Trade("IBM", 1, Decimal(10**18), Decimal(10**18 - 1)), Trade("IBM", 1, Decimal(-1), Decimal("0E+3"))])
