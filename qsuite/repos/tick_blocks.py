@@ -13,14 +13,14 @@ Invariant: a block never changes; many small ones are merged into one (``tick_me
 what was written, by its checksum, is never read: the error names the block. Who writes blocks is in ``tick_seals``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from bson import Binary, Int64, ObjectId
 from pymongo import IndexModel
 
 from qsuite.domain.errors import Unavailable
-from qsuite.domain.market import Quote, Tick, Trade
+from qsuite.domain.market import Tick
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.schema import CollectionSpec, schema
 from qsuite.repos.tick_documents import stored_date
@@ -105,8 +105,14 @@ class TickBlocks:
 
     def insert(self, ticks: Sequence[Tick], *, in_series: bool) -> None:
         """Write a block of one symbol's ticks, which are in order."""
+        from qsuite.repos.tick_columns import to_columns
+
+        self.insert_columns(to_columns(ticks[0].symbol, ticks), in_series=in_series)
+
+    def insert_columns(self, columns: "TickColumns", *, in_series: bool) -> None:
+        """Write a block of columns, which are in order."""
         with translated("tick blocks"):
-            self._database.sync[NAME].insert_one(to_document(ticks, in_series=in_series))
+            self._database.sync[NAME].insert_one(to_document(columns, in_series=in_series))
 
     def remove(self, spans: Sequence[Span]) -> None:
         """Delete blocks whose ticks are in another one."""
@@ -140,6 +146,17 @@ class TickBlocks:
             spans = [_span(each) for each in found]
         return sorted(spans, key=lambda span: (span.first_ns, span.id))
 
+    def at(self, symbol: str, times: set[int]) -> Iterator[Tick]:
+        """Yield the ticks at these times, block by block; BlockGone."""
+        import numpy as np
+
+        from qsuite.repos.tick_columns import take, to_ticks
+
+        wanted = np.fromiter(sorted(times), np.int64, len(times))
+        for span in self.spans(symbol, min(times), max(times) + 1) if times else []:
+            columns = self.open(span)
+            yield from to_ticks(take(columns, np.flatnonzero(np.isin(columns.ts_ns, wanted))))
+
     def open(self, span: Span) -> "TickColumns":
         """Return a block's columns. BlockGone; Unavailable, naming the block, when it is not what was written."""
         with translated("tick blocks"):
@@ -153,28 +170,26 @@ def _span(document: Document) -> Span:
     return Span(*(document[name] for name in KNOWN))
 
 
-def to_document(ticks: Sequence[Tick], *, in_series: bool) -> Document:
-    """Write ticks of one symbol, which are in order, as a document."""
+def to_document(columns: "TickColumns", *, in_series: bool) -> Document:
+    """Write columns, which are in order, as a document."""
     # Numbers in arrays and compression are loaded when the first block is written or read: a start does without.
     from qsuite.repos.tick_block_codec import VERSION, checksum, encode_columns
-    from qsuite.repos.tick_columns import to_columns
 
-    first, last = ticks[0], ticks[-1]
-    data = encode_columns(to_columns(first.symbol, ticks))
-    trades = [tick.ts_ns for tick in ticks if isinstance(tick, Trade)]
-    quotes = [tick.ts_ns for tick in ticks if isinstance(tick, Quote)]
+    data = encode_columns(columns)
+    trades, quotes = columns.ts_ns[columns.trades], columns.ts_ns[~columns.trades]
+    first_ns, last_ns = int(columns.ts_ns[0]), int(columns.ts_ns[-1])
     return {
         "_id": ObjectId(),
-        "symbol": first.symbol,
-        "first": stored_date(first.ts_ns),
-        "last": stored_date(last.ts_ns),
-        "first_ns": Int64(first.ts_ns),
-        "first_seq": Int64(first.seq),
-        "last_ns": Int64(last.ts_ns),
-        "last_seq": Int64(last.seq),
-        "last_trade_ns": Int64(trades[-1]) if trades else None,
-        "last_quote_ns": Int64(quotes[-1]) if quotes else None,
-        "count": len(ticks),
+        "symbol": columns.symbol,
+        "first": stored_date(first_ns),
+        "last": stored_date(last_ns),
+        "first_ns": Int64(first_ns),
+        "first_seq": Int64(int(columns.seq[0])),
+        "last_ns": Int64(last_ns),
+        "last_seq": Int64(int(columns.seq[-1])),
+        "last_trade_ns": Int64(int(trades[-1])) if len(trades) else None,
+        "last_quote_ns": Int64(int(quotes[-1])) if len(quotes) else None,
+        "count": len(columns),
         "trades": len(trades),
         "quotes": len(quotes),
         "in_series": in_series,

@@ -11,7 +11,6 @@ from typing import TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from qsuite.domain.market import Tick
 from qsuite.repos.tick_columns import (
     DIGITS,
     OF_QUOTES,
@@ -91,19 +90,17 @@ def in_order(columns: TickColumns) -> TickColumns:
 
 def each_once(columns: TickColumns) -> TickColumns:
     """Leave out of a run in order the equal ones among the ticks of one place, but the first."""
-    times, seqs, trades = columns.ts_ns, columns.seq, columns.trades
-    place_again = (times[1:] == times[:-1]) & (seqs[1:] == seqs[:-1]) & (trades[1:] == trades[:-1])
-    if not place_again.any():
-        return columns
-    again = np.concatenate(([False], place_again))
-    doubled = again & _like_the_one_before(columns)
-    kept = ~doubled
-    undecided = np.flatnonzero(again & ~doubled)
-    if len(undecided):
-        place = np.cumsum(~again)
-        for rows in _runs_of(np.flatnonzero(np.isin(place, place[undecided])), place):
-            kept[rows] = _firsts(to_ticks(take(columns, rows)))
-    return take(columns, np.flatnonzero(kept))
+    kept = _firsts(columns)
+    return columns if kept.all() else take(columns, np.flatnonzero(kept))
+
+
+def without(columns: TickColumns, known: TickColumns) -> TickColumns:
+    """Leave out of a run in order what equals a tick of another run."""
+    both = joined([known, columns])
+    order = np.lexsort((both.trades, both.seq, both.ts_ns))  # of equals the known ones come first
+    fresh = order[_firsts(take(both, order))] - len(known)
+    rows = np.sort(fresh[fresh >= 0])
+    return columns if len(rows) == len(columns) else take(columns, rows)
 
 
 def digits_of(coefficients: Integers) -> Integers:
@@ -162,6 +159,25 @@ def _at_one_exponent(
 # -- equal ------------------------------------------------------------------------------------------------------------
 
 
+def _firsts(columns: TickColumns) -> Flags:
+    """Say of each row of a run in order whether no equal one is before it."""
+    times, seqs, trades = columns.ts_ns, columns.seq, columns.trades
+    again = np.zeros(len(columns), dtype=np.bool_)
+    again[1:] = (times[1:] == times[:-1]) & (seqs[1:] == seqs[:-1]) & (trades[1:] == trades[:-1])
+    if not again.any():
+        return ~again
+    doubled = again & _like_the_one_before(columns)
+    kept = ~doubled
+    undecided = np.flatnonzero(again & ~doubled)
+    if len(undecided):
+        place = np.cumsum(~again)
+        rows = np.flatnonzero(np.isin(place, place[undecided]))
+        for of_place in np.split(rows, np.flatnonzero(np.diff(place[rows])) + 1):
+            ticks = to_ticks(take(columns, of_place))
+            kept[of_place] = [tick not in ticks[:number] for number, tick in enumerate(ticks)]
+    return kept
+
+
 def _like_the_one_before(columns: TickColumns) -> Flags:
     """Say of each row whether all its figures are those of the row before of its kind, as far as numbers tell."""
     alike = np.zeros(len(columns), dtype=np.bool_)
@@ -175,12 +191,3 @@ def _like_the_one_before(columns: TickColumns) -> Flags:
                 same[row : row + 2] = False
         alike[of_kind] = same
     return alike
-
-
-def _runs_of(rows: Rows, place: Integers) -> list[Rows]:
-    return np.split(rows, np.flatnonzero(np.diff(place[rows])) + 1)
-
-
-def _firsts(ticks: list[Tick]) -> list[bool]:
-    """Say of each tick whether no equal one is before it."""
-    return [tick not in ticks[:number] for number, tick in enumerate(ticks)]

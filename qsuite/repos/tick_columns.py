@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import lru_cache
 from itertools import repeat
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,8 +62,8 @@ def to_columns(symbol: str, ticks: Sequence[Tick]) -> TickColumns:
     kinds = [isinstance(tick, Trade) for tick in ticks]
     trades = [tick for tick in ticks if isinstance(tick, Trade)]
     quotes = [tick for tick in ticks if isinstance(tick, Quote)]
-    money = {name: _money([getattr(trade, name) for trade in trades]) for name in OF_TRADES}
-    money |= {name: _money([getattr(quote, name) for quote in quotes]) for name in OF_QUOTES}
+    money = {name: to_money([getattr(trade, name) for trade in trades]) for name in OF_TRADES}
+    money |= {name: to_money([getattr(quote, name) for quote in quotes]) for name in OF_QUOTES}
     return TickColumns(
         symbol,
         np.array([tick.ts_ns for tick in ticks], dtype=np.int64),
@@ -92,13 +92,14 @@ def take(columns: TickColumns, rows: npt.NDArray[np.intp]) -> TickColumns:
     of_trades = (np.cumsum(columns.trades) - 1)[rows[trades]]
     of_quotes = (np.cumsum(~columns.trades) - 1)[rows[~trades]]
     money = {
-        name: _take_money(column, of_trades if name in OF_TRADES else of_quotes)
+        name: take_money(column, of_trades if name in OF_TRADES else of_quotes)
         for name, column in columns.money.items()
     }
     return TickColumns(columns.symbol, columns.ts_ns[rows], columns.seq[rows], trades, money)
 
 
-def _take_money(column: MoneyColumn, rows: npt.NDArray[np.intp]) -> MoneyColumn:
+def take_money(column: MoneyColumn, rows: npt.NDArray[np.integer[Any]]) -> MoneyColumn:
+    """Return these rows of a column, in this order; one may be taken many times."""
     wide = {}
     if column.wide:
         wide = {place: column.wide[row] for place, row in enumerate(rows.tolist()) if row in column.wide}
@@ -108,21 +109,19 @@ def _take_money(column: MoneyColumn, rows: npt.NDArray[np.intp]) -> MoneyColumn:
 # -- money ------------------------------------------------------------------------------------------------------------
 
 
-def _money(values: Sequence[Decimal | None]) -> MoneyColumn:
+def to_money(values: Sequence[Decimal | None]) -> MoneyColumn:
+    """Turn decimals into a column."""
     missing = np.array([value is None for value in values], dtype=np.bool_)
     # By text, as everywhere: 1.5 and 1.50 are equal keys and different values.
-    parts = [_ABSENT if value is None else _parts(str(value)) for value in values]
+    parts = [_ABSENT if value is None else decimal_parts(str(value)) for value in values]
     units, exponents, digits = (np.array([part[place] for part in parts], dtype=np.int64) for place in range(3))
-    return fixed_point(units, exponents, digits, missing, lambda row: str(values[row]))
+    return fixed_point(units, exponents, digits, missing, lambda place: str(values[place]))
 
 
 def fixed_point(
     units: Integers, exponents: Integers, digits: Integers, missing: Flags, text: Callable[[int], str]
 ) -> MoneyColumn:
-    """Bring decimals ``units x 10^exponents`` of so many digits to one exponent; ``text`` writes the one of a row.
-
-    More than ``DIGITS`` digits make a value wide.
-    """
+    """Bring decimals to one exponent; ``text`` tells one that fits in no 18 digits there."""
     fits = digits <= DIGITS
     exponent = _common_exponent(exponents[fits & ~missing], digits[fits & ~missing])
     zeros = np.where(missing, 0, exponents - exponent)
@@ -138,8 +137,8 @@ _MUCH = DIGITS + 1
 
 
 @lru_cache(maxsize=1 << 16)
-def _parts(text: str) -> tuple[int, int, int]:
-    """Return a decimal's coefficient with its sign, its exponent and its number of digits."""
+def decimal_parts(text: str) -> tuple[int, int, int]:
+    """Return a decimal's coefficient with its sign, its exponent and its number of digits; 19 stand for any more."""
     sign, digits, exponent = Decimal(text).as_tuple()
     assert isinstance(exponent, int)
     coefficient = int("".join(map(str, digits)))
@@ -150,15 +149,18 @@ def _parts(text: str) -> tuple[int, int, int]:
 
 def _common_exponent(exponents: Integers, digits: Integers) -> int:
     """Return the exponent at which the fewest values do not fit, the greatest of those."""
-    if len(exponents) and (exponents == exponents[0]).all():
-        return int(exponents[0])
     found, best = 0, None
-    for exponent in sorted(set(exponents.tolist()), reverse=True):
+    for exponent in np.unique(exponents)[::-1].tolist():
         zeros = exponents - exponent
         left_out = int(((zeros < 0) | (digits + zeros > DIGITS)).sum())
         if best is None or left_out < best:
             found, best = exponent, left_out
     return int(found)
+
+
+def decimal_at(column: MoneyColumn, row: int) -> Decimal | None:
+    """Return one value of a column."""
+    return _decimals(take_money(column, np.array([row])))[0]
 
 
 def _decimals(column: MoneyColumn) -> list[Decimal | None]:

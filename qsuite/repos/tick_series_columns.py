@@ -64,25 +64,22 @@ def series_columns(database: Database, series: str, query: TickQuery) -> Generat
 
     No cursor is open while a run is worked on.
     """
-    if not database.transactions:
-        yield from _by_rows(database, series, query)
-        return
     more = True
     while more:
-        run, more = _slice(database, series, query)
+        run, more = first_slice(database, series, query)
         if len(run):
             yield run
             query = query._replace(start_ns=int(run.ts_ns[-1]) + 1)
 
 
-def _by_rows(database: Database, series: str, query: TickQuery) -> Generator[TickColumns, None, None]:
-    with closing(iterate_ticks(database.sync[series], query)) as ticks:
-        if found := list(ticks):
-            yield to_columns(query.symbol, found)
+def first_slice(database: Database, series: str, query: TickQuery) -> tuple[TickColumns, bool]:
+    """Return the first ticks of a query, about ``SLICE_TICKS`` of them and no instant parted, and whether more follow.
 
-
-def _slice(database: Database, series: str, query: TickQuery) -> tuple[TickColumns, bool]:
-    """Return the first ticks of a query, and whether there may be more."""
+    Ticks that are there twice are twice in it.
+    """
+    if not database.transactions:
+        with closing(iterate_ticks(database.sync[series], query)) as ticks:
+            return to_columns(query.symbol, list(ticks)), False
     runs: list[TickColumns] = []
     count = 0
     with translated("tick"), closing(_batches(database, series, query)) as batches:

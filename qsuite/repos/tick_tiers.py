@@ -6,12 +6,12 @@ Where a block goes away in between, because it was merged into another, the bloc
 """
 
 import heapq
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import pairwise
 
-from qsuite.domain.market import QUOTE, TRADE, Quote, Snapshot, Tick, Trade
+from qsuite.domain.market import QUOTE, TRADE, Quote, Snapshot, Tick, Trade, kind_of
 from qsuite.repos.database import Database
 from qsuite.repos.tick_block_reads import iterate_blocks, once
 from qsuite.repos.tick_blocks import BlockGone, Span, TickBlocks, as_they_are
@@ -101,17 +101,9 @@ class TickTiers:
 
     def in_blocks(self, symbol: str, kind: str, times: set[int]) -> list[Tick]:
         """Return the ticks in blocks of one kind at these times."""
-        return as_they_are(lambda: list(self._in_blocks(symbol, kind, times))) if times else []
-
-    def _in_blocks(self, symbol: str, kind: str, times: set[int]) -> Iterator[Tick]:
-        for span in self.spans(symbol, min(times), max(times) + 1):
-            columns = self._blocks.open(span)
-            import numpy as np
-
-            from qsuite.repos.tick_columns import take, to_ticks
-
-            wanted = np.isin(columns.ts_ns, np.fromiter(times, np.int64, len(times)))
-            yield from to_ticks(take(columns, np.flatnonzero(wanted & (columns.trades == (kind == TRADE)))))
+        if not times or not self._database.transactions:
+            return []
+        return [tick for tick in as_they_are(lambda: list(self._blocks.at(symbol, times))) if kind_of(tick) == kind]
 
     def newest(self, symbol: str, live: Snapshot) -> Snapshot:
         """Return a symbol's last trade and quote, given those of the series."""

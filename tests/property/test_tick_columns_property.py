@@ -16,7 +16,7 @@ from qsuite.repos import tick_series_columns
 from qsuite.repos.tick_block_reads import iterate_blocks, once
 from qsuite.repos.tick_blocks import Span
 from qsuite.repos.tick_column_reads import block_columns, merged
-from qsuite.repos.tick_column_runs import between, cut, each_once, in_order, joined, only_kind
+from qsuite.repos.tick_column_runs import between, cut, each_once, in_order, joined, only_kind, without
 from qsuite.repos.tick_columns import TickColumns, to_columns, to_ticks
 from qsuite.repos.tick_documents import encode_tick
 from qsuite.repos.tick_queries import TickQuery, order_of
@@ -166,3 +166,10 @@ def test_documents_of_another_make_are_decoded() -> None:
         )
     with pytest.raises(KeyError):
         batch_columns("IBM", bson.encode({name: typed[name] for name in typed if name != "price"}))
+
+
+@settings(max_examples=80, deadline=None)
+@given(MET_AGAIN, MET_AGAIN)
+def test_without_what_is_known_it_is_as_with_rows(ticks: list[Tick], known: list[Tick]) -> None:
+    run, there = each_once(in_order(to_columns("IBM", ticks))), in_order(to_columns("IBM", known))
+    same(without(run, there), [tick for tick in once(iter(ordered(ticks))) if tick not in known])
