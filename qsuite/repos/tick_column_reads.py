@@ -28,7 +28,7 @@ from qsuite.repos.tick_tiers import TickTiers
 Runs = Generator[TickColumns, None, None]
 
 THREADS = 2
-AHEAD = 4
+AHEAD = 2
 """Blocks opened ahead of the one that is worked on."""
 
 

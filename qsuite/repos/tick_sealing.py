@@ -49,7 +49,7 @@ class TickSealing:
         from qsuite.repos.tick_series_columns import first_slice
 
         assert query.end_ns is not None
-        ticks, more = first_slice(self._database, self._series, query)
+        ticks, more = first_slice(self._database, self._series, query, self._block_ticks)
         times = ticks.ts_ns
         if len(ticks) > self._block_ticks:
             stop = int(times.searchsorted(times[self._block_ticks - 1], side="right"))

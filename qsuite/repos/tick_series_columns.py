@@ -30,9 +30,9 @@ from qsuite.repos.tick_columns import DIGITS, OF_QUOTES, OF_TRADES, MoneyColumn,
 from qsuite.repos.tick_documents import decode_tick
 from qsuite.repos.tick_queries import TickQuery, condition_of, iterate_ticks
 
-SLICE_TICKS = 100_000
-"""Ticks read by one cursor: its time is limited over its whole life."""
-BATCH_TICKS = 10_000
+SLICE_TICKS = 30_000
+"""Ticks read by one cursor: its time is limited over its whole life, and all of them are held at once."""
+BATCH_TICKS = 5_000
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Words: TypeAlias = npt.NDArray[np.uint64]
@@ -66,14 +66,14 @@ def series_columns(database: Database, series: str, query: TickQuery) -> Generat
     """
     more = True
     while more:
-        run, more = first_slice(database, series, query)
+        run, more = first_slice(database, series, query, SLICE_TICKS)
         if len(run):
             yield run
             query = query._replace(start_ns=int(run.ts_ns[-1]) + 1)
 
 
-def first_slice(database: Database, series: str, query: TickQuery) -> tuple[TickColumns, bool]:
-    """Return the first ticks of a query, about ``SLICE_TICKS`` of them and no instant parted, and whether more follow.
+def first_slice(database: Database, series: str, query: TickQuery, about: int) -> tuple[TickColumns, bool]:
+    """Return about so many ticks from a query's first on, no instant parted, and whether more follow.
 
     Ticks that are there twice are twice in it.
     """
@@ -88,7 +88,7 @@ def first_slice(database: Database, series: str, query: TickQuery) -> tuple[Tick
             count += len(runs[-1])
             # Documents are in order by the millisecond only: the last one may not be whole yet.
             whole_ns = int(runs[-1].ts_ns.max()) // NS_PER_MS * NS_PER_MS
-            if count >= SLICE_TICKS and int(runs[0].ts_ns.min()) < whole_ns:
+            if count >= about and int(runs[0].ts_ns.min()) < whole_ns:
                 return between(in_order(joined(runs)), None, whole_ns), True
     return (in_order(joined(runs)) if runs else to_columns(query.symbol, [])), False
 
