@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SLICE_TICKS = 100_000
 BATCH_TICKS = 5_000
-PIECE_TICKS = 25_000
+PIECE_TICKS = 10_000
 
 
 def in_slices(ticks: TicksRepo, query: TickQuery, after: Order | None = None) -> Generator[Tick, None, None]:

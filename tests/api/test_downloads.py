@@ -315,7 +315,7 @@ async def test_so_many_downloads_at_once_and_no_more(api: Api, monkeypatch: pyte
 
 async def test_a_long_range_takes_no_more_memory_than_a_short_one(api: Api) -> None:
     short, symbol = await new_symbol(api), await new_symbol(api)
-    await store(api, iter([a_trade(short, 0)]))
+    await store(api, (a_trade(short, number) for number in range(10_000)))
     await store(api, (a_trade(symbol, number) for number in range(60_000)))
     await download(api, TICKS, ARROW, symbol=short)  # loads Arrow's library too
     process = psutil.Process()
