@@ -18,7 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from qsuite.repos.tick_columns import Flags, Integers, MoneyColumn, TickColumns
+from qsuite.repos.tick_columns import (
+    Flags,
+    Integers,
+    MoneyColumn,
+    TickColumns,
+    count_true,
+    repeated,
+    repeated_flag,
+)
 
 MAGIC = b"QTB1"
 VERSION = 1
@@ -100,7 +108,7 @@ def _write_money(writer: "_Writer", column: MoneyColumn) -> Part:
 def _read_money(reader: "_Reader", part: Part) -> MoneyColumn:
     count, there = part["count"], part["there"]
     missing = reader.flags(part["missing"], count)
-    if np.count_nonzero(missing) != count - there:
+    if count_true(missing) != count - there:
         raise DamagedBlock("values are missing that should be there")
     units, zeros = (_spread(reader.integers(part[name], there), missing) for name in ("units", "zeros"))
     wide = json.loads(reader.text(part["wide"])) if part["wide"] else {}
@@ -173,14 +181,15 @@ class _Reader:
         values = self._room(count)
         values[0] = 0
         np.cumsum(_unzigzag(_from_planes(raw)), out=values[1:])
-        values *= part["unit"]
+        if part["unit"] != 1:
+            values *= part["unit"]
         values += part["first"]
         return values
 
     def flags(self, part: Part, count: int) -> Flags:
         """Read yes and no."""
         if "all" in part:
-            return np.broadcast_to(np.bool_(part["all"]), count)
+            return repeated_flag(part["all"], count)
         return np.unpackbits(np.frombuffer(self._piece(part), dtype=np.uint8), count=count).view(np.bool_)
 
     def text(self, part: Part) -> str:
@@ -200,7 +209,7 @@ class _Reader:
 
 def _even(first: int, step: int, count: int) -> Integers:
     if step == 0:
-        return np.broadcast_to(np.int64(first), count)
+        return repeated(first, count)
     values = np.arange(count, dtype=np.int64)
     values *= step
     values += first

@@ -19,7 +19,9 @@ from qsuite.repos.tick_columns import (
     Integers,
     MoneyColumn,
     TickColumns,
+    count_true,
     fixed_point,
+    repeated_flag,
     take,
     to_ticks,
 )
@@ -34,7 +36,7 @@ def cut(columns: TickColumns, start: int, stop: int) -> TickColumns:
     """Return the rows from ``start`` up to ``stop``; nothing is copied."""
     if start <= 0 and stop >= len(columns):
         return columns
-    before, upto = (int(np.count_nonzero(columns.trades[:row])) for row in (start, stop))
+    before, upto = (count_true(columns.trades[:row]) for row in (start, stop))
     of_trades, of_quotes = slice(before, upto), slice(start - before, stop - upto)
     rows = slice(start, stop)
     return TickColumns(
@@ -56,9 +58,9 @@ def between(columns: TickColumns, start_ns: int | None, end_ns: int | None) -> T
 
 def only_kind(columns: TickColumns, trades: bool) -> TickColumns:
     """Return the trades or the quotes alone."""
-    wanted = columns.trades == trades
-    if wanted.all():
+    if count_true(columns.trades) == (len(columns) if trades else 0):
         return columns
+    wanted = columns.trades == trades
     nothing = slice(0, 0)
     money = _each_kind(columns, _EVERYTHING if trades else nothing, nothing if trades else _EVERYTHING)
     return TickColumns(columns.symbol, columns.ts_ns[wanted], columns.seq[wanted], columns.trades[wanted], money)
@@ -91,7 +93,7 @@ def in_order(columns: TickColumns) -> TickColumns:
 def each_once(columns: TickColumns) -> TickColumns:
     """Leave out of a run in order the equal ones among the ticks of one place, but the first."""
     kept = _firsts(columns)
-    return columns if kept.all() else take(columns, np.flatnonzero(kept))
+    return columns if count_true(kept) == len(columns) else take(columns, np.flatnonzero(kept))
 
 
 def without(columns: TickColumns, known: TickColumns) -> TickColumns:
@@ -163,9 +165,11 @@ def _firsts(columns: TickColumns) -> Flags:
     """Say of each row of a run in order whether no equal one is before it."""
     times, seqs, trades = columns.ts_ns, columns.seq, columns.trades
     again = np.zeros(len(columns), dtype=np.bool_)
-    again[1:] = (times[1:] == times[:-1]) & (seqs[1:] == seqs[:-1]) & (trades[1:] == trades[:-1])
+    np.equal(times[1:], times[:-1], out=again[1:])
+    if again.any():
+        again[1:] &= (seqs[1:] == seqs[:-1]) & (trades[1:] == trades[:-1])
     if not again.any():
-        return ~again
+        return repeated_flag(True, len(columns))
     doubled = again & _like_the_one_before(columns)
     kept = ~doubled
     undecided = np.flatnonzero(again & ~doubled)

@@ -13,7 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from qsuite.domain.money import show
-from qsuite.repos.tick_columns import OF_TRADES, Flags, MoneyColumn, TickColumns
+from qsuite.repos.tick_columns import (
+    OF_TRADES,
+    Flags,
+    MoneyColumn,
+    TickColumns,
+    count_true,
+    repeated,
+    repeated_flag,
+)
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -30,9 +38,9 @@ def of_all_rows(run: TickColumns, name: str) -> MoneyColumn:
     column, count = run.money[name], len(run)
     if len(column.units) == count:
         return column
-    nothing: npt.NDArray[np.int64] = np.broadcast_to(np.int64(0), count)
+    nothing = repeated(0, count)
     if not len(column.units):
-        return MoneyColumn(0, nothing, nothing, np.broadcast_to(np.bool_(True), count), {})
+        return MoneyColumn(0, nothing, nothing, repeated_flag(True, count), {})
     rows = np.flatnonzero(run.trades == (name in OF_TRADES))
     units, zeros, missing = nothing.copy(), nothing.copy(), np.ones(count, dtype=np.bool_)
     units[rows], zeros[rows], missing[rows] = column.units, column.zeros, column.missing
@@ -44,7 +52,8 @@ def of_all_rows(run: TickColumns, name: str) -> MoneyColumn:
 def put_floats(column: MoneyColumn, out: Floats) -> None:
     """Write the nearest float to each value, NaN where one is missing."""
     units, exponent = column.units, column.exponent
-    if column.missing.all():
+    missing = count_true(column.missing)
+    if missing == len(units):
         out.fill(np.nan)
         return
     if exponent < 0:
@@ -55,7 +64,7 @@ def put_floats(column: MoneyColumn, out: Floats) -> None:
         out[row] = float(f"{units[row]}E{exponent}")
     for row, text in column.wide.items():
         out[row] = float(text)
-    if column.missing.any():
+    if missing:
         out[column.missing] = np.nan
 
 
@@ -96,7 +105,7 @@ def _word(units: int, zeros: int, exponent: int) -> str:
 
 
 def _mask(missing: Flags) -> Flags | None:
-    return np.ascontiguousarray(missing) if missing.any() else None
+    return np.ascontiguousarray(missing) if count_true(missing) else None
 
 
 # -- decimals ---------------------------------------------------------------------------------------------------------
@@ -115,7 +124,7 @@ def decimal_array(columns: Sequence[MoneyColumn]) -> Any:
 
 
 def _decimals(column: MoneyColumn, kind: Any) -> Any:
-    if column.missing.all():
+    if _all_missing(column):
         return pa.nulls(len(column.missing), kind)
     if column.wide or column.exponent > 0:
         values = [Decimal(f"{units}E{column.exponent}") for units in column.units.tolist()]
@@ -125,13 +134,17 @@ def _decimals(column: MoneyColumn, kind: Any) -> Any:
     words = np.empty((len(column.units), 2), dtype=np.int64)
     words[:, 0] = column.units
     words[:, 1] = column.units >> 63
-    there = pa.py_buffer(np.packbits(~column.missing, bitorder="little")) if column.missing.any() else None
+    there = pa.py_buffer(np.packbits(~column.missing, bitorder="little")) if count_true(column.missing) else None
     narrow = pa.decimal128(_NARROW, -column.exponent)
     return pa.Array.from_buffers(narrow, len(words), [there, pa.py_buffer(words)]).cast(kind)
 
 
+def _all_missing(column: MoneyColumn) -> bool:
+    return count_true(column.missing) == len(column.missing)
+
+
 def _places(column: MoneyColumn) -> int:
-    if column.missing.all():
+    if _all_missing(column):
         return 0
     exponents = [Decimal(text).as_tuple().exponent for text in column.wide.values()]
     return max(0, -column.exponent, *(-exponent for exponent in exponents if isinstance(exponent, int)))
@@ -139,7 +152,7 @@ def _places(column: MoneyColumn) -> int:
 
 def _whole_digits(column: MoneyColumn) -> int:
     """Return how many digits before the point the largest value has."""
-    if column.missing.all():
+    if _all_missing(column):
         return 0
     figures = max(len(str(abs(int(edge)))) for edge in (column.units.max(), column.units.min()))
     return max(figures + column.exponent, *(Decimal(text).adjusted() + 1 for text in column.wide.values()), 1)
