@@ -7,7 +7,17 @@ from pathlib import Path
 
 from benchmarks.harness import Figure, save, show
 
-SUITES = ("orders", "many_orders", "book", "startup", "recovery", "stream", "stream_compression", "memory")
+SUITES = (
+    "orders",
+    "many_orders",
+    "book",
+    "startup",
+    "recovery",
+    "stream",
+    "stream_compression",
+    "memory",
+    "tick_reads",
+)
 
 
 def main() -> None:
