@@ -124,7 +124,7 @@ class _Grown:
     def frame(self, *, with_kind: bool) -> Any:
         """Return them as a DataFrame."""
         count = self._count
-        times = pd.DatetimeIndex(self._ts_ns[:count].view("M8[ns]"), name="ts").tz_localize("UTC")
+        times = pd.DatetimeIndex(self._ts_ns[:count].view("M8[ns]"), name="ts", copy=False).tz_localize("UTC")
         frame = pd.DataFrame(self._values[:, :count].T, index=times, columns=list(self._names), copy=False)
         if with_kind:
             kinds = pd.Categorical.from_codes(self._trades[:count].astype(np.int8), categories=[QUOTE, TRADE])

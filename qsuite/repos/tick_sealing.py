@@ -44,16 +44,25 @@ class TickSealing:
 
     def _first_of(self, query: TickQuery) -> tuple["TickColumns", int]:
         """Return about a block's worth of the series, no instant parted, and the time before which that is all."""
-        from qsuite.repos.tick_column_runs import cut
-        from qsuite.repos.tick_series_columns import first_slice
+        from qsuite.repos.tick_column_runs import cut, joined
+        from qsuite.repos.tick_series_columns import SLICE_TICKS, first_slice
 
-        assert query.end_ns is not None
-        ticks, more = first_slice(self._database, self._series, query, self._block_ticks)
+        to_ns = query.end_ns
+        assert to_ns is not None
+        runs: list[TickColumns] = []
+        wanted, more = self._block_ticks, True
+        # A tenth more or less is no matter: the rest of an instant may not fit, and the next cursor costs as well.
+        while more and wanted > self._block_ticks // 10:
+            run, more = first_slice(self._database, self._series, query, min(wanted, SLICE_TICKS))
+            runs.append(run)
+            wanted -= len(run)
+            query = query._replace(start_ns=int(run.ts_ns[-1]) + 1 if len(run) else to_ns)
+        ticks = joined(runs)
         times = ticks.ts_ns
         if len(ticks) > self._block_ticks:
             stop = int(times.searchsorted(times[self._block_ticks - 1], side="right"))
             ticks, more = cut(ticks, 0, stop), more or stop < len(times)
-        return ticks, int(ticks.ts_ns[-1]) + 1 if more else query.end_ns
+        return ticks, int(ticks.ts_ns[-1]) + 1 if more else to_ns
 
     def _not_in_blocks(self, ticks: "TickColumns") -> "TickColumns":
         """Return the ticks that no block has yet: imported and late ones are, and those of a life that ended before it

@@ -126,6 +126,22 @@ async def test_the_series_is_read_by_many_cursors_and_no_instant_is_parted(
     assert lengths[0] >= 50, "the ticks of the first millisecond are together"
 
 
+async def test_blocks_are_sealed_out_of_as_many_cursors_as_it_takes(
+    real: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tick_series_columns, "SLICE_TICKS", 7)
+    monkeypatch.setattr(tick_series_columns, "BATCH_TICKS", 3)
+    given: list[Tick] = [trade(T0 + 1_000_000 * (number // 2), seq=number) for number in range(50)]
+    await TicksRepo(real).add(given)
+    sealing, moved = TickSealing(real, "ticks", block_ticks=20), []
+    while count := await real.in_thread(sealing.seal, "IBM", T0 + 10**9):
+        moved.append(count)
+    assert sum(moved) == 50
+    assert 18 <= min(moved[:-1]) <= max(moved[:-1]) <= 21, "about as many as a block is to have"
+    real.sync.ticks.delete_many({"symbol": "IBM"})
+    assert repr(await real.in_thread(in_columns, real, TickQuery("IBM"))) == repr(given)
+
+
 async def test_a_tick_that_was_typed_into_a_shell_is_read_too(real: Database) -> None:
     typed = bson.decode(encode_tick(trade(T0 + 5, "7.10")), CodecOptions(tz_aware=True))
     await TicksRepo(real).add([trade(T0), quote(T0 + 9, "1.50", None)])
