@@ -16,6 +16,7 @@ SUITES = (
     "stream",
     "stream_compression",
     "memory",
+    "tick_import",
     "tick_reads",
 )
 

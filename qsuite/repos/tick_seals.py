@@ -10,6 +10,7 @@
     writing   1 insert    into the series
               2 look      at sealing_to
               3 late      what lies before that, into a block of its own as well
+    importing             into blocks alone, on either side of the bounds (``tick_column_additions``)
     reading               all blocks, and the series from sealed_to on; what is in both is one tick
 
 A time series takes no transactions, so neither sealing nor writing can lock the other out. They need not: either the

@@ -1,6 +1,6 @@
 """Trades and quotes: live ones in a time series that ops can look at, those of the past in blocks.
 
-    add ──> series ``ticks`` (``tick_documents``) ──seal──> ``tick_blocks``
+    add ──> series ``ticks`` (``tick_documents``) ──seal──> ``tick_blocks`` <── add_columns (history)
                   └───────────── read as one (``tick_tiers``) ────┘
 
 MongoDB gives a time series no unique index, no transactions and no order finer than a millisecond, so both identity

@@ -11,7 +11,7 @@ import pytest
 import qsuite
 
 PACKAGE = Path(qsuite.__file__).parent
-LAYERS = ("domain", "repos", "services", "handlers", "composition", "app", "cli")
+LAYERS = ("domain", "repos", "services", "research", "handlers", "composition", "app", "cli")
 """From the bottom up; each may import those before it. ``settings`` stands beside the domain and imports only it."""
 
 # The domain computes with these alone. What waits, reads a clock or throws dice is handed in.

@@ -87,6 +87,13 @@ async def test_every_tick_is_stored_in_file_order_and_again_changes_nothing(data
     assert await parts.ticks.count() == 50_000
 
 
+async def test_without_blocks_ticks_are_imported_row_by_row(memory_database: Database, tmp_path: Path) -> None:
+    parts, importer = await importing(memory_database)
+    assert figures(await load(importer, trades_file(tmp_path, 200))) == (200, 0, 0)
+    assert figures(await load(importer, tmp_path / "xyz_trades.csv", again=True)) == (0, 200, 0)
+    assert len(await parts.ticks.read(TickQuery("XYZ"), 1_000)) == 200
+
+
 async def test_a_missing_ticker_gets_the_steps_of_its_data(database: Database, tmp_path: Path) -> None:
     parts, importer = await importing(database)
     path = tmp_path / "ticks.csv"
