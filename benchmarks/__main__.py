@@ -17,6 +17,7 @@ SUITES = (
     "stream_compression",
     "memory",
     "tick_import",
+    "tick_reads",
 )
 
 

@@ -61,14 +61,15 @@ def beside(peer: str, python: Path, name: str, flow: list[Message], first_bar: s
         )
 
 
-def interpreter(peer: str, version: str) -> Path | None:
-    """Return the Python that has the peer, installing it first; None if that fails."""
+def interpreter(peer: str, version: str, *beside: str) -> Path | None:
+    """Return the Python that has the peer, and what is needed beside it; installed first; None if that fails."""
     home = PEERS / f"{peer}-{version}"
     python = home / "bin" / "python"
     done = home / ".installed"
     if not done.exists():
         venv.create(home, with_pip=True, clear=True)
         command = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", f"{peer}=={version}"]
+        command += beside
         if subprocess.run(command, check=False).returncode:
             print(f"{peer} {version} cannot be installed here: its row is left out", file=sys.stderr)
             return None

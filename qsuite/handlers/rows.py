@@ -5,7 +5,7 @@ is closed without the last chunk (and Arrow's end mark), because an answer cut s
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
@@ -22,6 +22,7 @@ from qsuite.handlers.row_formats import RowTable, RowWriter, writer_for
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+Batch = TypeVar("Batch")
 
 ROW_TYPES = (JSON, NDJSON, CSV, ARROW)
 PAGING = ("page", "page_size", "cursor")
@@ -42,15 +43,22 @@ class RowsHandler(ApiHandler):
         return listing.cursor or ""
 
     async def answer_rows(self, batches: AsyncGenerator[Sequence[T], None], table: RowTable[T]) -> None:
-        """Write all rows in the type asked for, at the client's pace; memory holds one batch.
+        """Write all rows in the type asked for, at the client's pace; memory holds one batch."""
+        media = self.shown_as
+        await self.answer_batches(batches, lambda: writer_for(media, table))
+
+    async def answer_batches(
+        self, batches: AsyncGenerator[Batch, None], make_writer: Callable[[], RowWriter[Batch]]
+    ) -> None:
+        """Write batches, which are not empty, at the client's pace; memory holds one.
 
         What goes wrong before the first batch is a problem like any other.
         """
         async with aclosing(batches):
             self._refuse_paging()
             with self.services.downloads.admit():
-                writer = await asyncio.to_thread(writer_for, self.shown_as, table)
-                first = await _first_of(batches)
+                writer = await asyncio.to_thread(make_writer)
+                first = await anext(batches, None)
                 self.lasting = True  # its time is the client's
                 self._begin(writer.media)
                 try:
@@ -83,16 +91,16 @@ class RowsHandler(ApiHandler):
             self.request.connection._disconnect_on_finish = True
 
     async def _stream(
-        self, writer: RowWriter[T], first: Sequence[T], batches: AsyncGenerator[Sequence[T], None]
+        self, writer: RowWriter[Batch], first: Batch | None, batches: AsyncGenerator[Batch, None]
     ) -> None:
         await self._send(writer.head())
         if self.request.method == "HEAD":
             return
-        if first:
+        if first is not None:
             await self._send(await asyncio.to_thread(writer.rows, first))
-            del first
+            first = None  # a client may take long over it
         async for batch in batches:
-            await self._send(await asyncio.to_thread(writer.rows, batch) if batch else b"")
+            await self._send(await asyncio.to_thread(writer.rows, batch))
         self.write(writer.end())
 
     async def _send(self, part: bytes) -> None:
@@ -107,9 +115,3 @@ class RowsHandler(ApiHandler):
         connection = self.request.connection
         assert isinstance(connection, ApiConnection)
         connection.close()
-
-
-async def _first_of(batches: AsyncGenerator[Sequence[T], None]) -> Sequence[T]:
-    async for batch in batches:
-        return batch
-    return ()

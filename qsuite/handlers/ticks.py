@@ -9,6 +9,7 @@ from qsuite.handlers.market_fields import EdgeField
 from qsuite.handlers.market_schemas import AcceptedSchema, TickSchema, shown_errors, shown_quoted_trade, shown_tick
 from qsuite.handlers.market_tables import QUOTED_TRADES, tick_table
 from qsuite.handlers.operations import ARROW, CSV, JSON, NDJSON, operation
+from qsuite.handlers.row_formats import tick_writer
 from qsuite.handlers.rows import ROW_TYPES, RowsHandler
 from qsuite.services.price_history import TicksAsked
 from qsuite.services.quoted_trades import QuotedTradesAsked
@@ -53,8 +54,12 @@ class TicksHandler(RowsHandler):
             await self._quoted_trades(symbol)
             return
         wanted = TicksAsked(symbol, asked.get("start"), asked.get("end"), asked.get("kind"))
+        table = tick_table(wanted.kind)
+        if self.shown_as == ARROW:
+            await self.answer_batches(self.services.history.tick_runs(wanted), lambda: tick_writer(table))
+            return
         if self.shown_as != JSON:
-            await self.answer_rows(self.services.history.tick_batches(wanted), tick_table(wanted.kind))
+            await self.answer_rows(self.services.history.tick_batches(wanted), table)
             return
         page = await self.services.history.ticks(
             wanted, page=listing.page, page_size=listing.page_size, cursor=listing.cursor

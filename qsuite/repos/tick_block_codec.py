@@ -15,9 +15,18 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from qsuite.repos.tick_columns import Flags, Integers, MoneyColumn, TickColumns
+from qsuite.repos.tick_columns import (
+    Flags,
+    Integers,
+    MoneyColumn,
+    TickColumns,
+    count_true,
+    repeated,
+    repeated_flag,
+)
 
 MAGIC = b"QTB1"
 VERSION = 1
@@ -65,7 +74,7 @@ def _decode(data: bytes) -> TickColumns:
         raise DamagedBlock("it does not begin like a block")
     end = _HEAD_AT + int.from_bytes(data[4:_HEAD_AT], "little")
     head = json.loads(data[_HEAD_AT:end])
-    reader = _Reader(memoryview(data)[end:])
+    reader = _Reader(memoryview(data)[end:], _room_for(head))
     return TickColumns(
         head["symbol"],
         reader.integers(head["ts_ns"], head["count"]),
@@ -73,6 +82,13 @@ def _decode(data: bytes) -> TickColumns:
         reader.flags(head["trades"], head["count"]),
         {name: _read_money(reader, part) for name, part in head["money"].items()},
     )
+
+
+def _room_for(head: Part) -> int:
+    """Return how many integers are written out one by one."""
+    lengths = [(head["ts_ns"], head["count"]), (head["seq"], head["count"])]
+    lengths += [(part[name], part["there"]) for part in head["money"].values() for name in ("units", "zeros")]
+    return sum(count for part, count in lengths if "step" not in part)
 
 
 def _write_money(writer: "_Writer", column: MoneyColumn) -> Part:
@@ -90,12 +106,22 @@ def _write_money(writer: "_Writer", column: MoneyColumn) -> Part:
 
 
 def _read_money(reader: "_Reader", part: Part) -> MoneyColumn:
-    missing = reader.flags(part["missing"], part["count"])
-    units, zeros = np.zeros(part["count"], dtype=np.int64), np.zeros(part["count"], dtype=np.int64)
-    units[~missing] = reader.integers(part["units"], part["there"])
-    zeros[~missing] = reader.integers(part["zeros"], part["there"])
+    count, there = part["count"], part["there"]
+    missing = reader.flags(part["missing"], count)
+    if count_true(missing) != count - there:
+        raise DamagedBlock("values are missing that should be there")
+    units, zeros = (_spread(reader.integers(part[name], there), missing) for name in ("units", "zeros"))
     wide = json.loads(reader.text(part["wide"])) if part["wide"] else {}
     return MoneyColumn(part["exponent"], units, zeros, missing, {int(place): text for place, text in wide.items()})
+
+
+def _spread(values: Integers, missing: Flags) -> Integers:
+    """Put values in their places, 0 where one is missing."""
+    if len(values) == len(missing):
+        return values
+    spread = np.zeros(len(missing), dtype=np.int64)
+    spread[~missing] = values
+    return spread
 
 
 class _Writer:
@@ -142,36 +168,68 @@ class _Writer:
 class _Reader:
     """Read what a writer appended."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: memoryview, room: int) -> None:
         self._data = data
         self._codec = pa.Codec(_CODEC)
+        self._free: Integers = np.empty(room, dtype=np.int64)
 
     def integers(self, part: Part, count: int) -> Integers:
-        """Read integers."""
-        steps = np.empty(count, dtype=np.int64)
-        steps[:1] = part["first"]
+        """Read integers; where all are the same it is one that shows as many, and cannot be written to."""
         if "step" in part:
-            steps[1:] = part["step"]
-        else:
-            raw = np.frombuffer(self._piece(part), dtype=np.uint8).reshape(part["width"], count - 1)
-            padded = np.zeros((count - 1, 8), dtype=np.uint8)
-            padded[:, : part["width"]] = raw.T
-            zigzag = padded.view(np.uint64).reshape(-1)
-            signed = (zigzag >> np.uint64(1)).view(np.int64) ^ -(zigzag & np.uint64(1)).view(np.int64)
-            steps[1:] = signed * part["unit"]
-        return np.cumsum(steps, dtype=np.int64)
+            return _even(part["first"], part["step"], count)
+        raw = np.frombuffer(self._piece(part), dtype=np.uint8).reshape(part["width"], count - 1)
+        values = self._room(count)
+        values[0] = 0
+        np.cumsum(_unzigzag(_from_planes(raw)), out=values[1:])
+        if part["unit"] != 1:
+            values *= part["unit"]
+        values += part["first"]
+        return values
 
     def flags(self, part: Part, count: int) -> Flags:
         """Read yes and no."""
         if "all" in part:
-            return np.full(count, part["all"], dtype=np.bool_)
+            return repeated_flag(part["all"], count)
         return np.unpackbits(np.frombuffer(self._piece(part), dtype=np.uint8), count=count).view(np.bool_)
 
     def text(self, part: Part) -> str:
         """Read text."""
         return self._piece(part).decode()
 
+    def _room(self, count: int) -> Integers:
+        """Cut an array out of one piece of memory for all: to ask for many small ones takes longer than to decode."""
+        room, self._free = self._free[:count], self._free[count:]
+        return room
+
     def _piece(self, part: Part) -> bytes:
         piece = self._data[part["at"] : part["at"] + part["bytes"]]
         raw: bytes = self._codec.decompress(piece, part["raw"], asbytes=True)
         return raw
+
+
+def _even(first: int, step: int, count: int) -> Integers:
+    if step == 0:
+        return repeated(first, count)
+    values = np.arange(count, dtype=np.int64)
+    values *= step
+    values += first
+    return values
+
+
+def _from_planes(planes: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    """Put the bytes of each number together, in the narrowest type that holds them."""
+    width, count = planes.shape
+    if width == 1:
+        only: npt.NDArray[Any] = planes[0]
+        return only
+    room = next(size for size in (2, 4, 8) if size >= width)
+    together = (np.empty if room == width else np.zeros)((count, room), dtype=np.uint8)
+    for place in range(width):
+        together[:, place] = planes[place]
+    return together.view(f"<u{room}").reshape(-1)
+
+
+def _unzigzag(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    signed = f"i{values.itemsize}"
+    found: npt.NDArray[Any] = (values >> 1).view(signed) ^ -((values & 1).view(signed))
+    return found

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 def blocks_of(parts: "Sequence[TickColumns]", size: int = BLOCK_TICKS) -> "list[TickColumns]":
     """Return columns of any symbols in order, each as much as one block holds."""
-    from qsuite.repos.tick_column_sets import concat, cut, in_order
+    from qsuite.repos.tick_column_runs import in_order, joined
+    from qsuite.repos.tick_column_sets import cut_into
 
     of_symbol: dict[str, list[TickColumns]] = {}
     for part in parts:
         of_symbol.setdefault(part.symbol, []).append(part)
-    return [block for each in of_symbol.values() for block in cut(in_order(concat(each)), size)]
+    return [block for each in of_symbol.values() for block in cut_into(in_order(joined(each)), size)]
 
 
 class TickColumnAdditions:
@@ -79,7 +80,8 @@ class TickColumnAdditions:
         spans = self._blocks.spans(block.symbol, first_ns, last_ns + 1)
         if not spans:
             return block
-        from qsuite.repos.tick_column_sets import between, concat, without_known
+        from qsuite.repos.tick_column_runs import between, joined
+        from qsuite.repos.tick_column_sets import without_known
 
-        known = [between(self._blocks.open(span), first_ns, last_ns) for span in spans]
-        return without_known(block, concat(known), DISPLACEMENT)
+        known = [between(self._blocks.open(span), first_ns, last_ns + 1) for span in spans]
+        return without_known(block, joined(known), DISPLACEMENT)

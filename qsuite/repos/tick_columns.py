@@ -57,6 +57,23 @@ class TickColumns:
         return len(self.ts_ns)
 
 
+def repeated(value: int, count: int) -> Integers:
+    """Return a number as an array of so many: one number that shows everywhere, and cannot be written to."""
+    return np.ndarray((count,), np.int64, np.int64(value).tobytes(), 0, (0,))
+
+
+def repeated_flag(value: bool, count: int) -> Flags:
+    """Return yes or no as an array of so many, as ``repeated`` does."""
+    return np.ndarray((count,), np.bool_, np.bool_(value).tobytes(), 0, (0,))
+
+
+def count_true(flags: Flags) -> int:
+    """Return how many are yes, at no cost where all are the same."""
+    if len(flags) and flags.strides == (0,):
+        return len(flags) if flags[0] else 0
+    return int(np.count_nonzero(flags))
+
+
 def to_columns(symbol: str, ticks: Sequence[Tick]) -> TickColumns:
     """Turn ticks of one symbol into columns."""
     kinds = [isinstance(tick, Trade) for tick in ticks]

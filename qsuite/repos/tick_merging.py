@@ -5,11 +5,15 @@ reader that finds one of them gone looks again. So this too may end at any point
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from qsuite.repos.database import Database
-from qsuite.repos.tick_block_reads import iterate_blocks
 from qsuite.repos.tick_blocks import BLOCK_TICKS, BlockGone, Span, TickBlocks
 from qsuite.repos.tick_queries import TickQuery
+
+if TYPE_CHECKING:
+    from qsuite.repos.tick_columns import TickColumns
 
 SMALL = BLOCK_TICKS // 10
 FEW = 16
@@ -29,13 +33,21 @@ class TickMerging:
         for in_series in (True, False):
             for group in _groups([span for span in small if span.in_series == in_series]):
                 try:
-                    ticks = list(iterate_blocks(self._blocks, group, TickQuery(symbol)))
+                    ticks = self._of_blocks(symbol, group)
                 except BlockGone:  # somebody else merges them
                     continue
-                self._blocks.insert(ticks, in_series=in_series)
+                self._blocks.insert_columns(ticks, in_series=in_series)
                 self._blocks.remove(group)
                 merged += len(group) - 1
         return merged
+
+    def _of_blocks(self, symbol: str, spans: Sequence[Span]) -> "TickColumns":
+        """Return the ticks of blocks in order, each once."""
+        from qsuite.repos.tick_column_reads import block_columns
+        from qsuite.repos.tick_column_runs import each_once, joined
+
+        with closing(block_columns(self._blocks, spans, TickQuery(symbol))) as runs:
+            return each_once(joined(list(runs)))
 
 
 def _groups(spans: Sequence[Span]) -> Iterator[list[Span]]:

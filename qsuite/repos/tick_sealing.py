@@ -1,14 +1,17 @@
-"""Ticks of hours that are over, out of the time series into blocks; ``tick_seals`` says why nothing is lost by it."""
+"""Ticks of hours that are over, out of the time series into blocks; ``tick_seals`` says why nothing is lost by it.
 
-from contextlib import closing
-from itertools import islice
+All of it works on columns: one object for each tick kept the interpreter from answering orders meanwhile.
+"""
 
-from qsuite.domain.market import Tick
-from qsuite.repos.database import Database
-from qsuite.repos.tick_block_reads import once
+from typing import TYPE_CHECKING
+
+from qsuite.repos.database import Database, translated
 from qsuite.repos.tick_blocks import BLOCK_TICKS, TickBlocks, as_they_are
-from qsuite.repos.tick_queries import TickQuery, iterate_ticks
+from qsuite.repos.tick_queries import TickQuery, condition_of
 from qsuite.repos.tick_seals import NEVER_NS, Seal, TickSeals
+
+if TYPE_CHECKING:
+    from qsuite.repos.tick_columns import TickColumns
 
 
 class TickSealing:
@@ -29,29 +32,42 @@ class TickSealing:
         # Only what is read after this is sure to be all there is.
         sealed_to = self._seals.announce(symbol, to_ns).sealed_to
         ticks, end_ns = self._first_of(TickQuery(symbol, sealed_to, to_ns))
-        fresh = self._not_in_blocks(symbol, ticks)
-        if fresh:
-            self._blocks.insert(fresh, in_series=True)
+        if len(ticks):
+            fresh = self._not_in_blocks(ticks)
+            if len(fresh):
+                self._blocks.insert_columns(fresh, in_series=True)
         return len(ticks) if self._seals.move(symbol, from_ns=sealed_to, to_ns=end_ns) else 0
 
     def _any(self, query: TickQuery) -> bool:
-        with closing(iterate_ticks(self._database.sync[self._series], query)) as ticks:
-            return next(ticks, None) is not None
+        with translated("tick"):
+            return self._database.sync[self._series].find_one(condition_of(query), {"_id": 0, "ts": 1}) is not None
 
-    def _first_of(self, query: TickQuery) -> tuple[list[Tick], int]:
-        """Return a block's worth of the series, no instant parted, and the time before which that is all."""
-        assert query.end_ns is not None
-        with closing(iterate_ticks(self._database.sync[self._series], query)) as found:
-            ticks = list(islice(found, self._block_ticks))
-            for tick in found:
-                if tick.ts_ns != ticks[-1].ts_ns:
-                    return ticks, ticks[-1].ts_ns + 1
-                ticks.append(tick)
-        return ticks, query.end_ns
+    def _first_of(self, query: TickQuery) -> tuple["TickColumns", int]:
+        """Return about a block's worth of the series, no instant parted, and the time before which that is all."""
+        from qsuite.repos.tick_column_runs import cut, joined
+        from qsuite.repos.tick_series_columns import SLICE_TICKS, first_slice
 
-    def _not_in_blocks(self, symbol: str, ticks: list[Tick]) -> list[Tick]:
+        to_ns = query.end_ns
+        assert to_ns is not None
+        runs: list[TickColumns] = []
+        wanted, more = self._block_ticks, True
+        # A tenth more or less is no matter: the rest of an instant may not fit, and the next cursor costs as well.
+        while more and wanted > self._block_ticks // 10:
+            run, more = first_slice(self._database, self._series, query, min(wanted, SLICE_TICKS))
+            runs.append(run)
+            wanted -= len(run)
+            query = query._replace(start_ns=int(run.ts_ns[-1]) + 1 if len(run) else to_ns)
+        ticks = joined(runs)
+        times = ticks.ts_ns
+        if len(ticks) > self._block_ticks:
+            stop = int(times.searchsorted(times[self._block_ticks - 1], side="right"))
+            ticks, more = cut(ticks, 0, stop), more or stop < len(times)
+        return ticks, int(ticks.ts_ns[-1]) + 1 if more else to_ns
+
+    def _not_in_blocks(self, ticks: "TickColumns") -> "TickColumns":
         """Return the ticks that no block has yet: imported and late ones are, and those of a life that ended before it
         moved the bound. A day of live ticks may lie among years of imported ones: only their instants are compared."""
-        times = {tick.ts_ns for tick in ticks}
-        there = set(as_they_are(lambda: list(self._blocks.at(symbol, times))))
-        return [tick for tick in once(iter(ticks)) if tick not in there]
+        from qsuite.repos.tick_column_runs import each_once, joined, without
+
+        there = as_they_are(lambda: list(self._blocks.at(ticks.symbol, ticks.ts_ns)))
+        return without(each_once(ticks), joined(there)) if there else each_once(ticks)

@@ -55,7 +55,7 @@ class TickTiers:
 
     def _iterate(self, query: TickQuery, after: Order | None) -> Generator[Tick, None, None]:
         start_ns, sealed_to = _start(query, after), self.sealed_to(query.symbol)
-        spans = self._spans(query.symbol, start_ns, query.end_ns)
+        spans = self.spans(query.symbol, start_ns, query.end_ns)
         live = _from(query, sealed_to)
         with (
             closing(iterate_blocks(self._blocks, spans, query, after)) as sealed,
@@ -76,7 +76,7 @@ class TickTiers:
         return as_they_are(lambda: self._counted(query))
 
     def _counted(self, query: TickQuery) -> tuple[int | None, TickQuery]:
-        sealed_to, spans = self.sealed_to(query.symbol), self._spans(query.symbol, query.start_ns, query.end_ns)
+        sealed_to, spans = self.sealed_to(query.symbol), self.spans(query.symbol, query.start_ns, query.end_ns)
         live = _from(query, sealed_to)
         if any(one.last_ns >= next_one.first_ns for one, next_one in pairwise(spans)):
             return None, live
@@ -93,6 +93,11 @@ class TickTiers:
         with closing(iterate_ticks(self._database.sync[self._series], query)) as ticks:
             return next(ticks, None) is not None
 
+    def most_in_blocks(self, query: TickQuery) -> int:
+        """Return how many of a query's ticks there are in blocks at most: as many as its blocks hold of the kind."""
+        spans = self.spans(query.symbol, query.start_ns, query.end_ns)
+        return sum(_of_kind(query.kind, span.trades, span.quotes) for span in spans)
+
     def count_beside_series(self) -> int:
         """Return how many ticks are in blocks and were never in the series."""
         return self._blocks.count_alone() if self._database.transactions else 0
@@ -105,7 +110,13 @@ class TickTiers:
         """Return the ticks in blocks of one kind at these times."""
         if not times or not self._database.transactions:
             return []
-        return [tick for tick in as_they_are(lambda: list(self._blocks.at(symbol, times))) if kind_of(tick) == kind]
+        import numpy as np
+
+        from qsuite.repos.tick_columns import to_ticks
+
+        wanted = np.fromiter(sorted(times), np.int64, len(times))
+        runs = as_they_are(lambda: list(self._blocks.at(symbol, wanted)))
+        return [tick for run in runs for tick in to_ticks(run) if kind_of(tick) == kind]
 
     def newest(self, symbol: str, live: Snapshot) -> Snapshot:
         """Return a symbol's last trade and quote, given those of the series."""
@@ -124,12 +135,12 @@ class TickTiers:
 
     def any_in_blocks(self, symbol: str) -> bool:
         """Say whether a symbol has ticks in blocks."""
-        return bool(self._spans(symbol, None, None))
+        return bool(self.spans(symbol, None, None))
 
     def _newest(self, symbol: str, kind: str, found: Tick | None) -> Tick | None:
         """Return the last tick of a kind. Mostly it is the one found already, and no block is opened."""
         known: list[tuple[int, Span]] = []
-        for span in self._spans(symbol, None if found is None else found.ts_ns, None):
+        for span in self.spans(symbol, None if found is None else found.ts_ns, None):
             last_ns = span.last_trade_ns if kind == TRADE else span.last_quote_ns
             if last_ns is not None and (found is None or last_ns > found.ts_ns):
                 known.append((last_ns, span))
@@ -146,7 +157,8 @@ class TickTiers:
         rows = np.flatnonzero(columns.trades == (kind == TRADE))[-1:]
         return next(iter(to_ticks(take(columns, rows))), None)
 
-    def _spans(self, symbol: str, start_ns: int | None, end_ns: int | None) -> list[Span]:
+    def spans(self, symbol: str, start_ns: int | None, end_ns: int | None) -> list[Span]:
+        """Return a symbol's blocks that reach into a range, by when they begin."""
         return self._blocks.spans(symbol, start_ns, end_ns) if self._database.transactions else []
 
 

@@ -160,6 +160,20 @@ class TicksRepo:
         """Yield ticks in order, in a thread only; memory holds one batch."""
         return self._tiers.iterate(query, after)
 
+    def columns(self, query: TickQuery) -> "Generator[TickColumns, None, None]":
+        """Yield the ticks of ``iterate`` as columns, in a thread only: runs in order, no instant parted, none empty.
+
+        Memory holds a few blocks. A run may be taken as slowly as one likes: between two no database cursor is open.
+        """
+        # Numbers in arrays are loaded when they are needed: a start does without.
+        from qsuite.repos.tick_column_reads import TickColumnReads
+
+        return TickColumnReads(self._database, NAME, self._tiers).iterate(query)
+
+    def most_in_blocks(self, query: TickQuery) -> int:
+        """Return how many of a query's ticks there are in blocks at most, in a thread only; no block is opened."""
+        return self._tiers.most_in_blocks(query)
+
     def _add(self, ticks: Sequence[Tick]) -> None:
         self._additions.add(ticks)
         if self._feed is not None:

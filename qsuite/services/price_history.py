@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import ExitStack, aclosing, closing
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qsuite.domain.adjusted import adjusted
 from qsuite.domain.bars import PriceSide, build_bars, resample
@@ -26,7 +26,10 @@ from qsuite.repos.database import Database
 from qsuite.repos.market_data import BarQuery, MarketDataRepo
 from qsuite.repos.ticks import TickQuery, TicksRepo
 from qsuite.services.downloads import pulled
-from qsuite.services.tick_slices import in_batches, in_slices
+from qsuite.services.tick_slices import in_batches, in_pieces, in_slices
+
+if TYPE_CHECKING:
+    from qsuite.repos.tick_columns import TickColumns
 
 Opened = Callable[[Generator[Any, None, None]], Generator[Any, None, None]]
 """Take note of a database cursor, so that it is closed when the page is full."""
@@ -91,6 +94,10 @@ class PriceHistory:
     def tick_batches(self, query: TickQuery) -> AsyncGenerator[list[Tick], None]:
         """Yield all of a query's ticks in order."""
         return pulled(self._database, lambda: in_batches(in_slices(self._ticks, query)))
+
+    def tick_runs(self, query: TickQuery) -> "AsyncGenerator[TickColumns, None]":
+        """Yield all of a query's ticks in order, as columns."""
+        return pulled(self._database, lambda: in_pieces(self._ticks.columns(query)))
 
     async def bar_batches(self, asked: BarsAsked) -> AsyncGenerator[list[Bar], None]:
         """Yield all bars by time."""

@@ -8,13 +8,18 @@ that is. For threads only, as all reading of ticks.
 from collections.abc import Generator
 from contextlib import closing
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from qsuite.domain.market import Tick
 from qsuite.repos.tick_queries import Order, order_of
 from qsuite.repos.ticks import TickQuery, TicksRepo
 
+if TYPE_CHECKING:
+    from qsuite.repos.tick_columns import TickColumns
+
 SLICE_TICKS = 100_000
 BATCH_TICKS = 5_000
+PIECE_TICKS = 10_000
 
 
 def in_slices(ticks: TicksRepo, query: TickQuery, after: Order | None = None) -> Generator[Tick, None, None]:
@@ -34,3 +39,13 @@ def in_batches(ticks: Generator[Tick, None, None]) -> Generator[list[Tick], None
     with closing(ticks):
         while batch := list(islice(ticks, BATCH_TICKS)):
             yield batch
+
+
+def in_pieces(runs: "Generator[TickColumns, None, None]") -> "Generator[TickColumns, None, None]":
+    """Yield runs of columns in pieces that are sent at once; they are views, nothing is copied."""
+    from qsuite.repos.tick_column_runs import cut
+
+    with closing(runs):
+        for run in runs:
+            for start in range(0, len(run), PIECE_TICKS):
+                yield cut(run, start, min(start + PIECE_TICKS, len(run)))

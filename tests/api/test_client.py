@@ -15,8 +15,7 @@ from qsuite.client import ApiError, Client
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Quote, Trade
 from qsuite.repos.ticks import TicksRepo
-from qsuite.services import tick_slices
-from tests.api.test_downloads import T0_NS, a_trade, closable, new_symbol, real_quotes, store
+from tests.api.test_downloads import T0_NS, a_trade, new_symbol, real_quotes, store
 from tests.support.running_app import Api
 
 T = TypeVar("T")
@@ -97,16 +96,13 @@ async def test_what_the_server_refuses_is_raised_with_its_code(api: Api) -> None
 async def test_an_answer_that_was_cut_short_raises(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     symbol = await new_symbol(api)
     await store(api, iter([a_trade(symbol, number) for number in range(20)]))
-    monkeypatch.setattr(tick_slices, "BATCH_TICKS", 10)
-    iterate = TicksRepo.iterate
+    columns = TicksRepo.columns
 
     def failing(repo: TicksRepo, *args: Any, **kwargs: Any) -> Any:
-        for number, tick in enumerate(iterate(repo, *args, **kwargs)):
-            if number == 15:
-                raise Unavailable("the database is away")
-            yield tick
+        yield from columns(repo, *args, **kwargs)
+        raise Unavailable("the database is away")
 
-    monkeypatch.setattr(TicksRepo, "iterate", closable(failing))
+    monkeypatch.setattr(TicksRepo, "columns", failing)
     with pytest.raises(IncompleteRead):
         await away(client_of(api).table, "ticks", symbol=symbol)
 

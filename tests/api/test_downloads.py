@@ -245,13 +245,16 @@ def closable(function: Any) -> Any:
     return generate
 
 
-async def test_storage_that_is_away_from_the_start_is_a_problem(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("media", "reading"), [(NDJSON, "iterate"), (ARROW, "columns")])
+async def test_storage_that_is_away_from_the_start_is_a_problem(
+    api: Api, monkeypatch: pytest.MonkeyPatch, media: str, reading: str
+) -> None:
     def away(*args: Any, **kwargs: Any) -> Any:
         raise Unavailable("the database is away")
         yield
 
-    monkeypatch.setattr(TicksRepo, "iterate", away)
-    answer = await api.viewer.get(TICKS, query={"symbol": await new_symbol(api)}, headers={"Accept": ARROW})
+    monkeypatch.setattr(TicksRepo, reading, away)
+    answer = await api.viewer.get(TICKS, query={"symbol": await new_symbol(api)}, headers={"Accept": media})
     assert (answer.status, answer.code) == (503, "unavailable")
     assert api.services.downloads.under_way == 0
 
@@ -263,8 +266,10 @@ async def test_a_range_in_many_slices_holds_every_tick_once(api: Api, monkeypatc
     await store(api, iter(ticks))
     monkeypatch.setattr(tick_slices, "SLICE_TICKS", 100)
     monkeypatch.setattr(tick_slices, "BATCH_TICKS", 33)
-    rows = rows_of(await download(api, TICKS, ARROW, symbol=symbol))
-    assert [int(row["seq"]) for row in rows] == list(range(1_000))
+    monkeypatch.setattr(tick_slices, "PIECE_TICKS", 33)
+    for media in (CSV, ARROW):
+        rows = rows_of(await download(api, TICKS, media, symbol=symbol))
+        assert [int(row["seq"]) for row in rows] == list(range(1_000))
 
 
 async def test_a_slow_client_is_waited_for_and_one_that_leaves_ends_the_reading(
@@ -309,8 +314,10 @@ async def test_so_many_downloads_at_once_and_no_more(api: Api, monkeypatch: pyte
 
 
 async def test_a_long_range_takes_no_more_memory_than_a_short_one(api: Api) -> None:
-    symbol = await new_symbol(api)
+    short, symbol = await new_symbol(api), await new_symbol(api)
+    await store(api, (a_trade(short, number) for number in range(10_000)))
     await store(api, (a_trade(symbol, number) for number in range(60_000)))
+    await download(api, TICKS, ARROW, symbol=short)  # loads Arrow's library too
     process = psutil.Process()
 
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)

@@ -53,7 +53,7 @@ def set_trap(trap: Trap) -> None:
     for owner, method, point in (
         (TickSeals, "announce", "announce"),
         (TickSealing, "_first_of", "read"),
-        (TickBlocks, "insert", "block"),
+        (TickBlocks, "insert_columns", "block"),
         (TickSeals, "move", "move"),
         (TickBlocks, "remove", "remove"),
         (TickAdditions, "_insert", "insert"),

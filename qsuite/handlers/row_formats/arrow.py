@@ -55,19 +55,17 @@ class Collected:
         return found
 
 
-class ArrowWriter(Generic[T]):
-    """One record batch for each batch of rows."""
+class ArrowStream:
+    """A stream of record batches of one table's columns."""
 
     media = ARROW
 
-    def __init__(self, table: RowTable[T]) -> None:
-        self._schema = pa.schema([_field(column) for column in table.columns])
-        self._columns = [(column.of, _MAKERS.get(column.kind, _plain(_TYPES[column.kind]))) for column in table.columns]
-        self._words: list[Words | None] = [Words() if column.kind is Kind.WORD else None for column in table.columns]
+    def __init__(self, columns: Sequence[Column[Any]]) -> None:
+        self.schema = pa.schema([_field(column) for column in columns])
         self._sink = Collected()
         self._stream = pa.ipc.new_stream(
             pa.PythonFile(self._sink, mode="w"),
-            self._schema,
+            self.schema,
             options=pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True),
         )
 
@@ -75,19 +73,33 @@ class ArrowWriter(Generic[T]):
         """Return the schema."""
         return self._sink.take()
 
-    def rows(self, batch: Sequence[T]) -> bytes:
+    def batch(self, arrays: Sequence[Any]) -> bytes:
         """Return a record batch."""
-        arrays = [
-            words.array(list(map(of, batch))) if words is not None else make(list(map(of, batch)))
-            for (of, make), words in zip(self._columns, self._words, strict=True)
-        ]
-        self._stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
         return self._sink.take()
 
     def end(self) -> bytes:
         """Return the mark by which a reader knows that nothing is missing."""
         self._stream.close()
         return self._sink.take()
+
+
+class ArrowWriter(ArrowStream, Generic[T]):
+    """One record batch for each batch of rows."""
+
+    def __init__(self, table: RowTable[T]) -> None:
+        super().__init__(table.columns)
+        self._columns = [(column.of, _MAKERS.get(column.kind, _plain(_TYPES[column.kind]))) for column in table.columns]
+        self._words: list[Words | None] = [Words() if column.kind is Kind.WORD else None for column in table.columns]
+
+    def rows(self, batch: Sequence[T]) -> bytes:
+        """Return a record batch."""
+        return self.batch(
+            [
+                words.array(list(map(of, batch))) if words is not None else make(list(map(of, batch)))
+                for (of, make), words in zip(self._columns, self._words, strict=True)
+            ]
+        )
 
 
 class Words:

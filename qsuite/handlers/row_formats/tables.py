@@ -1,12 +1,12 @@
 """Rows as columns: what a row's fields are called, what they hold, and what writes them out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
-Row = TypeVar("Row", contravariant=True)
+Batch = TypeVar("Batch", contravariant=True)
 
 
 class Kind(Enum):
@@ -38,15 +38,15 @@ class RowTable(Generic[T]):
     shown: Callable[[T], dict[str, Any]]
 
 
-class RowWriter(Protocol[Row]):
-    """Write a head, batches of rows, an end. Each call runs in a thread."""
+class RowWriter(Protocol[Batch]):
+    """Write a head, batches of rows that are not empty, an end. Each call runs in a thread."""
 
     media: str
 
     def head(self) -> bytes:
         """Return what comes before the first row."""
 
-    def rows(self, batch: Sequence[Row]) -> bytes:
+    def rows(self, batch: Batch) -> bytes:
         """Return some rows."""
 
     def end(self) -> bytes:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from qsuite.domain.errors import Malformed
 from qsuite.domain.market import Tick
-from qsuite.repos.tick_column_sets import part_of
+from qsuite.repos.tick_column_runs import cut
 from qsuite.repos.tick_columns import TickColumns, to_columns, to_ticks
 from qsuite.services.files.build import RowBuilder
 from qsuite.services.files.market_file import MarketFile
@@ -81,7 +81,7 @@ def sample_ticks(parts: Sequence[TickColumns], symbol: str) -> Iterator[Tick]:
     """Yield the first ticks of a symbol."""
     for part in parts:
         if part.symbol == symbol:
-            yield from to_ticks(part_of(part, 0, min(len(part), SAMPLED_ROWS)))
+            yield from to_ticks(cut(part, 0, min(len(part), SAMPLED_ROWS)))
 
 
 def _until(part: SymbolTicks, line: int) -> int:
@@ -92,7 +92,7 @@ def _slice(part: SymbolTicks, start: int, end: int | None) -> SymbolTicks:
     if start == 0 and (end is None or end == len(part.lines)):
         return part
     rows = slice(start, len(part.lines) if end is None else end)
-    return SymbolTicks(part.lines[rows], part_of(part.columns, rows.start, rows.stop))
+    return SymbolTicks(part.lines[rows], cut(part.columns, rows.start, rows.stop))
 
 
 def _built(piece: Piece, wanted: Wanted, columns: ColumnBuilder, rows: RowBuilder) -> Iterator[TickChunk]:

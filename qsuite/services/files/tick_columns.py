@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qsuite.repos.tick_column_sets import part_of
+from qsuite.repos.tick_column_runs import cut
 from qsuite.repos.tick_columns import OF_QUOTES, OF_TRADES, Flags, Integers, MoneyColumn, TickColumns, take
 from qsuite.services.files.arrow_numbers import chosen
 from qsuite.services.files.build import Recipe, RowBuilder
@@ -103,7 +103,7 @@ class ColumnBuilder:
         ends = codes.searchsorted(np.arange(len(symbols) + 1)).tolist()
         parts, newest = [], {}
         for symbol, (start, end) in zip(symbols, pairwise(ends), strict=True):
-            ticks, own_lines = part_of(whole, start, end), lines[start:end]
+            ticks, own_lines = cut(whole, start, end), lines[start:end]
             seq, newest[symbol] = number(ticks.ts_ns, own_lines, self._rows.newest.get(symbol))
             parts.append(SymbolTicks(own_lines, TickColumns(symbol, ticks.ts_ns, seq, ticks.trades, ticks.money)))
         self._rows.newest |= newest
