@@ -20,9 +20,9 @@ import pandas as pd
 import pyarrow as pa
 
 from qsuite.domain.market import QUOTE, TRADE
+from qsuite.domain.tick_columns.columns import OF_QUOTES, OF_TRADES, TickColumns
 from qsuite.domain.times import parse_rfc3339
 from qsuite.repos.database import connect
-from qsuite.repos.tick_columns import OF_QUOTES, OF_TRADES, TickColumns
 from qsuite.repos.ticks import TickQuery, TicksRepo
 from qsuite.services.tick_arrays import decimal_array, of_all_rows, put_floats
 
