@@ -227,6 +227,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         strategy_runs=made.strategy_work.runs,
         strategy_performance=made.accounts.strategy_performance,
         signals=made.strategy_work.signals,
+        indicators=made.strategy_work.indicators,
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,

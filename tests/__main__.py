@@ -1,8 +1,8 @@
 """Run every test: ``python -m tests [pytest's arguments]``, which is what ``make test`` calls.
 
-Much of the time of the suite is processes that are killed and started again. So those tests, with those that need no
-database, and all the others run side by side, each part in a pytest of its own with databases of its own. One pytest
-runs what a path among the arguments names, and everything where the first failure is to end it.
+Much of the time of the suite is processes that are killed and started again. So those tests, with others that take as
+long together as all the rest, and all the rest run side by side, each part in a pytest of its own with databases of its
+own. One pytest runs what a path among the arguments names, and everything where the first failure is to end it.
 """
 
 import os
@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 
 HERE = Path(__file__).parent
-APART = [HERE / each for each in ("crash", "property", "simulation")]
-NAMED = ", ".join(f"tests/{each.name}" for each in APART)
+APART = [HERE / each for each in ("crash", "property", "simulation", "api/test_schemathesis.py")]
+NAMED = ", ".join(f"tests/{each.relative_to(HERE)}" for each in APART)
 PYTEST = [sys.executable, "-m", "pytest"]
 AT_FIRST_FAILURE = ("-x", "--exitfirst", "--maxfail", "--pdb")
 NO_TESTS = 5

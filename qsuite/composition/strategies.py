@@ -15,6 +15,7 @@ from qsuite.repos.strategies import StrategiesRepo
 from qsuite.repos.strategy_books import StrategyBooks
 from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.engine import TradingEngine
+from qsuite.services.indicators import IndicatorService
 from qsuite.services.reference import ReferenceService
 from qsuite.services.signals import SignalService
 from qsuite.services.strategies import StrategyService
@@ -35,8 +36,9 @@ class Strategies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyWork:
-    """What turns bars into signals, and signals into orders."""
+    """What turns bars into figures and signals, and signals into orders."""
 
+    indicators: IndicatorService
     signals: SignalService
     runs: StrategyRuns
 
@@ -67,9 +69,10 @@ def make_strategy_work(
 ) -> StrategyWork:
     """Make what lets strategies trade."""
     repo = SignalsRepo(database)
+    bars = ClosedBars(history=market.history, market_data=market.bars, market=market.data, clock=clock)
     signals = SignalService(
         signals=repo,
-        bars=ClosedBars(history=market.history, market_data=market.bars, market=market.data, clock=clock),
+        bars=bars,
         reference=market.reference,
         workers=workers,
         stream=market.stream,
@@ -90,7 +93,7 @@ def make_strategy_work(
         collar=CUSHION if settings.price_collar is OFF else settings.price_collar,
         clock=clock,
     )
-    return StrategyWork(signals=signals, runs=runs)
+    return StrategyWork(indicators=IndicatorService(bars), signals=signals, runs=runs)
 
 
 def is_halted(engine: TradingEngine, strategy: Strategy) -> bool:

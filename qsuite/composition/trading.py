@@ -1,6 +1,6 @@
 """Trading: the engine with its storage, memory and rules, and who hears what it made durable.
 
-    market ──ticks──> reference tape, engine, depth
+    market ──ticks──> engine with its reference tape, depth
     engine ──what is durable──> book market, stream, depth
 
 Each hears in the order in which it is made here.
@@ -75,7 +75,7 @@ def make_trading(
     )
     book_market = BookMarket(market.data.publish, clock)
     engine.listen(book_market.heard)
-    market.data.on_ticks(engine.on_ticks)
+    market.data.on_ticks(lambda ticks: engine.on_ticks(ticks, market.data.before))
     orders, executions, positions = OrdersRepo(database), ExecutionsRepo(database), PositionsRepo(database)
     values = MarketValues(market.data, clock)
     service = TradingService(
@@ -137,13 +137,13 @@ def state_maker(
 ) -> Callable[[], TradingState]:
     """Return what makes an empty memory; all of them look at one market and one tape of reference prices."""
     rules, tape = rules_from(settings.trading), ReferenceTape()
-    market.data.on_ticks(lambda ticks: tape.see_all(ticks, clock()))
     return lambda: TradingState(
         limits=LimitBook(limits),
         rules=rules,
         ticker=market.reference.ticker,
         market=market.data.snapshot,
-        reference=lambda symbol: tape.look(symbol, clock()),
+        reference=tape.look,
+        see=lambda tick: tape.see(tick, clock()),
         strategy=strategy,
         sessions=market.sessions,
         new_id=new_id,

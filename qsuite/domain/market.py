@@ -68,5 +68,9 @@ class Snapshot(NamedTuple):
     trade: Trade | None = None
     quote: Quote | None = None
 
+    def then(self, tick: Tick) -> "Snapshot":
+        """Return what is known after a further tick."""
+        return Snapshot(tick, self.quote) if isinstance(tick, Trade) else Snapshot(self.trade, tick)
+
 
 NO_MARKET = Snapshot()

@@ -1,7 +1,8 @@
 """What is said over one WebSocket: reads what the client asks, calls the hub and trading, answers with the same ``id``.
 
     text ──> objects ──┬──> auth, subscribe, unsubscribe, ping    one after the other
-                       └──> order, cancel, replace                side by side, so that the engine commits them together
+                       ├──> order, cancel, replace                side by side, so that the engine commits them together
+                       └──> ticks                                 one after the other, answered when they are stored
 
 Invariant: nothing but ``auth`` and ``ping`` is done before a token was verified; every message is answered; a client
 that does not read its answers is not read from; a client that asked for it leaves no open order of this socket behind
@@ -15,14 +16,17 @@ from uuid import UUID
 
 import structlog
 
-from qsuite.domain.errors import Forbidden, Invalid, Malformed, QSuiteError, Unauthenticated
-from qsuite.domain.roles import TRADERS, Caller
+from qsuite.domain.errors import Forbidden, Invalid, Malformed, QSuiteError, Unauthenticated, Unavailable
+from qsuite.domain.roles import ADMINS, TRADERS, Caller, Roles
 from qsuite.domain.trading.order import OPEN
+from qsuite.handlers.market_schemas import shown_errors
 from qsuite.handlers.orders import as_id
 from qsuite.handlers.payloads import load, read_json
 from qsuite.handlers.problems import with_facts
+from qsuite.handlers.stream_fields import read_channels, read_id, read_order_id, read_since, require_id
 from qsuite.handlers.trading_schemas import PlaceOrderSchema, ReplaceOrderSchema
 from qsuite.services.container import Services
+from qsuite.services.market_records import BulkResult
 from qsuite.services.stream import Subscriber
 from qsuite.services.stream.subscriber import POLICY
 from qsuite.services.views import show_order
@@ -33,10 +37,8 @@ Fields = Mapping[str, Any]
 
 # As many as the engine commits at once; the next message is read when one of them is answered.
 ORDERS_AT_ONCE = 256
-MAX_ID = 128
 # Beyond so many orders of a socket that cancels on disconnect, those that have ended are forgotten.
 REMEMBERED = 10_000
-MAX_NUMBER = 2**53
 
 _PLACE = PlaceOrderSchema()
 _REPLACE = ReplaceOrderSchema()
@@ -98,7 +100,7 @@ class StreamSession:
             if not isinstance(asked, dict):
                 raise Malformed("a message is an object")
             if "id" in asked:
-                reply["id"] = _read_id(asked["id"])
+                reply["id"] = read_id(asked["id"])
             action = asked.get("action")
             do = self._actions.get(action) if isinstance(action, str) else None
             if do is None:
@@ -135,13 +137,13 @@ class StreamSession:
             self._services.stream.identify(self._subscriber, caller, header, **reply)
 
     async def _subscribe(self, asked: Fields, reply: Fields) -> None:
-        names, since = _read_channels(asked), _read_since(asked)
+        names, since = read_channels(asked), read_since(asked)
         for name, error in await self._services.stream.subscriptions.start(self._subscriber, names, since, **reply):
             self._refuse(error, {"channel": name, **reply})
 
     async def _unsubscribe(self, asked: Fields, reply: Fields) -> None:
         self._caller()
-        self._services.stream.subscriptions.end(self._subscriber, _read_channels(asked), **reply)
+        self._services.stream.subscriptions.end(self._subscriber, read_channels(asked), **reply)
 
     async def _ping(self, asked: Fields, reply: Fields) -> None:
         self._subscriber.send({"type": "pong", **reply})
@@ -170,7 +172,7 @@ class StreamSession:
 
     async def _cancel(self, asked: Fields, reply: Fields) -> None:
         caller = self._asking_trader(reply)
-        await self._begin(self._cancel_one(caller, _read_order_id(asked), reply), reply)
+        await self._begin(self._cancel_one(caller, read_order_id(asked), reply), reply)
 
     async def _cancel_one(self, caller: Caller, order_id: str, reply: Fields) -> None:
         cancelled = await self._services.trading.cancel(caller, as_id(order_id))
@@ -178,7 +180,7 @@ class StreamSession:
 
     async def _replace(self, asked: Fields, reply: Fields) -> None:
         caller = self._asking_trader(reply)
-        order_id = _read_order_id(asked)
+        order_id = read_order_id(asked)
         try:
             changed = load(_REPLACE, asked.get("changes"))
         except Invalid as error:
@@ -189,6 +191,29 @@ class StreamSession:
     async def _replace_one(self, caller: Caller, order_id: str, changed: Mapping[str, Any], reply: Fields) -> None:
         replaced = await self._services.trading.replace(caller, as_id(order_id), changed)
         self._subscriber.send({"type": "result", "action": "replace", "order": show_order(replaced), **reply})
+
+    # -- ticks of a feed --------------------------------------------------------------------------------------------
+
+    async def _ticks(self, asked: Fields, reply: Fields) -> None:
+        """Make ticks the market now, before the next message is read; answer when they are stored."""
+        self._one_of(ADMINS)
+        require_id(reply)
+        ticks = asked.get("ticks")
+        if not isinstance(ticks, list):
+            raise Invalid("ticks are required", errors={"ticks": ["a list of ticks"]})
+        try:
+            result = await self._services.ingest.publish(ticks)
+        except Unavailable as error:  # told, not counted against the feed
+            self._tell(error, reply)
+            return
+        await self._begin(self._ticks_stored(result, reply), reply)
+
+    async def _ticks_stored(self, result: BulkResult, reply: Fields) -> None:
+        await self._services.ingest.stored(result)
+        counts = {"accepted": result.created, "rejected": result.rejected, "errors": shown_errors(result)}
+        self._subscriber.send({"type": "result", "action": "ticks", **counts, **reply})
+
+    # -- what the socket leaves behind ------------------------------------------------------------------------------
 
     async def _cancel_on_disconnect(self, asked: Fields, reply: Fields) -> None:
         self._trader()
@@ -207,20 +232,22 @@ class StreamSession:
         if len(self._placed) > REMEMBERED:
             self._placed = self._services.trading.still_open(self._placed)
 
-    def _trader(self) -> Caller:
+    def _one_of(self, roles: Roles) -> Caller:
         caller = self._caller()
-        if caller.role not in TRADERS:
+        if caller.role not in roles:
             raise Forbidden(f"the role {caller.role.value} may not do this")
         return caller
 
+    def _trader(self) -> Caller:
+        return self._one_of(TRADERS)
+
     def _asking_trader(self, reply: Fields) -> Caller:
         caller = self._trader()
-        if "id" not in reply:
-            raise Invalid("an id is required, for the answer", errors={"id": ["a string or a number"]})
+        require_id(reply)
         return caller
 
     async def _begin(self, work: Coroutine[Any, Any, None], reply: Fields) -> None:
-        """Begin an order or cancel; return at once unless too many are under way."""
+        """Begin what is answered later; return at once unless too many are under way."""
         if len(self._under_way) >= ORDERS_AT_ONCE:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.get_running_loop().create_task(self._finish(work, reply))
@@ -233,7 +260,7 @@ class StreamSession:
         except QSuiteError as error:
             self._tell(error, reply)
         except Exception:
-            log.exception("stream.order_failed")
+            log.exception("stream.action_failed")
             detail = "something went wrong on our side"
             self._subscriber.send({"type": "error", "code": "internal", "detail": detail, **reply})
 
@@ -245,36 +272,6 @@ class StreamSession:
         "order": _order,
         "cancel": _cancel,
         "replace": _replace,
+        "ticks": _ticks,
         "cancel_on_disconnect": _cancel_on_disconnect,
     }
-
-
-def _read_id(raw: object) -> str | int:
-    if isinstance(raw, str) and len(raw) <= MAX_ID:
-        return raw
-    if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) <= MAX_NUMBER:
-        return raw
-    raise Invalid("an id is a short string or a number", errors={"id": ["a short string or a number"]})
-
-
-def _read_order_id(asked: Fields) -> str:
-    order_id = asked.get("order_id")
-    if not isinstance(order_id, str):
-        raise Invalid("an order_id is required", errors={"order_id": ["a string"]})
-    return order_id
-
-
-def _read_channels(asked: Fields) -> list[str]:
-    channels = asked.get("channels")
-    if not isinstance(channels, list) or not channels or not all(isinstance(name, str) for name in channels):
-        raise Invalid("channels are required", errors={"channels": ["a list of names"]})
-    return channels
-
-
-def _read_since(asked: Fields) -> dict[str, int]:
-    since = asked.get("since")
-    if since is None:
-        return {}
-    if not isinstance(since, dict) or not all(type(seq) is int and 0 <= seq <= MAX_NUMBER for seq in since.values()):
-        raise Invalid("since names numbers", errors={"since": ["an object of channel: seq"]})
-    return since

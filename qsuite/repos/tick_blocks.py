@@ -26,7 +26,7 @@ from qsuite.repos.schema import CollectionSpec, schema
 from qsuite.repos.tick_documents import stored_date
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.repos.tick_columns import Integers, TickColumns
 
 T = TypeVar("T")
 
@@ -146,16 +146,20 @@ class TickBlocks:
             spans = [_span(each) for each in found]
         return sorted(spans, key=lambda span: (span.first_ns, span.id))
 
-    def at(self, symbol: str, times: set[int]) -> Iterator[Tick]:
-        """Yield the ticks at these times, block by block; BlockGone."""
+    def at(self, symbol: str, times: "Integers") -> "Iterator[TickColumns]":
+        """Yield the ticks at these times, which are in order, block by block; BlockGone."""
         import numpy as np
 
-        from qsuite.repos.tick_columns import take, to_ticks
+        from qsuite.repos.tick_columns import take
 
-        wanted = np.fromiter(sorted(times), np.int64, len(times))
-        for span in self.spans(symbol, min(times), max(times) + 1) if times else []:
+        for span in self.spans(symbol, int(times[0]), int(times[-1]) + 1) if len(times) else []:
+            start, stop = times.searchsorted(span.first_ns), times.searchsorted(span.last_ns, side="right")
+            if start == stop:
+                continue
             columns = self.open(span)
-            yield from to_ticks(take(columns, np.flatnonzero(np.isin(columns.ts_ns, wanted))))
+            rows = np.flatnonzero(np.isin(columns.ts_ns, times[start:stop]))
+            if len(rows):
+                yield take(columns, rows)
 
     def open(self, span: Span) -> "TickColumns":
         """Return a block's columns. BlockGone; Unavailable, naming the block, when it is not what was written."""

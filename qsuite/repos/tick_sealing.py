@@ -3,7 +3,6 @@
 All of it works on columns: one object for each tick kept the interpreter from answering orders meanwhile.
 """
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from qsuite.repos.database import Database, translated
@@ -34,7 +33,7 @@ class TickSealing:
         sealed_to = self._seals.announce(symbol, to_ns).sealed_to
         ticks, end_ns = self._first_of(TickQuery(symbol, sealed_to, to_ns))
         if len(ticks):
-            fresh = self._not_in_blocks(TickQuery(symbol, sealed_to, end_ns), ticks)
+            fresh = self._not_in_blocks(ticks)
             if len(fresh):
                 self._blocks.insert_columns(fresh, in_series=True)
         return len(ticks) if self._seals.move(symbol, from_ns=sealed_to, to_ns=end_ns) else 0
@@ -65,15 +64,10 @@ class TickSealing:
             ticks, more = cut(ticks, 0, stop), more or stop < len(times)
         return ticks, int(ticks.ts_ns[-1]) + 1 if more else to_ns
 
-    def _not_in_blocks(self, query: TickQuery, ticks: "TickColumns") -> "TickColumns":
-        """Return the ticks that no block has yet: of late ones, and of a life that ended before it moved the bound."""
-        from qsuite.repos.tick_column_reads import block_columns
+    def _not_in_blocks(self, ticks: "TickColumns") -> "TickColumns":
+        """Return the ticks that no block has yet: imported and late ones are, and those of a life that ended before it
+        moved the bound. A day of live ticks may lie among years of imported ones: only their instants are compared."""
         from qsuite.repos.tick_column_runs import each_once, joined, without
 
-        def read() -> "list[TickColumns]":
-            spans = self._blocks.spans(query.symbol, query.start_ns, query.end_ns)
-            with closing(block_columns(self._blocks, spans, query)) as runs:
-                return list(runs)
-
-        there = as_they_are(read)
+        there = as_they_are(lambda: list(self._blocks.at(ticks.symbol, ticks.ts_ns)))
         return without(each_once(ticks), joined(there)) if there else each_once(ticks)

@@ -78,13 +78,20 @@ class TickTiers:
     def _counted(self, query: TickQuery) -> tuple[int | None, TickQuery]:
         sealed_to, spans = self.sealed_to(query.symbol), self.spans(query.symbol, query.start_ns, query.end_ns)
         live = _from(query, sealed_to)
-        ends = [(span.first_ns, span.last_ns) for span in spans]
-        if any(last_ns >= next_ns for (_, last_ns), (next_ns, _) in pairwise([*ends, (sealed_to, sealed_to)])):
+        if any(one.last_ns >= next_one.first_ns for one, next_one in pairwise(spans)):
+            return None, live
+        # Imported blocks may lie behind the bound, where the series may have the same ticks.
+        behind = [span for span in spans if span.last_ns >= sealed_to]
+        if behind and self._any_live(_from(live, behind[0].first_ns)._replace(end_ns=behind[-1].last_ns + 1)):
             return None, live
         whole = [span for span in spans if _holds(query, span)]
         parts = [span for span in spans if not _holds(query, span)]
         sealed = sum(_of_kind(query.kind, span.trades, span.quotes) for span in whole)
         return sealed + sum(1 for _ in iterate_blocks(self._blocks, parts, query)), live
+
+    def _any_live(self, query: TickQuery) -> bool:
+        with closing(iterate_ticks(self._database.sync[self._series], query)) as ticks:
+            return next(ticks, None) is not None
 
     def most_in_blocks(self, query: TickQuery) -> int:
         """Return how many of a query's ticks there are in blocks at most: as many as its blocks hold of the kind."""
@@ -103,7 +110,13 @@ class TickTiers:
         """Return the ticks in blocks of one kind at these times."""
         if not times or not self._database.transactions:
             return []
-        return [tick for tick in as_they_are(lambda: list(self._blocks.at(symbol, times))) if kind_of(tick) == kind]
+        import numpy as np
+
+        from qsuite.repos.tick_columns import to_ticks
+
+        wanted = np.fromiter(sorted(times), np.int64, len(times))
+        runs = as_they_are(lambda: list(self._blocks.at(symbol, wanted)))
+        return [tick for run in runs for tick in to_ticks(run) if kind_of(tick) == kind]
 
     def newest(self, symbol: str, live: Snapshot) -> Snapshot:
         """Return a symbol's last trade and quote, given those of the series."""

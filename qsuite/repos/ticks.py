@@ -7,6 +7,7 @@ MongoDB gives a time series no unique index, no transactions and no order finer 
 (``tick_additions``) and order (``tick_queries``) are kept here.
 """
 
+import asyncio
 from collections.abc import Generator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from qsuite.repos.cursors import cursor_after, read_cursor
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.schema import CollectionSpec
 from qsuite.repos.tick_additions import AddedTicks, TickAdditions
+from qsuite.repos.tick_column_additions import TickColumnAdditions, blocks_of
 from qsuite.repos.tick_feed import TickFeed
 from qsuite.repos.tick_merging import TickMerging
 from qsuite.repos.tick_queries import Order, TickQuery, condition_of, newest_of, order_of
@@ -64,7 +66,13 @@ class TicksRepo:
         self._sealing = TickSealing(database, NAME)
         self._merging = TickMerging(database)
         self._additions = TickAdditions(database, NAME, self._tiers)
+        self._column_additions = TickColumnAdditions(database, NAME, self._tiers, self._additions)
         self._counted: tuple[int, int] | None = None
+
+    @property
+    def takes_columns(self) -> bool:
+        """Say whether ``add_columns`` can be used: blocks are kept in a real MongoDB alone."""
+        return self._database.transactions
 
     async def add(self, ticks: Sequence[Tick]) -> None:
         """Store ticks that cannot be there yet. After an error some of them may be stored: go on with ``add_new``."""
@@ -77,6 +85,27 @@ class TicksRepo:
         two are different ticks of one instant, and the new one takes a number of its own.
         """
         return await self._database.in_thread(self._add_new, ticks)
+
+    async def add_columns(self, parts: "Sequence[TickColumns]") -> AddedTicks:
+        """Store as ``add_new`` does, in blocks: history, of any symbols, which nobody who follows the market is told.
+
+        As many blocks are written at a time as there are threads.
+        """
+        blocks = await self._database.in_thread(blocks_of, parts)
+        bounds = await self._database.in_thread(self._column_additions.sealed_to, {block.symbol for block in blocks})
+        added = await asyncio.gather(
+            *(
+                self._database.in_thread(self._column_additions.add_new, block, bounds[block.symbol])
+                for block in blocks
+            ),
+            # What is written must not go on behind the back of who was told that it failed.
+            return_exceptions=True,
+        )
+        for each in added:
+            if isinstance(each, BaseException):
+                raise each
+        done = [each for each in added if not isinstance(each, BaseException)]
+        return AddedTicks(sum(each.created for each in done), sum(each.unchanged for each in done))
 
     async def page(
         self, query: TickQuery, *, page: int = 1, page_size: int = 100, cursor: str | None = None

@@ -1,4 +1,4 @@
-"""The newest closed bars of a symbol, which is all that a signal may be made of.
+"""The closed bars of a symbol, which is all that a signal or an indicator may be made of.
 
     stored bars of the interval ── then, for what came after them, bars made from smaller ones and from ticks
 
@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from qsuite.domain.adjusted import adjusted as adjusted_bar
 from qsuite.domain.intervals import MINUTE_NS, bar_end, parse_interval
 from qsuite.domain.market import Bar
 from qsuite.domain.times import DAY_NS
@@ -41,37 +42,52 @@ class ClosedBars:
         self._market = market
         self._clock = clock
 
-    async def newest(self, symbol: str, interval: str, count: int) -> list[Bar]:
-        """Return up to ``count`` closed bars, oldest first."""
+    async def newest(
+        self, symbol: str, interval: str, count: int, *, before_ns: int | None = None, adjusted: bool = False
+    ) -> list[Bar]:
+        """Return up to ``count`` closed bars, oldest first; of those that start before an instant, if it is given."""
         now = self._clock()
-        stored = await self._market_data.read(BarQuery(symbol, interval, None, now), count + 1, newest_first=True)
+        asked = BarsAsked(symbol, interval, None, before_ns, adjusted=adjusted)
+        end_ns = now if before_ns is None else min(now, before_ns)
+        stored = await self._market_data.read(BarQuery(symbol, interval, None, end_ns), count + 1, newest_first=True)
         if stored:
             stored.reverse()
-            made = await self._made(symbol, interval, bar_end(stored[-1].ts_ns, interval), count)
+            made = await self._made(asked._replace(start_ns=bar_end(stored[-1].ts_ns, interval)), count)
+            stored = [adjusted_bar(bar) for bar in stored] if adjusted else stored
         else:
-            made = await self._looked_for(symbol, interval, count)
-        if made and not self._is_over(made[-1], now):
-            made.pop()
+            made = await self._looked_for(asked, count)
         closed = [bar for bar in stored if bar_end(bar.ts_ns, interval) <= now]
-        return (closed + [bar for bar in made if bar.final])[-count:]
+        return (closed + self._closed(made, now))[-count:]
 
-    async def _looked_for(self, symbol: str, interval: str, count: int) -> list[Bar]:
+    async def from_start(self, asked: BarsAsked, count: int) -> list[Bar]:
+        """Return the first ``count`` closed bars of those asked for."""
+        found: list[Bar] = []
+        cursor: str | None = ""
+        while cursor is not None and len(found) < count:
+            page = await self._history.bars(asked, page_size=min(PAGE, count - len(found)), cursor=cursor)
+            found += page.items
+            cursor = page.next_cursor
+        return self._closed(found, self._clock())
+
+    async def _looked_for(self, asked: BarsAsked, count: int) -> list[Bar]:
         """Look ever farther back from the last price until there are enough."""
-        newest = self._market.snapshot(symbol).trade
-        width = parse_interval(interval).width_ns or _MONTH_NS
+        newest = self._market.snapshot(asked.symbol).trade
+        width = parse_interval(asked.interval).width_ns or _MONTH_NS
         found: list[Bar] = []
         if newest is None:
             return found
+        end_ns = newest.ts_ns if asked.end_ns is None else min(newest.ts_ns, asked.end_ns)
         for span in SPANS:
-            start_ns = max(EARLIEST_NS, newest.ts_ns - span * count * width)
-            found = await self._made(symbol, interval, start_ns, count)
+            start_ns = max(EARLIEST_NS, end_ns - span * count * width)
+            found = await self._made(asked._replace(start_ns=start_ns), count)
             if len(found) > count:
                 break
         return found
 
-    async def _made(self, symbol: str, interval: str, start_ns: int, count: int) -> list[Bar]:
-        """Return the newest of the bars that start at an instant or later; one more than asked, it may be open."""
-        asked = BarsAsked(symbol, interval, start_ns)
+    async def _made(self, asked: BarsAsked, count: int) -> list[Bar]:
+        """Return the newest of the bars asked for; one more than is wanted, since it may be open."""
+        if asked.end_ns is not None and asked.start_ns is not None and asked.start_ns >= asked.end_ns:
+            return []
         kept: deque[Bar] = deque(maxlen=count + 1)
         cursor: str | None = ""
         while cursor is not None:
@@ -79,6 +95,11 @@ class ClosedBars:
             kept.extend(page.items)
             cursor = page.next_cursor
         return list(kept)
+
+    def _closed(self, bars: list[Bar], now: int) -> list[Bar]:
+        if bars and not self._is_over(bars[-1], now):
+            bars = bars[:-1]
+        return [bar for bar in bars if bar.final]
 
     def _is_over(self, bar: Bar, now: int) -> bool:
         end_ns = bar_end(bar.ts_ns, bar.interval)

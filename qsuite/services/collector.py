@@ -7,8 +7,10 @@ time, for nothing (measured with 100,000 orders: 21 s instead of 6 to load them,
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 MANY = 10_000
+PORTION = 2_000
 
 
 @contextmanager
@@ -21,6 +23,13 @@ def paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def let_go(*lists: list[Any]) -> None:
+    """Empty lists by portions, best in a thread: where the last name of half a million objects goes, all wait."""
+    for each in lists:
+        while each:
+            del each[-PORTION:]
 
 
 def keep(objects: int) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qsuite.services.exposure import ExposureService
     from qsuite.services.health import HealthService
     from qsuite.services.idempotency import IdempotencyKeys
+    from qsuite.services.indicators import IndicatorService
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
@@ -54,6 +55,7 @@ class Services:
     strategy_runs: "StrategyRuns"
     strategy_performance: "StrategyPerformance"
     signals: "SignalService"
+    indicators: "IndicatorService"
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"

@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from qsuite.domain.errors import QSuiteError, Unavailable
-from qsuite.domain.market import Tick
+from qsuite.domain.market import Snapshot, Tick
 from qsuite.domain.times import floor_ms
 from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.commands import (
@@ -73,6 +73,9 @@ ROUNDS_WITHOUT_NEWS = 2
 # From this many on a batch waits no longer: while it is on its way the next ones are decided (docs/adr/0006).
 ENOUGH_FOR_A_COMMIT = 64
 
+# Ticks that wait behind other commands are met in portions of about so many: deciding one holds the loop.
+TICKS_TOGETHER = 500
+
 # Accounts are valued, and their losses looked at, this often.
 MARK_S = 1.0
 
@@ -113,6 +116,7 @@ class TradingEngine:
         self._last_now = 0
         self._missed = MissedTicks()
         self._mark_at_s = 0.0
+        self._deciding = False
         self.state = EngineState.STOPPED
         self.memory = new_state()
         self.stats = EngineStats()
@@ -189,12 +193,22 @@ class TradingEngine:
         """Say whether orders are decided here; in one of the processes on a database they are."""
         return self.state is EngineState.ACTIVE
 
-    def on_ticks(self, ticks: Sequence[Tick]) -> None:
-        """Let resting orders meet new ticks; cheap when none is reached."""
+    def on_ticks(self, ticks: Sequence[Tick], before: Callable[[str], Snapshot] | None = None) -> None:
+        """Let resting orders meet new ticks, which the market shows by now; cheap when none is reached.
+
+        ``before`` tells what it showed before them. While commands wait, ticks wait behind them: what those commands
+        leave resting meets every tick that came after, and each command sees the market as it was when it came. So
+        fills do not depend on how far the engine is behind.
+        """
+        if self.active and (self._queue or self._deciding or reaches(self.memory, ticks)):
+            self._put_ticks(ticks, before)
+            return
+        for tick in ticks:
+            self.memory.see(tick)
         if not self.active:
             self._missed.add(ticks, time.monotonic())
-        elif reaches(self.memory, ticks):
-            self._put(MarketMoved(ticks=tuple(ticks)))
+        elif self.memory.venues.held:
+            self.memory.venues.held.clear()
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -328,7 +342,11 @@ class TradingEngine:
         self._open += jobs
         needs = missing(self.memory, (job.command for job in jobs))
         if needs:
-            loaded = await self._storage.load(needs)
+            self._deciding = True  # ticks that come meanwhile are behind these
+            try:
+                loaded = await self._storage.load(needs)
+            finally:
+                self._deciding = False
             if any(order.status in OPEN for order in loaded.orders):  # ours are all in memory: another process has it
                 raise Fenced
             self.memory.load(*loaded)
@@ -438,6 +456,18 @@ class TradingEngine:
         """Queue a command of our own, that nobody waits for."""
         self._queue.append(self._job(command, None))
         self._wake.set()
+
+    def _put_ticks(self, ticks: Sequence[Tick], before: Callable[[str], Snapshot] | None) -> None:
+        """Queue ticks, with those that wait at the end of the queue already if there are such."""
+        known = {} if before is None else {symbol: before(symbol) for symbol in {tick.symbol for tick in ticks}}
+        held = self.memory.venues.held
+        for symbol, snapshot in known.items():
+            held.setdefault(symbol, snapshot)
+        last = self._queue[-1].command if self._queue else None
+        if isinstance(last, MarketMoved) and bool(last.before) == bool(known) and len(last.ticks) < TICKS_TOGETHER:
+            self._queue[-1].command = MarketMoved(ticks=(*last.ticks, *ticks), before={**known, **last.before})
+        else:
+            self._put(MarketMoved(ticks=tuple(ticks), before=known))
 
     def _now(self) -> int:
         """Return the time of decisions: whole milliseconds, never running backwards."""

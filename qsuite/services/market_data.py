@@ -90,6 +90,7 @@ class MarketDataService:
         self._stream = stream
         self._clock = clock
         self._snapshots: dict[str, Snapshot] = {}
+        self._before: dict[str, Snapshot] = {}
         self._closes: set[str] = set()
         """Symbols whose last trade is only the close of their last bar."""
         self._seqs: dict[str, int] = {}
@@ -178,6 +179,10 @@ class MarketDataService:
         """Return the last trade and quote of a symbol."""
         return self._snapshots.get(symbol, NO_MARKET)
 
+    def before(self, symbol: str) -> Snapshot:
+        """Return the last trade and quote from before the newest ticks; for those who are just being told of them."""
+        return self._before.get(symbol) or self.snapshot(symbol)
+
     def latest_price(self, symbol: str) -> LatestPrice:
         """Return what a symbol costs now. NotFound while no price of it is known."""
         trade, quote = self.snapshot(symbol)
@@ -212,8 +217,10 @@ class MarketDataService:
     def _take(self, numbered: Sequence[Tick]) -> None:
         """Make ticks the market now, and tell whoever uses it."""
         now = self._clock()
+        self._before = {}
         for tick in numbered:
             known = self._snapshots.get(tick.symbol, NO_MARKET)
+            self._before.setdefault(tick.symbol, known)
             if isinstance(tick, Trade):
                 self._snapshots[tick.symbol] = Snapshot(tick, known.quote)
                 self._closes.discard(tick.symbol)

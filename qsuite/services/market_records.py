@@ -6,28 +6,33 @@ replaced by a bulk load: there, other figures for a bar that is stored are rejec
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
+from heapq import nsmallest
 from importlib import import_module
+from operator import attrgetter
 from types import ModuleType
 from typing import Any, Literal
 from uuid import UUID
 
 from qsuite.domain.errors import Invalid, PreconditionFailed
 from qsuite.domain.listing import Condition, Listing, Page
-from qsuite.domain.market import Bar
+from qsuite.domain.market import Bar, Tick
 from qsuite.domain.market_record import MarketRecord
 from qsuite.domain.statistics import BarStatistics
 from qsuite.domain.times import NS_PER_MS, floor_ms
 from qsuite.repos.market_data import BarQuery, MarketDataRepo
+from qsuite.services import collector
 from qsuite.services.files.rows import BadRow, Decoded, RowError, check_range
 from qsuite.services.reference import ReferenceService
 
 OFF_LOOP_BYTES = 65_536
 """A body from here on is decoded in a thread."""
+OFF_LOOP_ROWS = 200
 ERRORS_SHOWN = 1_000
-BULK_SLICE = 5_000
+BULK_SLICE = 2_000
 RECENT_NS = 5 * 60 * 1_000_000_000
 RECENT_MAX = 1_000
 BATCH_RECORDS = 500
@@ -58,6 +63,14 @@ class BulkResult:
         """Count a line that was left out."""
         self.rejected += 1
         self.errors.append(error)
+        if len(self.errors) >= 2 * ERRORS_SHOWN:
+            self.settle()
+
+    def reject_bad(self, rows: Sequence[BadRow]) -> None:
+        """Count the lines that could not be read."""
+        first = nsmallest(ERRORS_SHOWN, rows, key=attrgetter("line"))
+        self.errors += (LineError(row.line, "validation", row.reason, row.field) for row in first)
+        self.rejected += len(rows)
 
     def settle(self) -> None:
         """Put the errors in order and bound their number."""
@@ -151,17 +164,25 @@ class MarketRecords:
 
         Malformed, UnsupportedMedia and TooLarge for a body that cannot be read at all.
         """
-        decoded = await decode("decode_bars", body, content_type)
+        long = len(body) >= OFF_LOOP_BYTES
+        with collector.paused() if long else nullcontext():
+            decoded = await decode("decode_bars", body, content_type)
+            result = await self._store(decoded)
+            if long:
+                await asyncio.to_thread(collector.let_go, decoded.bad, decoded.rows)
+            return result
+
+    async def _store(self, decoded: Decoded[Bar]) -> BulkResult:
         result = BulkResult()
-        for row in decoded.bad:
-            result.reject(bad_line(row))
-        records, lines = self._records(decoded, result)
-        for start in range(0, len(records), BULK_SLICE):
-            added = await self._repo.add_new(records[start : start + BULK_SLICE])
+        result.reject_bad(decoded.bad)
+        for start in range(0, len(decoded.rows), BULK_SLICE):
+            part = slice(start, start + BULK_SLICE)
+            records, lines = self._records(decoded.rows[part], decoded.lines[part], result)
+            added = await self._repo.add_new(records)
             result.created += added.created
             result.unchanged += added.unchanged
             for place in added.conflicts:
-                result.reject(LineError(lines[start + place], "conflict", "a bar of other figures is stored there"))
+                result.reject(LineError(lines[place], "conflict", "a bar of other figures is stored there"))
         result.settle()
         return result
 
@@ -181,10 +202,12 @@ class MarketRecords:
 
     # ---------------------------------------------------------------------------------------------------------------
 
-    def _records(self, decoded: Decoded[Bar], result: BulkResult) -> tuple[list[MarketRecord], list[int]]:
+    def _records(
+        self, bars: Sequence[Bar], at_lines: Sequence[int], result: BulkResult
+    ) -> tuple[list[MarketRecord], list[int]]:
         records: list[MarketRecord] = []
         lines: list[int] = []
-        for bar, line in zip(decoded.rows, decoded.lines, strict=True):
+        for bar, line in zip(bars, at_lines, strict=True):
             ticker = self._reference.ticker(bar.symbol)
             if ticker is None:
                 result.reject(LineError(line, "ticker.unknown", f"no ticker {bar.symbol}", "symbol"))
@@ -242,9 +265,12 @@ async def decode(reader: Literal["decode_bars", "decode_ticks"], body: bytes, co
     return await asyncio.to_thread(decode_with, body, content_type)
 
 
-def bad_line(row: BadRow) -> LineError:
-    """Show a row that could not be read."""
-    return LineError(row.line, "validation", row.reason, row.field)
+async def decode_tick_objects(rows: Sequence[Any]) -> Decoded[Tick]:
+    """Decode ticks that were read from JSON already; their lines are their places, from 1."""
+    if not _bodies.cache_info().currsize:
+        await asyncio.to_thread(_bodies)
+    decode_with: Callable[[Sequence[Any]], Decoded[Tick]] = _bodies().decode_tick_objects
+    return decode_with(rows) if len(rows) < OFF_LOOP_ROWS else await asyncio.to_thread(decode_with, rows)
 
 
 def checked(bar: Bar) -> Bar:

@@ -31,6 +31,7 @@ Refers = Callable[[str], Awaitable[bool]]
 
 # A change becomes visible later than its own time stamp says, by a slow write or another machine's clock.
 OVERLAP_NS = 5 * NS_PER_S
+UNCOUNTED = -1
 
 HELD_BY_ORDERS = ("tick_size", "lot_size", "execution_mode")
 """What of a ticker open orders depend on."""
@@ -69,7 +70,7 @@ class ReferenceService:
         self._by_symbol: dict[str, Ticker] = {}
         self._by_id: dict[UUID, Ticker] = {}
         self._newest_ns = 0
-        self._count = 0
+        self._count = UNCOUNTED
         self._refers: list[tuple[str, Refers]] = []
         self._open_orders: Refers | None = None
 
@@ -280,7 +281,9 @@ class ReferenceService:
 
     def _remember(self, ticker: Ticker) -> None:
         known = self._by_id.get(ticker.id)
-        if known is not None and known.version > ticker.version:
+        if known is None:
+            self._count = UNCOUNTED  # one may have gone as this one came
+        elif known.version > ticker.version:
             return  # read before our own change, arrived after it
         reason = _unreadable(ticker)
         if reason is not None:

@@ -24,6 +24,7 @@ from qsuite.services.reference import ReferenceService
 
 # A change becomes visible later than its own time stamp says, by a slow write or another machine's clock.
 OVERLAP_NS = 5 * NS_PER_S
+UNCOUNTED = -1
 
 Shown = dict[str, Any]
 
@@ -50,12 +51,15 @@ class StrategyService:
         self._clock = clock
         self._by_id: dict[UUID, Strategy] = {}
         self._newest_ns = 0
-        self._miscounted = (0, 0)
+        self._count = UNCOUNTED
 
     async def start(self) -> None:
         """Load every strategy."""
+        known = set(self._by_id)
         loaded = await self._repo.all()
-        self._by_id = {}
+        # Only what was known before the read can be missing from it: what was made meanwhile is newer than the read.
+        for gone in known.difference(strategy.id for strategy in loaded):
+            self._by_id.pop(gone, None)
         for strategy in loaded:
             self._remember(strategy)
 
@@ -64,10 +68,10 @@ class StrategyService:
         for strategy in await self._repo.changed_since(max(0, self._newest_ns - OVERLAP_NS)):
             self._remember(strategy)
         # A deleted one leaves no trace but the count. The count may be wrong after a crash, but then it stays so.
-        counts = (await self._repo.count(), len(self._by_id))
-        if counts[0] != counts[1] and counts != self._miscounted:
+        count = await self._repo.count()
+        if count != self._count:
+            self._count = count
             await self.start()
-            self._miscounted = (counts[0], len(self._by_id))
 
     # -- looking up -------------------------------------------------------------------------------------------------
 
@@ -171,7 +175,9 @@ class StrategyService:
 
     def _remember(self, strategy: Strategy) -> None:
         known = self._by_id.get(strategy.id)
-        if known is not None and known.version > strategy.version:
+        if known is None:
+            self._count = UNCOUNTED  # one may have gone as this one came
+        elif known.version > strategy.version:
             return  # read before our own change, arrived after it
         self._by_id[strategy.id] = strategy
         self._newest_ns = max(self._newest_ns, strategy.updated_at)

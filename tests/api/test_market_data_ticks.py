@@ -1,5 +1,6 @@
 """Ticks and the bars made of them as a client sees them."""
 
+import asyncio
 import json
 import uuid
 from decimal import Decimal
@@ -110,6 +111,28 @@ async def test_the_market_ends_at_the_newest_tick_of_a_body_in_any_order(api: Ap
     await send(api, [a_trade(symbol, 5, "185"), a_trade(symbol, 1, "181"), a_trade(symbol, 3, "183")])
     price = await api.viewer.get(f"/api/v1/tickers/{symbol}/latest_price/")
     assert price.json["price"] == "185"
+
+
+async def test_others_are_served_while_a_long_body_in_any_order_is_taken_in(api: Api) -> None:
+    symbol = await new_symbol(api)
+    given = [a_trade(symbol, at, str(1 + at)) for at in range(30_000)]
+    shuffled = [given[at * 7_919 % len(given)] for at in range(len(given))]
+    sending = asyncio.ensure_future(send(api, shuffled))
+    served = 0
+    while not sending.done():
+        assert (await api.anonymous.get("/health/live")).status == 200
+        served += 1
+    assert (await sending).json == {"accepted": 30_000, "rejected": 0, "errors": []}
+    assert served >= 10
+    assert [tick["price"] for tick in await read(api, symbol, page_size="1000")] == [str(1 + at) for at in range(1_000)]
+
+
+async def test_the_first_thousand_lines_left_out_are_told_whatever_was_wrong_with_them(api: Api) -> None:
+    symbol = await new_symbol(api)
+    ticks = [a_trade(symbol, price="NaN") if at % 2 else a_trade("NOSUCH") for at in range(5_000)]
+    answer = await send(api, "\n".join(map(json.dumps, ticks)).encode(), "application/x-ndjson")
+    assert (answer.json["accepted"], answer.json["rejected"]) == (0, 5_000)
+    assert [error["line"] for error in answer.json["errors"]] == list(range(1, 1_001))
 
 
 async def test_while_storage_is_away_nobody_is_told_that_ticks_are_stored(

@@ -192,6 +192,15 @@ async def test_a_change_reaches_what_the_controls_read_and_other_processes_withi
     await eventually(lambda: api.services.strategies.strategy(identity) is None)
 
 
+async def test_a_strategy_that_goes_elsewhere_as_another_comes_is_missed_within_a_round(api: Api) -> None:
+    service, gone = api.services.strategies, await made(api.trader)
+    counted = await service._repo.count()
+    await service._repo.delete(UUID(gone["id"]), 1)
+    await made(api.trader)
+    assert await service._repo.count() == counted, "the count does not tell"
+    await eventually(lambda: service.strategy(UUID(gone["id"])) is None)
+
+
 # -- runs -----------------------------------------------------------------------------------------------------------
 
 

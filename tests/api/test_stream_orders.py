@@ -133,7 +133,7 @@ async def test_a_fault_of_ours_is_told_without_its_secrets(settings: Settings) -
         server.trading.go.set()
         with capture_logs() as lines:
             answer = await client.ask(order(symbol="BUG"))
-        assert [line["event"] for line in lines] == ["stream.order_failed"]
+        assert [line["event"] for line in lines] == ["stream.action_failed"]
         assert (answer["type"], answer["code"]) == ("error", "internal")
         assert "swordfish" not in str(answer)
         assert (await client.ask({"action": "ping", "id": 2}))["type"] == "pong"

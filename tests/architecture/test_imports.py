@@ -22,7 +22,7 @@ PURE = {
     "enum", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "struct",
     "types", "typing", "unicodedata", "uuid", "zoneinfo",
 }  # fmt: skip
-NUMERIC = {"numpy"}
+NUMERIC = {"numpy", "talib"}
 IMPURE_CALLS = {
     ("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"),
     ("time", "time"), ("time", "time_ns"), ("uuid", "uuid1"), ("uuid", "uuid4"),

@@ -101,6 +101,7 @@ POST    /api/v1/strategies/{id}/run/             T
 POST    /api/v1/strategies/{id}/start/           T
 POST    /api/v1/strategies/{id}/stop/            T R A
 GET     /api/v1/strategies/{id}/performance/     T R U A
+GET     /api/v1/indicators/{id}/                 V T R U A
 GET     /api/v1/signals/                         V T R U A
 POST    /api/v1/signals/generate/                T R A
 GET     /api/v1/stream/                          V T R U A

@@ -206,6 +206,19 @@ async def test_a_resting_limit_fills_at_its_price_when_a_trade_touches_it(world:
     assert world.money() == (Decimal("98199.950"), Decimal(0))
 
 
+async def test_ticks_that_come_while_an_order_waits_to_be_decided_are_met_by_it(world: World) -> None:
+    placed = asyncio.ensure_future(world.engine.submit(world.limit("180.00")))
+    await asyncio.sleep(0)
+    before, tick = world.market, Trade("IBM", 3, Decimal("180.00"), Decimal(10))
+    assert world.engine.queued == 1
+    world.market = before.then(tick)
+    world.engine.on_ticks([tick], lambda _: before)
+    order = (await placed).order
+    assert order is not None
+    assert order.status is Status.PENDING
+    await eventually(lambda: world.stored(order.id)["status"] == "FILLED")
+
+
 async def test_the_same_client_order_id_gives_the_first_answer_even_after_a_restart(world: World) -> None:
     first = await world.engine.submit(world.limit("180.00", client_order_id="a", request_hash="h"))
     assert first.order is not None

@@ -3,9 +3,6 @@
 import asyncio
 import csv
 import gzip
-import os
-import signal
-import subprocess
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -13,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure
 
 from qsuite.domain.errors import SetupError
 from qsuite.domain.market import Quote, Trade
@@ -26,8 +22,8 @@ from qsuite.services.files import FileOptions, MarketFile, open_market_file
 from qsuite.services.importer import Importer, ImportReport
 from qsuite.services.price_history import BarsAsked, PriceHistory
 from tests.support.market import Parts, open_market
-from tests.support.server import COMMAND, environment, run_command
-from tests.support.waiting import turns, wait_until
+from tests.support.server import run_command
+from tests.support.waiting import turns
 
 NOW = parse_rfc3339("2026-11-21T14:30:00Z")
 T0_MS = parse_rfc3339("2013-10-07T13:30:00Z") // NS_PER_MS
@@ -52,6 +48,7 @@ async def importing(database: Database) -> tuple[Parts, Importer]:
         reference=parts.reference,
         new_id=uuid.uuid4,
         batch_rows=5_000,
+        column_rows=5_000,
     )
     return parts, importer
 
@@ -323,29 +320,3 @@ def test_a_wrong_option_is_answered_by_one_line(
     assert done.returncode in (1, 2)
     assert told in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_killed_import_is_finished_by_the_next_one(tmp_path: Path, mongod: str, settings_of: dict[str, str]) -> None:
-    path = trades_file(tmp_path, 300_000)
-    data_dir = tmp_path / "data"
-    with MongoClient(mongod) as client:
-        ticks = client[settings_of["DATABASE"]]["ticks"]
-
-        def some() -> bool:
-            try:
-                return ticks.count_documents({}) > 20_000
-            except OperationFailure:
-                return False
-
-        process = subprocess.Popen(
-            [*COMMAND, "import", str(path)], env=environment(data_dir, **settings_of), stdout=subprocess.DEVNULL
-        )
-        wait_until(some, timeout_s=60)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert ticks.count_documents({}) < 300_000
-        done = run_command(data_dir, "import", str(path), **settings_of)
-        assert done.returncode == 0, done
-        assert ticks.count_documents({}) == 300_000
-        identities = list(ticks.aggregate([{"$group": {"_id": ["$ts_ns", "$seq"]}}, {"$count": "n"}]))
-        assert identities == [{"n": 300_000}]

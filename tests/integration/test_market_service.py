@@ -165,6 +165,19 @@ async def test_another_process_change_is_seen_in_the_next_round(database: Databa
     assert there.reference.ticker(str(made.id)) is None
 
 
+async def test_a_ticker_that_goes_as_another_comes_is_missed_in_the_next_round(database: Database) -> None:
+    here, there = await open_market(database, NOW, "IBM", "SPY"), await open_market(database, NOW)
+    await there.reference.run_once(NOW)
+    await here.reference.delete_ticker("SPY")
+    await here.reference.create_ticker({"symbol": "QQQ", "name": "Invesco QQQ"})
+    await there.reference.run_once(NOW)
+    assert [ticker.symbol for ticker in there.reference.tickers()] == ["IBM", "QQQ"]
+    await here.reference.delete_ticker("QQQ")
+    await there.reference.create_ticker({"symbol": "DIA", "name": "SPDR Dow Jones"})
+    await there.reference.run_once(NOW)
+    assert [ticker.symbol for ticker in there.reference.tickers()] == ["DIA", "IBM"]
+
+
 async def test_a_ticker_that_something_refers_to_is_not_deleted(database: Database) -> None:
     parts = await open_market(database, NOW, "IBM", "SPY")
     parts.reference.protect("ticks", parts.ticks.any_of)

@@ -1,4 +1,4 @@
-"""For all prices: the past is all that counts, and sums by doubling are the plain sums."""
+"""For all prices: the past is all that counts, and averages are what the plain way gives."""
 
 from collections.abc import Callable
 

@@ -63,10 +63,12 @@ class Api:
 
 
 @asynccontextmanager
-async def running_api(settings: Settings, database: Database, data_dir: Path) -> AsyncIterator[Api]:
+async def running_api(
+    settings: Settings, database: Database, data_dir: Path, parts: Parts | None = None
+) -> AsyncIterator[Api]:
     """Build, start and stop everything."""
     settings = replace(settings, data_dir=data_dir, secret_key=SECRET)
-    app = await build(settings, database, Parts(watched=False))
+    app = await build(settings, database, parts or Parts(watched=False))
     await app.start()
     try:
         api = Api(app, app.listen(0))

@@ -39,7 +39,7 @@ class Desk:
         self.add_ticker("IBM", last="100.00")
         self.state = TradingState(
             limits=LimitBook(limits or FAR),
-            reference=lambda symbol: self.tape.look(symbol, self.now),
+            reference=self.tape.look,
             strategy=self.strategies.get,
             rules=rules or FillRules(),
             ticker=self.tickers.get,

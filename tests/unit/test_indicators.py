@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qsuite.domain.analytics.indicators import ema, macd, rsi, sma
-from qsuite.domain.analytics.series import Series, as_series, fading_sums, window_sums
+from qsuite.domain.analytics.series import Series, as_series
 from tests.support.analytics import column, rows_of, talib_cases
 
 HALF_A_DIGIT = 5e-9 + 1e-9
@@ -48,20 +48,6 @@ def test_too_short_a_series_gives_nothing_instead_of_failing(length: int) -> Non
     closes = np.arange(1.0, length + 1)
     found = [sma(closes, 34), ema(closes, 34), *macd(closes)] + ([rsi(closes)] if length < 15 else [])
     assert all(len(values) == length and np.isnan(values).all() for values in found)
-
-
-@pytest.mark.parametrize("length", range(1, 40))
-def test_sums_by_doubling_are_the_sums(length: int) -> None:
-    values = as_series([float(number * number % 97) for number in range(60)])
-    assert window_sums(values, length).tolist() == [sum(values[at : at + length]) for at in range(61 - length)]
-
-
-def test_fading_sums_are_the_recurrence() -> None:
-    values, expected, last = as_series([3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0]), [], 0.0
-    for value in values:
-        last = 0.5 * last + value
-        expected.append(last)
-    assert fading_sums(values, 0.5).tolist() == expected
 
 
 def test_all_agree_with_talib_on_thirteen_years_of_ibm(shared_data: Path) -> None:

@@ -168,11 +168,43 @@ def test_one_bad_line_costs_that_line_alone() -> None:
         b"[" * 100_000,
         b'{"a":' * 100_000,
         b'["\x01"]',
+        b"[1 2]",
+        b"[1,]",
+        b"[,1]",
+        b"[1",
+        b"[1,",
+        b"[]]",
+        b"[{}] {}",
+        b"{} []",
     ],
 )
 def test_json_that_cannot_be_read_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         decode_ticks(body, JSON)
+
+
+@pytest.mark.parametrize("body", [b" [ ] ", b"\r\n[\t]\n", b"\xef\xbb\xbf[]"])
+def test_an_empty_array_is_no_rows_whatever_the_space_in_it(body: bytes) -> None:
+    assert decode_ticks(body, JSON) == ([], [], [])
+
+
+@pytest.mark.parametrize("media", [JSON, NDJSON, CSV, ARROW])
+def test_lines_of_long_bodies_are_counted_as_the_sender_counts_them(media: str) -> None:
+    rows = [{"symbol": "AAPL", "ts": TS, "price": str(1 + at), "size": "1"} for at in range(5_000)]
+    for at in (0, 999, 1_000, 2_345, 4_999):
+        rows[at]["price"] = "x"
+    if media == JSON:
+        body, first = json.dumps(rows, indent=1).encode(), 1
+    elif media == NDJSON:
+        body, first = "\n".join(map(json.dumps, rows)).encode(), 1
+    elif media == CSV:
+        body, first = "\r\n".join(["symbol,ts,price,size", *(",".join(row.values()) for row in rows)]).encode(), 2
+    else:
+        body, first = arrow({name: [row[name] for row in rows] for name in rows[0]}), 1
+    decoded = decode_ticks(body, media)
+    assert [bad.line - first for bad in decoded.bad] == [0, 999, 1_000, 2_345, 4_999]
+    assert [int(tick.price) - 1 for tick in decoded.rows] == [line - first for line in decoded.lines]  # type: ignore[union-attr]
+    assert len(decoded.rows) == 4_995
 
 
 @pytest.mark.parametrize("number", ["1" * 10_000, "1e400", "1e99999999999999999999", "-0", "1" * 5000 + ".5"])

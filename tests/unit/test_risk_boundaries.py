@@ -211,9 +211,10 @@ def test_no_price_is_far_beyond_the_last_minutes_average(side: str, price: str, 
 
 def test_without_a_trade_in_the_last_minute_the_collar_alone_holds() -> None:
     desk = Desk(limits=Limits())
-    desk.now += 60 * NS_PER_S - NS_PER_MS
+    desk.now += 3600 * NS_PER_S
+    desk.quote("99.99", "100.01", ts_ns=60 * NS_PER_S - NS_PER_MS)
     assert desk.refusal("BUY", 1, "104.00") == "risk.price_collar_window"
-    desk.now += NS_PER_MS
+    desk.quote("99.99", "100.01", ts_ns=60 * NS_PER_S)
     assert desk.refusal("BUY", 1, "104.00") is None
 
 

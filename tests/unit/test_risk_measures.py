@@ -139,17 +139,33 @@ def test_cancels_have_their_own_bucket_and_nothing_else_stops_them() -> None:
 # -- reference prices ---------------------------------------------------------------------------------------------
 
 
-def test_the_average_is_of_the_last_sixty_seconds_by_size() -> None:
+def test_the_average_is_of_sixty_seconds_of_the_market_by_size_whenever_they_came_here() -> None:
     tape = ReferenceTape()
-    assert tape.look("IBM", NOW) == (None, None, None)
+    assert tape.look("IBM") == (None, None, None)
+    averages = []
     for at_s, price, size in ((0, "100", 1), (30, "110", 3), (59, "90", 4)):
-        tape.see(Trade("IBM", 1, Decimal(price), Decimal(size)), NOW + at_s * NS_PER_S)
+        tape.see(Trade("IBM", at_s * NS_PER_S, Decimal(price), Decimal(size)), NOW)
+    averages.append(tape.look("IBM").average)
+    for at_s in (60, 90, 119):
+        tape.see(Quote("IBM", at_s * NS_PER_S, Decimal(90), Decimal(91)), NOW + 1)
+        averages.append(tape.look("IBM").average)
     # (100 + 330 + 360) / 8; then (330 + 360) / 7; then 360 / 4
-    assert tape.look("IBM", NOW + 59 * NS_PER_S).average == Decimal("98.75")
-    assert tape.look("IBM", NOW + 60 * NS_PER_S).average == Decimal(690) / 7
-    assert tape.look("IBM", NOW + 90 * NS_PER_S).average == 90
-    assert tape.look("IBM", NOW + 119 * NS_PER_S).average is None
-    assert tape.look("IBM", NOW + 119 * NS_PER_S).arrived == NOW + 59 * NS_PER_S
+    assert averages == [Decimal("98.75"), Decimal(690) / 7, 90, None]
+    assert tape.look("IBM").arrived == NOW + 1
+
+
+def test_a_recording_played_again_begins_a_minute_of_its_own() -> None:
+    tape = ReferenceTape()
+    for at_s, price in ((3600, "200"), (0, "100"), (1, "102")):
+        tape.see(Trade("IBM", at_s * NS_PER_S, Decimal(price), Decimal(1)), NOW)
+    assert tape.look("IBM").average == 101
+
+
+def test_a_tick_that_is_met_again_counts_once() -> None:
+    tape = ReferenceTape()
+    for seq, price in ((1, "100"), (2, "130"), (1, "100"), (2, "130")):
+        tape.see(Trade("IBM", 1, Decimal(price), Decimal(1), seq), NOW)
+    assert tape.look("IBM").average == 115
 
 
 def test_a_jump_stands_until_the_next_trade() -> None:
@@ -157,7 +173,7 @@ def test_a_jump_stands_until_the_next_trade() -> None:
     jumps = []
     for price in ("100", "120", "121", "100"):
         tape.see(Trade("IBM", 1, Decimal(price), Decimal(1)), NOW)
-        jumps.append(tape.look("IBM", NOW).jumped)
+        jumps.append(tape.look("IBM").jumped)
     assert jumps == [0, Decimal("0.2"), Decimal(1) / 120, Decimal(21) / 121]
 
 
@@ -165,4 +181,4 @@ def test_a_quote_is_an_arrival_and_moves_no_average() -> None:
     tape = ReferenceTape()
     tape.see(Trade("IBM", 1, Decimal(100), Decimal(1)), NOW)
     tape.see(Quote("IBM", 1, Decimal(1), Decimal(2)), NOW + NS_PER_S)
-    assert tape.look("IBM", NOW + NS_PER_S) == (100, NOW + NS_PER_S, 0)
+    assert tape.look("IBM") == (100, NOW + NS_PER_S, 0)

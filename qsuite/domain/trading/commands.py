@@ -4,13 +4,13 @@ None of them changes once made. The two that every order needs are not declared 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.market import Tick
+from qsuite.domain.market import Snapshot, Tick
 from qsuite.domain.trading.order import Order, OrderType, Side, StopLoss, TakeProfit, TimeInForce
 
 
@@ -106,9 +106,14 @@ class CancelAll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketMoved:
-    """Let resting orders meet new ticks, oldest first."""
+    """Let resting orders meet new ticks, oldest first.
+
+    ``before`` is what was known of their symbols right before them: then nothing that meets one of them sees a later
+    one, however many wait to be met. Without it orders see the market as it is when this is decided.
+    """
 
     ticks: Sequence[Tick]
+    before: Mapping[str, Snapshot] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

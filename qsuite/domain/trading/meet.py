@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from qsuite.domain.market import Snapshot, Tick, Trade
+from qsuite.domain.market import Tick
 from qsuite.domain.trading.commands import MarketMoved, Outcome
 from qsuite.domain.trading.follow import follow
 from qsuite.domain.trading.order import Order
@@ -21,7 +21,12 @@ def market_moved(state: TradingState, command: MarketMoved, now: int) -> Outcome
     ticker's sessions fills nothing.
     """
     met: list[Order] = []
+    held = state.venues.held
+    held.update(command.before)
     for tick in command.ticks:
+        if tick.symbol in held:
+            held[tick.symbol] = held[tick.symbol].then(tick)
+            state.see(tick)
         resting = state.venues.resting.get(tick.symbol)
         if resting and not state.venues.has_book(tick.symbol) and state.is_open(tick.symbol, now):
             met += _meet(state, resting, tick, now)
@@ -35,8 +40,7 @@ def _meet(state: TradingState, resting: RestingOrders, tick: Tick, now: int) -> 
     remainders = list(resting.remainders.values())
     met = _fill(state, [*resting.buys.up_to(low), *resting.sells.up_to(high), *remainders], tick, now)
     follow(state, now)
-    shown = Snapshot(tick, market.quote) if isinstance(tick, Trade) else Snapshot(market.trade, tick)
-    met += meet_stops(state, resting, stop_prices(tick, traded=traded), shown, now)
+    met += meet_stops(state, resting, stop_prices(tick, traded=traded), market.then(tick), now)
     follow(state, now)
     return met
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from qsuite.domain.market import Snapshot
+from qsuite.domain.market import Snapshot, Tick
 from qsuite.domain.money import ZERO
 from qsuite.domain.reference import ALWAYS_OPEN, Ticker
 from qsuite.domain.strategies import Strategy
@@ -55,7 +55,8 @@ class Consequence(NamedTuple):
 class TradingState:
     """What the engine knows. What it asks of the outside world comes in as functions.
 
-    ``ticker``, ``market``, ``reference`` and ``strategy`` look up what is known now; ``new_id`` names what is made;
+    ``ticker``, ``market``, ``reference`` and ``strategy`` look up what is known now; ``see`` is told of each tick once
+    everything before it is decided; ``new_id`` names what is made;
     ``heard`` says whether anybody listens to a kind of announcement of an account: what nobody hears is not made, since
     each is a copy. Whoever begins to listen waits until all that was decided before is durable.
     """
@@ -69,6 +70,7 @@ class TradingState:
         market: Callable[[str], Snapshot],
         new_id: Callable[[], UUID],
         reference: Callable[[str], ReferencePrice],
+        see: Callable[[Tick], None] = lambda _: None,
         strategy: Callable[[UUID], Strategy | None] = lambda _: None,
         sessions: Sessions | None = None,
         chain: Chain | None = None,
@@ -78,6 +80,7 @@ class TradingState:
         self.rules = rules
         self.ticker = ticker
         self.reference = reference
+        self.see = see
         self.strategy = strategy
         self.sessions = sessions or AlwaysOpen()
         self.new_id = new_id

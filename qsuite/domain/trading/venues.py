@@ -21,7 +21,8 @@ BOOK = "book"
 class Venues:
     """The paper market's resting orders and the books, by symbol.
 
-    ``changed`` names the books that changed since somebody took the names away.
+    ``changed`` names the books that changed since somebody took the names away. ``held`` is the market of symbols whose
+    newest ticks are still to be met: decisions see it, not what was published since.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Venues:
         self.last_trades: dict[str, Trade] = {}
         self.delayed = Due()
         self.changed: set[str] = set()
+        self.held: dict[str, Snapshot] = {}
         self._ticker = ticker
         self._market = market
         self._owner = owner
@@ -44,7 +46,7 @@ class Venues:
         """Return what is known of a market now: of a book, what stands and last traded in it."""
         book = self.books.get(symbol)
         if book is None:
-            return self._market(symbol)
+            return self.held.get(symbol) or self._market(symbol)
         bid, ask = book.bid, book.ask
         trade = self.last_trades.get(symbol) or self._market(symbol).trade
         if bid is None and ask is None:

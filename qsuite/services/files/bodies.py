@@ -8,7 +8,7 @@ large. They raise only ``Invalid`` (a column no row may have), its ``Malformed``
 and ``UnsupportedMedia``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from qsuite.domain.intervals import parse_interval
 from qsuite.domain.market import Bar, Quote, Tick, Trade
 from qsuite.domain.money import ZERO
 from qsuite.domain.times import parse_rfc3339
-from qsuite.services.files.parts import Fields, Number, read_parts
+from qsuite.services.files.parts import Fields, Number, Part, object_part, read_parts
 from qsuite.services.files.rows import (
     BadRow,
     Decoded,
@@ -57,6 +57,11 @@ _T = TypeVar("_T")
 def decode_ticks(body: bytes, content_type: str, *, rows_max: int = ROWS_MAX) -> Decoded[Tick]:
     """Read trades and quotes. Without ``kind`` a row with a price is a trade; without ``seq`` it is 0."""
     return _decode(body, content_type, TICK_FIELDS, read_tick, rows_max)
+
+
+def decode_tick_objects(rows: Sequence[object]) -> Decoded[Tick]:
+    """Read trades and quotes from what a JSON array held, its numbers exact; lines are places in it, from 1."""
+    return _decode_parts((object_part(number, row) for number, row in enumerate(rows, 1)), TICK_FIELDS, read_tick)
 
 
 def decode_bars(
@@ -117,8 +122,12 @@ def read_bar(fields: Fields, default_interval: str | None = None) -> Bar:
 def _decode(
     body: bytes, content_type: str, allowed: tuple[str, ...], read: Callable[[Fields], _RowT], rows_max: int
 ) -> Decoded[_RowT]:
+    return _decode_parts(read_parts(body, content_type, allowed, rows_max), allowed, read)
+
+
+def _decode_parts(parts: Iterable[Part], allowed: tuple[str, ...], read: Callable[[Fields], _RowT]) -> Decoded[_RowT]:
     decoded: Decoded[_RowT] = Decoded([], [], [])
-    for part in read_parts(body, content_type, allowed, rows_max):
+    for part in parts:
         if isinstance(part, BadRow):
             decoded.bad.append(part)
             continue

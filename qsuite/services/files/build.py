@@ -12,10 +12,10 @@ its asks, without volume. A bar of middles is not offered, because the middle's 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from qsuite.domain.intervals import bar_end, parse_interval
-from qsuite.domain.market import Bar, Quote, Trade
+from qsuite.domain.market import Bar, Quote, Tick, Trade
 from qsuite.domain.money import ZERO
 from qsuite.services.files.clocks import ClockSpec, make_clock
 from qsuite.services.files.layout import FileKind, Layout
@@ -67,21 +67,32 @@ class RowBuilder:
         self._only = recipe.only_symbol
         self._symbol_index = None if recipe.symbol is not None else self._at.get("symbol")
         self._ts_index, self._time_index = recipe.layout.ts_index, recipe.layout.clock_index
-        self._seqs: dict[str, list[int]] = {}
+        self.newest: dict[str, tuple[int, int]] = {}
+        """By symbol the time and number of its newest tick so far: where the numbering of equal times goes on."""
 
     def build(self, block: Block) -> tuple[list[MarketRow], list[BadRow]]:
         """Return the block's rows in file order, and the lines left out."""
         rows: list[MarketRow] = []
         bad = list(block.bad)
-        width, make = self._recipe.width, self._make
         for line, cells in zip(block.lines, block.records, strict=True):
-            try:
-                if len(cells) != width:
-                    raise RowError(f"{len(cells)} cells where the header has {width}")
-                make(rows, line, cells)
-            except ValueError as wrong:
-                bad.append(self._explain(line, cells, wrong))
+            refused = self._add(rows, line, cells)
+            if refused is not None:
+                bad.append(refused)
         return rows, bad
+
+    def build_tick(self, line: int, cells: list[str]) -> Tick | BadRow | None:
+        """Return the tick of one record of a tick file; None where its symbol is not wanted."""
+        rows: list[Any] = []
+        return self._add(rows, line, cells) or next(iter(rows), None)
+
+    def _add(self, rows: list[MarketRow], line: int, cells: list[str]) -> BadRow | None:
+        try:
+            if len(cells) != self._recipe.width:
+                raise RowError(f"{len(cells)} cells where the header has {self._recipe.width}")
+            self._make(rows, line, cells)
+        except ValueError as wrong:
+            return self._explain(line, cells, wrong)
+        return None
 
     def ts_ns(self, cells: list[str]) -> int:
         """Read a record's time."""
@@ -196,14 +207,14 @@ class RowBuilder:
         return parse_interval(cells[self._at["interval"]].strip()).name
 
     def _seq(self, symbol: str, ts_ns: int, line: int) -> int:
-        newest = self._seqs.get(symbol)
+        newest = self.newest.get(symbol)
         if newest is None or ts_ns > newest[0]:
-            self._seqs[symbol] = [ts_ns, 0]
+            self.newest[symbol] = (ts_ns, 0)
             return 0
         if ts_ns < newest[0]:
             return line
-        newest[1] += 1
-        return newest[1]
+        self.newest[symbol] = (ts_ns, newest[1] + 1)
+        return newest[1] + 1
 
     def _explain(self, line: int, cells: list[str], wrong: ValueError) -> BadRow:
         """Find which field was wrong. Only a refused row pays for it."""

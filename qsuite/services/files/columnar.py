@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qsuite.domain.errors import Malformed
+from qsuite.services.files.arrow_numbers import EMPTY
 
 
 def describe_schema(schema: Any) -> tuple[list[str], frozenset[str], frozenset[str]]:
@@ -25,22 +26,29 @@ def columns_as_text(batch: Any) -> list[list[str]]:
     return [list(cells) for cells in zip(*columns, strict=True)]
 
 
-def _as_text(column: Any) -> list[str]:
+def cells_as_text(column: Any) -> Any:
+    """Return a column's text cells as an array of strings without nulls. Malformed for a type that is not plain."""
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        if not (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)):
-            raise Malformed(f"Arrow dictionaries of {kind.value_type} are not read")
-        words = column.dictionary.to_pylist()
-        return ["" if index is None else words[index] or "" for index in column.indices.to_pylist()]
     if pa.types.is_null(kind):
-        return [""] * len(column)
+        return pc.fill_null(pc.cast(column, pa.string()), EMPTY[0])
     if pa.types.is_timestamp(kind):
         return _times_as_text(column)
     if pa.types.is_floating(kind):
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+        column = pc.if_else(pc.is_nan(column), pa.nulls(1, kind)[0], column)
     elif not _is_plain(kind):
         raise Malformed(f"Arrow columns of {kind} are not read")
-    return [cell or "" for cell in pc.cast(column, pa.string()).to_pylist()]
+    return pc.fill_null(pc.cast(column, pa.string()), EMPTY[0])
+
+
+def _as_text(column: Any) -> list[str]:
+    kind = column.type
+    if not pa.types.is_dictionary(kind):
+        cells: list[str] = cells_as_text(column).to_pylist()
+        return cells
+    if not (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)):
+        raise Malformed(f"Arrow dictionaries of {kind.value_type} are not read")
+    words = column.dictionary.to_pylist()
+    return ["" if index is None else words[index] or "" for index in column.indices.to_pylist()]
 
 
 def _is_plain(kind: Any) -> bool:
@@ -49,9 +57,10 @@ def _is_plain(kind: Any) -> bool:
     return any(test(kind) for test in plain)
 
 
-def _times_as_text(column: Any) -> list[str]:
+def _times_as_text(column: Any) -> Any:
     kind = column.type
     # Arrow keeps a zoned time in UTC; without its zone it prints as UTC and needs no zone database.
-    texts = pc.cast(pc.cast(column, pa.timestamp(kind.unit)), pa.string()).to_pylist()
-    ending = "Z" if kind.tz is not None else ""
-    return ["" if text is None else text + ending for text in texts]
+    texts = pc.cast(pc.cast(column, pa.timestamp(kind.unit)), pa.string())
+    if kind.tz is not None:
+        texts = pc.binary_join_element_wise(texts, "Z", "")
+    return pc.fill_null(texts, EMPTY[0])

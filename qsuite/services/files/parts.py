@@ -3,14 +3,18 @@
 Line numbers are what the sender would count: the place in a JSON array, the line of NDJSON and CSV (a CSV's header
 is line 1), the row of an Arrow stream, all from 1. One bad line costs that line, except in a JSON array, which is
 read whole or not at all. Nothing a stranger sends may raise anything but the errors named below, or cost more memory
-than a small multiple of its length.
+than a small multiple of its length. Long bodies are read in a thread: none is handed to a parser in C as a whole, which
+would keep every other thread waiting until it had read it all.
 """
 
 import csv
 import json
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from decimal import Decimal
+from itertools import islice
+from typing import Any, AnyStr, NoReturn
 
 import pyarrow as pa
 
@@ -18,7 +22,10 @@ from qsuite.domain.errors import Invalid, Malformed, TooLarge, UnsupportedMedia
 from qsuite.services.files.columnar import columns_as_text
 from qsuite.services.files.flatbuffer import is_compressed
 from qsuite.services.files.rows import BadRow
-from qsuite.services.files.tables import BATCH_ROWS, LINE_BYTES_MAX, find_delimiter, split_line, split_lines
+from qsuite.services.files.tables import LINE_BYTES_MAX, find_delimiter, split_line, split_lines
+
+STRETCH = 65_536
+LINES_TOGETHER = 1_000
 
 Fields = Mapping[str, object]
 Part = tuple[int, Fields] | BadRow
@@ -46,15 +53,52 @@ def read_parts(body: bytes, content_type: str, columns: tuple[str, ...], rows_ma
         yield part
 
 
+def object_part(number: int, value: object) -> Part:
+    """Return the fields of a JSON object that was read with exact numbers, as text like everybody else's."""
+    part = _object_part(number, value)
+    if isinstance(part, BadRow):
+        return part
+    return number, {name: _as_text(each) for name, each in part[1].items()}
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return Number(value)
+    return value
+
+
 def _read_json(body: bytes, columns: tuple[str, ...]) -> Iterator[Part]:
-    value = _load(_decode(body))
-    rows = value if isinstance(value, list) else [value]
+    text = _decode(body)
+    rows = _array_items(text) if text.startswith("[", _after_space(text, 0)) else iter([_load(text)])
     for number, row in enumerate(rows, 1):
         yield _object_part(number, row)
 
 
+def _array_items(text: str) -> Iterator[Any]:
+    """Read a JSON array one element after the other."""
+    at = _after_space(text, _after_space(text, 0) + 1)
+    end = text[at : at + 1] == "]"
+    while not end:
+        value, at = _load_at(text, at)
+        yield value
+        at = _after_space(text, at)
+        mark = text[at : at + 1]
+        if mark not in ("]", ","):
+            raise Malformed(f"not JSON: a comma or a bracket is missing at character {at}")
+        end = mark == "]"
+        at = at if end else _after_space(text, at + 1)
+    if _after_space(text, at + 1) != len(text):
+        raise Malformed(f"not JSON: something follows the array at character {at + 1}")
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    assert found is not None
+    return found.end()
+
+
 def _read_ndjson(body: bytes, columns: tuple[str, ...]) -> Iterator[Part]:
-    for number, line in enumerate(body.split(b"\n"), 1):
+    for number, line in enumerate(_lines(body, b"\n"), 1):
         if not line.strip():
             continue
         if len(line) > LINE_BYTES_MAX:
@@ -68,21 +112,34 @@ def _read_ndjson(body: bytes, columns: tuple[str, ...]) -> Iterator[Part]:
 
 def _read_csv(body: bytes, columns: tuple[str, ...]) -> Iterator[Part]:
     text = _decode(body)
-    lines = text.split("\n")
-    header = lines[0].rstrip("\r")
+    lines = _lines(text, "\n")
+    header = next(lines, "").rstrip("\r")
     delimiter = find_delimiter(header[:LINE_BYTES_MAX])
     try:
         names = [name.strip().lower() for name in split_line(header, delimiter)]
     except csv.Error:
         raise Malformed("the first line is no CSV header") from None
     _check_columns(names, columns)
-    block = split_lines(["", *lines[1:]], 1, delimiter)
-    yield from block.bad
-    for number, cells in zip(block.lines, block.records, strict=True):
-        if len(cells) != len(names):
-            yield BadRow(number, f"{len(cells)} cells where the header has {len(names)}")
-        else:
-            yield number, {name: cell.strip() for name, cell in zip(names, cells, strict=True) if cell.strip()}
+    first = 2
+    while group := list[str | None](islice(lines, LINES_TOGETHER)):
+        block = split_lines(group, first, delimiter)
+        first += len(group)
+        yield from block.bad
+        for number, cells in zip(block.lines, block.records, strict=True):
+            if len(cells) != len(names):
+                yield BadRow(number, f"{len(cells)} cells where the header has {len(names)}")
+            else:
+                yield number, {name: cell.strip() for name, cell in zip(names, cells, strict=True) if cell.strip()}
+
+
+def _lines(text: AnyStr, end: AnyStr) -> Iterator[AnyStr]:
+    """Split at line ends, a stretch after the other."""
+    at = 0
+    while at < len(text):
+        stop = text.find(end, at + STRETCH)
+        stop = len(text) if stop < 0 else stop
+        yield from text[at:stop].split(end)
+        at = stop + 1
 
 
 def _read_arrow(body: bytes, columns: tuple[str, ...]) -> Iterator[Part]:
@@ -91,8 +148,8 @@ def _read_arrow(body: bytes, columns: tuple[str, ...]) -> Iterator[Part]:
         for batch in _arrow_batches(body):
             names = batch.schema.names
             _check_columns(names, columns)
-            for start in range(0, batch.num_rows, BATCH_ROWS):
-                for cells in columns_as_text(batch.slice(start, BATCH_ROWS)):
+            for start in range(0, batch.num_rows, LINES_TOGETHER):
+                for cells in columns_as_text(batch.slice(start, LINES_TOGETHER)):
                     row += 1
                     yield row, {name: cell for name, cell in zip(names, cells, strict=True) if cell}
     except (pa.ArrowException, OSError, ValueError, MemoryError, NotImplementedError, struct.error) as broken:
@@ -124,8 +181,16 @@ def _decode(body: bytes) -> str:
 
 
 def _load(text: str) -> Any:
+    value, end = _load_at(text, _after_space(text, 0))
+    if _after_space(text, end) != len(text):
+        raise Malformed(f"not JSON: something follows at character {end}")
+    return value
+
+
+def _load_at(text: str, at: int) -> tuple[Any, int]:
+    """Read the value that begins at a place; return where it ends, too."""
     try:
-        return json.loads(text, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant)
+        return _DECODER.raw_decode(text, at)
     except RecursionError:
         raise Malformed("nested too deep") from None
     except ValueError as wrong:
@@ -134,6 +199,10 @@ def _load(text: str) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
+
+
+_DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_refuse_constant)
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def _check_columns(names: list[str], allowed: tuple[str, ...]) -> None:

@@ -45,7 +45,7 @@ class Header(NamedTuple):
 
 def read_header(path: Path) -> Header:
     """Read what columns a file has. SetupError when it is no file of a known kind."""
-    with _open(path) as (kind, source):
+    with opened(path) as (kind, source):
         if kind == "text":
             return Header(_split_header(_first_line(path, source)))
         return Header(*describe_schema(source.schema_arrow if kind == "parquet" else source.schema))
@@ -53,7 +53,7 @@ def read_header(path: Path) -> Header:
 
 def read_blocks(path: Path) -> Iterator[Block]:
     """Read a file's records from its start. SetupError when it turns out to be damaged."""
-    with _open(path) as (kind, source):
+    with opened(path) as (kind, source):
         if kind == "text":
             yield from _text_blocks(path, source)
         elif kind == "parquet":
@@ -77,8 +77,9 @@ def file_kind(path: Path) -> str:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
+def opened(path: Path) -> Iterator[tuple[str, Any]]:
+    """Open a file as what it is: its kind, and what reads it. What is wrong with it is a SetupError."""
+    with naming(path):
         kind = file_kind(path)
         if kind == "parquet":
             with pq.ParquetFile(path) as parquet:
@@ -89,7 +90,14 @@ def _open(path: Path) -> Iterator[tuple[str, Any]]:
                 yield kind, reader
         else:
             with path.open("rb") as raw:
-                yield kind, _TextFile(raw, path.stat().st_size)
+                yield kind, TextSource(raw, path.stat().st_size)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn what is wrong with a file into a SetupError that names it."""
+    try:
+        yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as broken:
         raise SetupError(f"{path.name}: damaged gzip: {broken}") from broken
     except Malformed as refused:
@@ -100,7 +108,7 @@ def _open(path: Path) -> Iterator[tuple[str, Any]]:
         raise SetupError(f"{path.name}: {broken.strerror or _first_words(broken)}") from broken
 
 
-class _TextFile:
+class TextSource:
     """Bytes of a plain or gzip file, and how far the underlying file has been read."""
 
     def __init__(self, raw: IO[bytes], size: int) -> None:
@@ -117,7 +125,7 @@ class _TextFile:
         return self._raw.tell() / self._size if self._size else 1.0
 
 
-def _first_line(path: Path, source: _TextFile) -> str:
+def _first_line(path: Path, source: TextSource) -> str:
     start = source.read()[:LINE_BYTES_MAX]
     try:
         first = start.split(b"\n", 1)[0].decode("utf-8-sig").rstrip("\r")
@@ -144,7 +152,7 @@ def split_line(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter, strict=True))
 
 
-def _text_blocks(path: Path, source: _TextFile) -> Iterator[Block]:
+def _text_blocks(path: Path, source: TextSource) -> Iterator[Block]:
     line, rest, delimiter = 1, b"", ""
     while True:
         data = source.read()
@@ -154,7 +162,7 @@ def _text_blocks(path: Path, source: _TextFile) -> Iterator[Block]:
         rest, text = text[cut:], text[:cut]
         if len(rest) > LINE_BYTES_MAX:
             raise SetupError(f"{path.name}: a line longer than {LINE_BYTES_MAX} bytes")
-        lines = _decode_lines(text)
+        lines = decode_lines(text)
         if lines and not delimiter:
             delimiter = find_delimiter(lines[0] or "")
             lines[0] = ""
@@ -165,7 +173,7 @@ def _text_blocks(path: Path, source: _TextFile) -> Iterator[Block]:
             return
 
 
-def _decode_lines(text: bytes) -> list[str | None]:
+def decode_lines(text: bytes) -> list[str | None]:
     """Decode whole lines; one that is not UTF-8 is None."""
     lines: list[str | None] = []
     try:

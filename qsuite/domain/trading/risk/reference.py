@@ -1,6 +1,7 @@
 """What a symbol's price can be held against: its own last minute, when anything last arrived, whether it jumped.
 
-    average   of the trades of the last 60 seconds, weighted by size: what "a fair price" was a moment ago
+    average   of the trades of the 60 seconds up to its last tick, weighted by size: what "a fair price" was a moment
+              ago; by the ticks' own time, so that a recording played faster is judged by the same minute
     arrived   when the last tick came in here; market time would call a replay of 1999 stale, or a wrong clock fresh
     jumped    how far the last trade's price lies from the one's before it, as a fraction
 
@@ -9,7 +10,6 @@ row that must agree, whichever way the price went.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -34,9 +34,9 @@ UNKNOWN = ReferencePrice()
 
 
 class Recent:
-    """One symbol's last minute, in running sums. A tick costs O(1) over time; looking costs what fell out since."""
+    """One symbol's last minute, in running sums. A tick costs O(1) over time, looking nothing."""
 
-    __slots__ = ("_jumped", "_last", "_size", "_trades", "_value", "arrived")
+    __slots__ = ("_jumped", "_last", "_seq", "_size", "_trades", "_value", "arrived")
 
     def __init__(self) -> None:
         self.arrived: int | None = None
@@ -45,18 +45,20 @@ class Recent:
         self._size = ZERO
         self._last: Decimal | None = None
         self._jumped = ZERO
+        self._seq = 0
 
     def see(self, tick: Tick, now: int) -> None:
-        """Take in a tick that arrived now."""
-        self.arrived = now
+        """Take in a tick that arrived now; one that is known by its number already changes nothing."""
+        if 0 < tick.seq <= self._seq:
+            return
+        self._seq, self.arrived = tick.seq, now
         if isinstance(tick, Trade):
-            self._add(now - now % SLICE_NS, tick.price * tick.size, tick.size)
-            self._forget(now)
+            self._add(tick.ts_ns - tick.ts_ns % SLICE_NS, tick.price * tick.size, tick.size)
             self._compare(tick.price)
+        self._forget(tick.ts_ns)
 
-    def look(self, now: int) -> ReferencePrice:
-        """Return what is known at an instant."""
-        self._forget(now)
+    def look(self) -> ReferencePrice:
+        """Return what is known."""
         average = self._value / self._size if self._size else None
         return ReferencePrice(average, self.arrived, self._jumped)
 
@@ -73,9 +75,10 @@ class Recent:
         before, self._last = self._last, price
         self._jumped = abs(price - before) / before if before else ZERO
 
-    def _forget(self, now: int) -> None:
+    def _forget(self, ts_ns: int) -> None:
+        # Also what lies far ahead: a recording that is played again begins a minute of its own.
         trades = self._trades
-        while trades and trades[0][0] <= now - WINDOW_NS:
+        while trades and not -WINDOW_NS < trades[0][0] - ts_ns < WINDOW_NS:
             _, value, size = trades.popleft()
             self._value -= value
             self._size -= size
@@ -96,12 +99,7 @@ class ReferenceTape:
             recent = self._recent[tick.symbol] = Recent()
         recent.see(tick, now)
 
-    def see_all(self, ticks: Iterable[Tick], now: int) -> None:
-        """Take in ticks that arrived now, in their order."""
-        for tick in ticks:
-            self.see(tick, now)
-
-    def look(self, symbol: str, now: int) -> ReferencePrice:
-        """Return what is known of a symbol at an instant."""
+    def look(self, symbol: str) -> ReferencePrice:
+        """Return what is known of a symbol."""
         recent = self._recent.get(symbol)
-        return UNKNOWN if recent is None else recent.look(now)
+        return UNKNOWN if recent is None else recent.look()
