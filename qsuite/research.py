@@ -11,7 +11,6 @@ time series are decoded into columns here. Reads only, beside any number of serv
 from collections.abc import Generator
 from contextlib import closing
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -82,9 +81,7 @@ class LocalTicks:
         """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the connections."""
         self.close()
 
