@@ -13,8 +13,6 @@ import qsuite
 PACKAGE = Path(qsuite.__file__).parent
 LAYERS = ("domain", "repos", "services", "research", "handlers", "composition", "app", "cli")
 """From the bottom up; each may import those before it. ``settings`` stands beside the domain and imports only it."""
-BESIDE = {"research": "handlers"}
-"""What people call from their own programs, and where it stands: above the services."""
 
 # The domain computes with these alone. What waits, reads a clock or throws dice is handed in.
 PURE = {
@@ -74,7 +72,7 @@ def layer_of(path: Path) -> str:
 def test_imports_point_one_way() -> None:
     wrong = []
     for path in sources():
-        layer = BESIDE.get(layer_of(path), layer_of(path))
+        layer = layer_of(path)
         above = set(LAYERS[LAYERS.index(layer) + 1 :]) if layer in LAYERS else {*LAYERS[1:]}
         if layer in ("__init__", "__main__"):  # the name of the package, and the door to the command line
             continue
