@@ -80,6 +80,9 @@ async def test_every_tick_is_stored_in_file_order_and_again_changes_nothing(data
         (tick.ts_ns // NS_PER_MS, str(tick.price), str(tick.size)) for tick in found if isinstance(tick, Trade)
     ] == expected
 
+    # Batches part no instant, so no blocks overlap, and their ticks can be added up.
+    assert (await parts.ticks.page(TickQuery("XYZ"), page_size=1)).count == 50_000
+
     known = await load(importer, path)
     assert (known.known, known.rows, figures(known)) == (True, 0, (0, 50_000, 0))
     compared = await load(importer, path, again=True)

@@ -1,6 +1,7 @@
 """Columns read from tick files are the ticks that rows give, whatever the file; reading row by row is the judge."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -91,18 +92,31 @@ def same(file: MarketFile) -> None:
     assert refused(tick_chunks(file)) == refused(file.chunks())
 
 
+def told(file: MarketFile, after_line: int = 0) -> list[tuple[int, str, str]]:
+    """Return the line of each tick, and the tick; the refused lines as well."""
+    found = []
+    for chunk in tick_chunks(file, after_line):
+        for part in chunk.ticks:
+            ticks = map(repr, to_ticks(part.columns))
+            found += [(line, part.columns.symbol, tick) for line, tick in zip(part.lines.tolist(), ticks, strict=True)]
+        found += [(bad.line, "", bad.reason) for bad in chunk.bad]
+    return sorted(found)
+
+
 def refused(chunks: Iterator[Any]) -> list[Any]:
     return [bad for chunk in chunks for bad in chunk.bad]
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(texts(), st.sampled_from([None, "IBM", "SPY"]))
-@example("ts_utc_ms,price,size\n5,1.50,1\n5,1.5,1\n4,1,1\n5,1,1\n6,1,1", "IBM")
-def test_text_gives_the_same_ticks_by_columns_as_by_rows(text: str, symbol: str | None) -> None:
+@given(texts(), st.sampled_from([None, "IBM", "SPY"]), st.integers(1, 45))
+@example("ts_utc_ms,price,size\n5,1.50,1\n5,1.5,1\n4,1,1\n5,1,1\n6,1,1", "IBM", 3)
+def test_text_gives_the_same_ticks_by_columns_as_by_rows(text: str, symbol: str | None, line: int) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "xyz.csv"
         path.write_bytes(text.encode())
-        same(opened(path, FileOptions(symbol=symbol)))
+        file = opened(path, FileOptions(symbol=symbol))
+        same(file)
+        assert told(file, line) == [each for each in told(file) if each[0] > line]
 
 
 NUMBERS = st.none() | st.integers(1, 99_999)
@@ -180,3 +194,22 @@ def test_an_ordinary_file_is_never_read_row_by_row(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(ColumnBuilder, "build", build)
     same(open_market_file(path))
     assert sum(built) == 2 * 5_000  # the ticks, and what is refused, are read one after the other
+
+
+def test_a_damaged_arrow_file_is_named(tmp_path: Path) -> None:
+    prices = pa.array(["181.5"] * 100)
+    *_, data = prices.buffers()
+    places = [1 << 30 if place == 250 else place for place in range(0, 505, 5)]
+    beyond = pa.py_buffer(b"".join(place.to_bytes(4, "little") for place in places))
+    broken = pa.Array.from_buffers(pa.string(), 100, [None, beyond, data])
+    stamps = pa.array(range(T0_MS, T0_MS + 100))
+    path = tmp_path / "xyz.arrow"
+    schema = pa.schema([("ts_ms", pa.int64()), ("price", pa.string()), ("size", pa.int64())])
+    for name, column in (("good", prices), ("bad", broken)):
+        with pa.OSFile(str(tmp_path / name), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_batch(pa.record_batch([stamps, column, stamps], schema=schema))
+    file = open_market_file(tmp_path / "good", FileOptions(symbol="XYZ"))
+    assert sum(chunk.rows for chunk in tick_chunks(file)) == 100
+    path.write_bytes((tmp_path / "bad").read_bytes())
+    with pytest.raises(SetupError, match="damaged"):
+        list(tick_chunks(replace(file, path=path)))

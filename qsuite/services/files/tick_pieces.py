@@ -68,7 +68,7 @@ def read_pieces(path: Path, wanted: Wanted) -> Iterator[Piece]:
             batches = source
             if kind == "arrow file":
                 batches = (source.get_batch(index) for index in range(source.num_record_batches))
-            yield from _row_pieces(batches, range(wanted.width), wanted.width, None)
+            yield from _row_pieces(map(_checked, batches), range(wanted.width), wanted.width, None)
 
 
 # -- text -------------------------------------------------------------------------------------------------------------
@@ -237,6 +237,12 @@ def _row_pieces(batches: Iterator[Any], places: Sequence[int], width: int, total
         done = min(1.0, (line - 1 + batch.num_rows) / total) if total else 0.0
         yield from _slices(batch, PIECE_ROWS, places, width, line, done)
         line += batch.num_rows
+
+
+def _checked(batch: Any) -> Any:
+    """Return a batch whose buffers hold what they say: what is damaged must not be read as memory beside it."""
+    batch.validate(full=True)
+    return batch
 
 
 def _slices(batch: Any, rows: int, places: Sequence[int], width: int, first_line: int, done: float) -> Iterator[Piece]:
