@@ -13,6 +13,7 @@ from qsuite.services.feeds.watch import FeedWatch
 from qsuite.settings import FeedSettings, Settings
 
 if TYPE_CHECKING:
+    from qsuite.services.feeds.exchange_feed import ExchangeFeed
     from qsuite.services.feeds.stream_feed import StreamFeed
 
 
@@ -22,6 +23,7 @@ class Feeds:
 
     synthetic: SyntheticFeed | None
     stream: "StreamFeed | None"
+    exchange: "ExchangeFeed | None"
     watch: FeedWatch
 
 
@@ -33,7 +35,7 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
     def leading() -> bool:
         return trading.engine.active
 
-    synthetic = stream = None
+    synthetic = stream = exchange = None
     if feed.kind == "synthetic":
         synthetic = SyntheticFeed(
             settings=feed,
@@ -53,14 +55,26 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
             leading=leading,
             uniform=random.Random().random,
         )
+    elif feed.kind == "exchange":
+        from qsuite.services.feeds.exchange_feed import ExchangeFeed
+
+        exchange = ExchangeFeed(
+            settings=settings.exchange,
+            symbols=feed.symbols,
+            market=market.data,
+            reference=market.reference,
+            ticks=market.ticks,
+            leading=leading,
+            uniform=random.Random().random,
+        )
     watch = FeedWatch(
         market=market.data,
         stale_s=feed.stale_s,
         clock=clock,
         playing=lambda: feed.kind != "off" and leading(),
-        stream=stream,
+        source=stream or exchange,
     )
-    return Feeds(synthetic=synthetic, stream=stream, watch=watch)
+    return Feeds(synthetic=synthetic, stream=stream, exchange=exchange, watch=watch)
 
 
 def _check_symbols(feed: FeedSettings) -> None:

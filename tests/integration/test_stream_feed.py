@@ -181,7 +181,7 @@ async def test_a_source_that_is_away_is_left_alone_and_found_again_with_one_alar
     async with BadSource({"refuse": 1.0}, 1).listening() as source:
         followed = Followed(parts, settings_of(source, failures_max=3))
         watch = FeedWatch(
-            market=parts.market, stale_s=60.0, clock=parts.clock, playing=lambda: True, stream=followed.feed
+            market=parts.market, stale_s=60.0, clock=parts.clock, playing=lambda: True, source=followed.feed
         )
         await watch.run_once(START)
         assert watch.state is State.STARTING
