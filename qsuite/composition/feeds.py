@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.domain.errors import SetupError
+from qsuite.repos.database import Database
+from qsuite.repos.feed_positions import FeedPositionsRepo
 from qsuite.services.feeds.synthetic_feed import SyntheticFeed
 from qsuite.services.feeds.watch import FeedWatch
 from qsuite.settings import FeedSettings, Settings
@@ -27,7 +29,9 @@ class Feeds:
     watch: FeedWatch
 
 
-def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: Callable[[], int]) -> Feeds:
+def make_feeds(
+    *, settings: Settings, database: Database, market: Market, trading: Trading, clock: Callable[[], int]
+) -> Feeds:
     """Make the configured feed. SetupError for settings that make no sense."""
     feed = settings.feed
     _check_symbols(feed)
@@ -52,6 +56,8 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
             symbols=feed.symbols,
             market=market.data,
             reference=market.reference,
+            positions=FeedPositionsRepo(database),
+            ticks=market.ticks,
             leading=leading,
             uniform=random.Random().random,
         )

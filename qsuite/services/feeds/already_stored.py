@@ -19,6 +19,7 @@ class AlreadyStored:
 
     def __init__(self, ticks: Sequence[Tick] = ()) -> None:
         self._there = Counter(map(_figures, ticks))
+        self.newest_ns = max((tick.ts_ns for tick in ticks), default=-(2**63))
 
     @classmethod
     async def read(cls, repo: TicksRepo, symbol: str, since_ns: int) -> "AlreadyStored":
