@@ -204,6 +204,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.feeds.watch,
         made.feeds.synthetic,
         made.feeds.stream,
+        made.feeds.exchange,
     )
     return [loop for loop in loops if loop is not None]
 

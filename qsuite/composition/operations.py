@@ -77,7 +77,7 @@ def make_operations(
     watchdog = LoopWatchdog() if watched else None
     show_engine(metrics, engine)
     show_market(metrics, market.data)
-    show_feed(metrics, feeds.watch, feeds.stream)
+    show_feed(metrics, feeds.watch, feeds.stream or feeds.exchange)
     show_stream(metrics, market.stream)
     show_process(metrics, health, supervisor, watchdog)
     show_host(metrics, host)

@@ -57,7 +57,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         clock=clock,
     )
     sealer = make_sealer(settings=settings.market, database=database, market=market, trading=trading)
-    feeds = make_feeds(settings=settings, market=market, trading=trading, clock=clock)
+    feeds = make_feeds(settings=settings, database=database, market=market, trading=trading, clock=clock)
     strategy_work = make_strategy_work(
         settings=settings.risk,
         database=database,

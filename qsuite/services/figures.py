@@ -19,6 +19,7 @@ from qsuite.services.watchdog import LoopWatchdog
 from qsuite.services.workers import WorkerPool
 
 if TYPE_CHECKING:
+    from qsuite.services.feeds.exchange_feed import ExchangeFeed
     from qsuite.services.feeds.stream_feed import StreamFeed
 
 MS_PER_S = 1000.0
@@ -52,12 +53,12 @@ def show_market(metrics: Metrics, market: MarketDataService) -> None:
     metrics.gauge("qsuite_ticks_waiting", "Live ticks not known to be stored", lambda: writer.waiting)
 
 
-def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | None") -> None:
+def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | ExchangeFeed | None") -> None:
     """Show whether prices come in and, where this server follows a source, what the source did."""
     metrics.gauge("qsuite_feed_alarm", "1 while prices should come in and do not", lambda: float(watch.alarmed))
     if feed is None:
         return
-    counts, gaps, sequence = feed.counts, feed.gaps.counts, feed.gaps.counts.sequence
+    counts = feed.counts
     metrics.gauge("qsuite_feed_connected", "1 while the source is connected", lambda: float(feed.connected))
     metrics.gauge(
         "qsuite_feed_breaker_open",
@@ -68,6 +69,9 @@ def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | None") -> 
     metrics.counter("qsuite_feed_failures", "Connections that failed or ended", lambda: counts.failures)
     metrics.counter("qsuite_feed_ticks", "Ticks of the source published", lambda: counts.ticks)
     metrics.counter("qsuite_feed_bad_messages", "Messages that could not be read", lambda: counts.bad)
+    if feed.gaps is None:
+        return
+    gaps, sequence = feed.gaps.counts, feed.gaps.counts.sequence
     metrics.counter("qsuite_feed_duplicates", "Messages that had come before", lambda: sequence.duplicates)
     metrics.counter("qsuite_feed_late", "Messages overtaken by later ones", lambda: sequence.late)
     metrics.counter("qsuite_feed_filled", "Missing messages had by asking for them", lambda: gaps.filled)
