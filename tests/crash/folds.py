@@ -9,7 +9,6 @@ import asyncio
 import itertools
 import json
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +48,7 @@ class Fold:
         self.channels = channels
         self.seqs: dict[str, int] = {}
         self.things: dict[str, dict[str, dict[str, Any]]] = {}
+        self.lost = ""
         self.gaps = 0
         self.resumed = 0
         """How often it came back to what it had missed, without a gap."""
@@ -65,6 +65,12 @@ class Fold:
         """Say whether it got all snapshots that it waits for."""
         return self._socket is not None and not self._due and not self._awaited
 
+    @property
+    def waits(self) -> str:
+        """Say what it waits for."""
+        what = f"snapshots of {sorted(self._due | self._awaited)}" if self._socket is not None else "a connection"
+        return f"{self.name} waits for {what}, after {self.lost}"
+
     async def move(self) -> None:
         """Leave the process it is at, for the next one."""
         assert self._socket is not None
@@ -78,9 +84,11 @@ class Fold:
 
     async def _keep(self) -> None:
         while True:
-            with suppress(*LOST):
+            try:
                 async with await WsClient.open(next(self._ports), token=self._meanings.token) as socket:
                     await self._read(socket)
+            except LOST as lost:
+                self.lost = f"{type(lost).__name__} {lost}"
             self._socket = None
             await asyncio.sleep(0.05)
 
@@ -90,7 +98,7 @@ class Fold:
         self._awaited.clear()
         gaps = self.gaps
         await socket.send(asked)
-        await socket.receive_type("subscribed")
+        await socket.receive_until(self._agreed)
         self.subscriptions += 1
         self._socket = socket
         resuming = bool(self.seqs)
@@ -101,6 +109,11 @@ class Fold:
                 self.resumed += message["type"] != "snapshot"
                 resuming = False
             self._hear(message)
+
+    def _agreed(self, message: dict[str, Any]) -> bool:
+        if message["type"] == "error":
+            self._meanings.faults.append(f"{self.name}: {message}")
+        return bool(message["type"] == "subscribed")
 
     def _known(self, name: str) -> bool:
         return any(channel == name or channel.startswith(name.removesuffix("*")) for channel in self.seqs)
@@ -120,7 +133,7 @@ class Fold:
     def _take(self, message: dict[str, Any]) -> None:
         name = message["channel"]
         self._due.discard(name)
-        seqs = message.get("seqs") or {name: message["seq"]}
+        seqs = message.get("seqs", {name: message["seq"]})
         for channel, seq in seqs.items():
             known = self.seqs.get(channel)
             if known is not None and known != seq:

@@ -7,13 +7,14 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tornado.ioloop import IOLoop
 
+from qsuite.domain.times import format_rfc3339
 from qsuite.repos.database import Database
 from tests.crash.clients import SCALE
 from tests.crash.folds import LOST, Fold, Meanings
@@ -26,7 +27,7 @@ from tests.support.waiting import eventually
 SYMBOLS = ("ALFA", "BETA", "GAMA")
 PRIVATE = ["orders", "executions", "positions", "account"]
 PRICES = ["trades:ALFA", "quotes:ALFA", "trades:*", "bars:1m:*", "depth:BETA"]
-SOME = 25
+SOME = 20
 """Orders acknowledged between one blow and the next, at least."""
 BLOWS = (signal.SIGSTOP, signal.SIGKILL) * SCALE
 
@@ -61,12 +62,15 @@ class Fleet:
 
     async def start(self) -> None:
         """Start the engine's process, its users and market, then the gateways."""
-        await self._add("engine")
-        for name, role in (("tina", "trader"), ("adam", "admin")):
-            made = await asyncio.to_thread(self._make_user, name, role)
+        self._add("engine")
+        await self._listens(0)
+        self._add("gateway")
+        self._add("gateway")
+        users = (("tina", "trader"), ("adam", "admin"))
+        for made in await asyncio.gather(*(asyncio.to_thread(self._make_user, *user) for user in users)):
             assert made.returncode == 0, made.stderr
-        for role in ("gateway", "gateway"):
-            await self._add(role)
+        for at in (1, 2):
+            await self._listens(at)
         self.meanings.token = await self._log_in("tina")
         admin = await self._log_in("adam")
         self.clients = [ApiClient(server.url, self.meanings.token) for server in self.servers]
@@ -75,20 +79,27 @@ class Fleet:
             answer = await self.admins[0].post("/api/v1/tickers/", {"symbol": symbol, "name": symbol})
             assert answer.status == 201, answer
             await self.tick(0, symbol, "100.00")
+        await eventually(self._market_everywhere, what="the market at the gateways")
+
+    async def _market_everywhere(self) -> bool:
+        paths = [f"/api/v1/tickers/{symbol}/latest_price/" for symbol in SYMBOLS]
+        return all([(await client.get(path)).status == 200 for client in self.clients for path in paths])
 
     def _make_user(self, name: str, role: str) -> Any:
         directory = self._directory / "engine"
         command = ("user", "create", name, "--role", role, "--password-stdin")
         return run_command(directory, *command, stdin=PASSWORD, **self._settings)
 
-    async def _add(self, role: str) -> None:
+    def _add(self, role: str) -> None:
         name = f"{role}{len(self.servers)}" if role == "gateway" else role
         directory = self._directory / name
         directory.mkdir(exist_ok=True)
         settings = self._settings | ({"ROLE": "gateway"} if role == "gateway" else {})
         server = self._ends.enter_context(serving(directory, "--port", "0", output="-server", **settings))
         self.servers.append(server)
-        url = await asyncio.to_thread(lambda: server.url)
+
+    async def _listens(self, at: int) -> None:
+        url = await asyncio.to_thread(lambda: self.servers[at].url)
         self.ports.append(int(url.rpartition(":")[2]))
 
     async def restart_engine(self) -> None:
@@ -116,11 +127,11 @@ class Fleet:
 
     async def tick(self, at: int, symbol: str, price: str) -> None:
         """Send a quote and a trade to a process."""
-        now, low = time.time_ns(), f"{float(price) - 0.01:.2f}"
+        now, low = format_rfc3339(time.time_ns()), f"{float(price) - 0.01:.2f}"
         tick = {"symbol": symbol, "ts": now, "kind": "trade", "price": price, "size": "50"}
         quote = {"symbol": symbol, "ts": now, "kind": "quote", "bid": low, "ask": price} | SIZES
         answer = await self.admins[at].post("/api/v1/ticks/", [quote, tick])
-        assert answer.status in (200, 201, 503), answer
+        assert answer.status == 503 or answer.json["rejected"] == 0, answer
 
     async def trade(self, number: int, stop: asyncio.Event) -> None:
         """Place orders at the engine's process, one after the other, and cancel those that rest."""
@@ -165,8 +176,13 @@ class Fleet:
         """Wait until further orders were placed and all readers are told."""
         known = self.acknowledged
         await eventually(lambda: self.acknowledged >= known + SOME, timeout_s=30, what="orders")
-        await eventually(lambda: all(fold.ready for fold in self.folds), timeout_s=20, what="snapshots")
+        await eventually(lambda: not self._waiting(), timeout_s=20, what="snapshots")
         assert self.meanings.faults == []
+
+    def _waiting(self) -> list[str]:
+        waiting = [fold.waits for fold in self.folds if not fold.ready]
+        assert waiting == []
+        return waiting
 
     async def same_as_rest(self, fold: Fold, at: int) -> bool:
         """Say whether what a reader made of the stream is what REST shows at a process."""
@@ -176,7 +192,7 @@ class Fleet:
         else:
             for symbol in SYMBOLS:
                 latest = (await client.get(f"/api/v1/tickers/{symbol}/latest_price/")).json
-                assert things["trades"][symbol]["price"] == latest["price"]
+                assert things["trades"][symbol]["price"] == latest["price"], fold.name
             depth = (await client.get("/api/v1/tickers/BETA/depth/")).json
             assert things["quotes"]["ALFA"]["ask"] is not None
             assert depth["asks"]
@@ -211,11 +227,9 @@ SIZES = {"bid_size": "100000", "ask_size": "100000"}
 OPEN = ("HELD", "PENDING", "PARTIAL")
 
 
-def suppress_lost() -> Any:
+def suppress_lost() -> suppress:
     """Pass over what a process that is killed does to a request."""
-    import contextlib
-
-    return contextlib.suppress(AssertionError, *LOST)
+    return suppress(AssertionError, *LOST)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A real Redis for tests: of the wheel, else on the PATH; it keeps nothing on disk, so a killed one comes back empty."""
+"""A real Redis for tests: of the wheel, else on the PATH. It keeps nothing on disk: a killed one comes back empty."""
 
 import shutil
 import signal

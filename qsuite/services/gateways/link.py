@@ -9,10 +9,7 @@ A Redis client by default waits for a frozen server for ever, and sends again wh
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
+from typing import Any
 
 TIMEOUT_S = 0.2
 BLOCK_MS = 100
@@ -32,10 +29,9 @@ class Link:
     """One stream. ``append`` keeps the newest minute of what it wrote, at most 32 MiB."""
 
     def __init__(self, url: str, name: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._url = url
         self._name = name
         self._timeout_s = timeout_s
-        self._client: Redis | None = None
+        self._client = _client(url, timeout_s)
         self._written: deque[tuple[str, int]] = deque()
         self._bytes = 0
         self._expire_at_s = 0.0
@@ -64,8 +60,7 @@ class Link:
 
     async def stop(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._client.aclose()
 
     def _oldest(self) -> str:
         """Return the id of the oldest entry to keep."""
@@ -85,26 +80,25 @@ class Link:
 
         try:
             async with asyncio.timeout(2 * self._timeout_s):  # to connect, and to be answered
-                client: Any = self._connected()
-                return await client.execute_command(*command)
+                return await self._client.execute_command(*command)
         except (RedisError, OSError, TimeoutError) as error:
             raise LinkDown(str(error) or type(error).__name__) from None
 
-    def _connected(self) -> "Redis":
-        if self._client is None:
-            from redis.asyncio import Redis
-            from redis.asyncio.retry import Retry
-            from redis.backoff import NoBackoff
 
-            self._client = Redis.from_url(
-                self._url,
-                protocol=2,
-                socket_timeout=self._timeout_s,
-                socket_connect_timeout=self._timeout_s,
-                retry=Retry(NoBackoff(), 0),
-                max_connections=8,
-            )
-        return self._client
+def _client(url: str, timeout_s: float) -> Any:
+    """Return a client that connects when it is used. Made before there are readers: the import holds the loop."""
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    return Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=8,
+    )
 
 
 def id_order(id_: str) -> tuple[int, int]:
