@@ -78,11 +78,19 @@ class Link:
     async def _call(self, *command: Any) -> Any:
         from redis.exceptions import RedisError  # imported where Redis is used: it costs a tenth of a second
 
+        down: LinkDown | None = None
+        answer = None
         try:
             async with asyncio.timeout(2 * self._timeout_s):  # to connect, and to be answered
-                return await self._client.execute_command(*command)
+                answer = await self._client.execute_command(*command)
         except (RedisError, OSError, TimeoutError) as error:
-            raise LinkDown(str(error) or type(error).__name__) from None
+            down = LinkDown(str(error) or type(error).__name__)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # the client sometimes passes over that, and nothing would ever stop
+            raise asyncio.CancelledError
+        if down is not None:
+            raise down
+        return answer
 
 
 def _client(url: str, timeout_s: float) -> Any:
