@@ -1,5 +1,6 @@
 """What a gateway makes of another process's messages: snapshots as that process would give them."""
 
+import itertools
 import json
 from typing import Any
 from uuid import UUID
@@ -82,5 +83,5 @@ def test_no_two_of_the_last_lives_share_a_number_and_all_are_exact_in_javascript
     starts = [first_seq_of_life(life) for life in range(1, LIVES + 1)]
     assert len(set(starts)) == LIVES
     ordered = sorted(starts)
-    assert all(later - earlier >= SEQ_PER_LIFE for earlier, later in zip(ordered, ordered[1:], strict=False))
+    assert all(later - earlier >= SEQ_PER_LIFE for earlier, later in itertools.pairwise(ordered))
     assert max(starts) + SEQ_PER_LIFE <= 2**53
