@@ -139,11 +139,9 @@ class Fleet:
         for turn in itertools.count():
             if stop.is_set():
                 return
-            order = {"symbol": chance.choice(SYMBOLS), "quantity": 1, "client_order_id": f"{number}-{turn}"}
+            order = ORDER | {"symbol": chance.choice(SYMBOLS), "client_order_id": f"{number}-{turn}"}
             if chance.random() < 0.3:
-                order |= {"side": "BUY", "order_type": "LIMIT", "price": "90.00", "time_in_force": "GTC"}
-            else:
-                order |= {"side": "BUY", "order_type": "MARKET"}
+                order |= {"order_type": "LIMIT", "price": "90.00", "time_in_force": "GTC"}
             with suppress_lost():
                 placed = await self.clients[0].post("/api/v1/orders/", order)
                 self.acknowledged += placed.status == 201
@@ -223,6 +221,7 @@ class Fleet:
         self._ends.close()
 
 
+ORDER = {"side": "BUY", "order_type": "MARKET", "quantity": 1}
 SIZES = {"bid_size": "100000", "ask_size": "100000"}
 OPEN = ("HELD", "PENDING", "PARTIAL")
 
@@ -262,6 +261,10 @@ async def ordeal(fleet: Fleet) -> None:
     there = [fleet.read(f"at {port}", [port], PRIVATE) for port in gateways]
     there += [fleet.read(f"prices at {port}", [port], PRICES) for port in gateways]
     mover = fleet.read("mover", [engine, *gateways], [*PRIVATE, "trades:ALFA"])
+    for gateway in fleet.clients[1:]:
+        refused = await gateway.post("/api/v1/orders/", ORDER | {"symbol": "ALFA"})
+        assert (refused.status, refused.code) == (503, "engine.standby")
+        assert (await gateway.get("/health/ready")).status == 200
     stop = asyncio.Event()
     load = [asyncio.create_task(fleet.trade(number, stop)) for number in range(4)]
     load.append(asyncio.create_task(fleet.prices(stop)))

@@ -30,6 +30,7 @@ FLUSH_BYTES = 262_144
 OVERHEAD = 100
 SILENT_S = 10.0
 """A gateway that said nothing for so long is forgotten, and told so when it comes back."""
+TRIES = 100
 MIRRORED = ("trades", "quotes", "bars", "depth")
 READER = Caller(RISK_DESK, "gateways", Role.VIEWER)
 
@@ -139,11 +140,12 @@ class Relay:
         """Read what the market shows, with nothing published between that and the ack."""
         sources = self._hub.subscriptions.sources
         wanted = [(name, kind) for name in names if (kind := name.partition(":")[0]) in MIRRORED]
-        while True:
+        for _ in range(TRIES):
             published = self._hub.counters.published
             states = {name: list(map(dict, await sources[kind](READER, name))) for name, kind in wanted}
             if self._hub.counters.published == published:
                 return states
+        raise RuntimeError("snapshots of prices come from memory, and never wait")
 
     def _join(self, gateway: Gateway, key: Key, shown: str, since: int | None) -> Iterable[Joined]:
         gateway.wants.add(key)
