@@ -212,6 +212,10 @@ class Fleet:
         (told,) = things["account"].values()
         assert (told["cash"], told["realized_pnl"]) == (account["cash"], account["realized_pnl"])
 
+    async def stop(self, at: int) -> int:
+        """Ask a process to stop, and return how it ended."""
+        return await asyncio.to_thread(self.servers[at].stop)
+
     async def end(self) -> None:
         """End everything that was started."""
         for fold in self.folds:
@@ -292,6 +296,9 @@ async def ordeal(fleet: Fleet) -> None:
     for fold, at in zip([*direct, *there, mover], (0, 0, 1, 2, 1, 2, 1), strict=True):
         await eventually(lambda fold=fold, at=at: fleet.same_as_rest(fold, at), timeout_s=10, what=fold.name)
     assert fleet.meanings.faults == []
+    assert [await fleet.stop(1), await fleet.stop(0)] == [0, 0]
+    fleet.redis.signal(signal.SIGSTOP)
+    assert await fleet.stop(2) == 0
 
 
 @pytest.mark.timeout(300)
