@@ -28,6 +28,7 @@ from qsuite.domain.off import OFF, Off
 
 PREFIX = "QSUITE_"
 PROFILES = ("local", "test", "production")
+ROLES = ("all", "gateway")
 FEEDS = ("off", "synthetic", "websocket", "exchange")
 SOURCE_FIELDS = (
     *("kind=type", "key=channel", "seq=seq", "symbol=symbol", "ts=ts", "price=price", "size=size"),
@@ -280,6 +281,7 @@ class Settings:
     """Everything, frozen. ``load_settings`` makes one."""
 
     profile: str = _setting("local", "which config/<profile>.toml", choices=PROFILES)
+    role: str = _setting("all", "all, or gateway: serves reads and streams and never takes the engine", choices=ROLES)
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "port to listen on, 0 for any", low=0, high=65_535)
     data_dir: Path = _setting(Path("data"), "where the embedded database and secrets are kept")
@@ -340,6 +342,8 @@ def _check(settings: Settings) -> Settings:
             raise SetupError("QSUITE_SECRET_KEY must be set in the production profile")
         if settings.mongodb_uri is None:
             raise SetupError("QSUITE_MONGODB_URI must be set in the production profile")
+    if settings.role == "gateway" and settings.mongodb_uri is None:
+        raise SetupError("role is gateway: set QSUITE_MONGODB_URI to the database of the process with the engine")
     if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
         raise SetupError("trading.slippage_min_bps is above trading.slippage_max_bps")
     if settings.feed.kind != "off" and not settings.feed.symbols:

@@ -21,6 +21,9 @@ from qsuite.services.workers import WorkerPool
 if TYPE_CHECKING:
     from qsuite.services.feeds.exchange_feed import ExchangeFeed
     from qsuite.services.feeds.stream_feed import StreamFeed
+    from qsuite.services.gateways.publisher import Publisher
+    from qsuite.services.gateways.relay import Relay
+    from qsuite.services.gateways.uplink import Uplink
 
 MS_PER_S = 1000.0
 
@@ -89,6 +92,24 @@ def show_stream(metrics: Metrics, stream: StreamHub) -> None:
     metrics.counter("qsuite_stream_delivered", "Messages handed to sockets", lambda: counters.delivered)
     metrics.counter("qsuite_stream_conflated", "Price messages replaced by newer ones", lambda: counters.conflated)
     metrics.gauges("qsuite_stream_closed", "Sockets closed, by reason", "reason", lambda: dict(counters.closed))
+
+
+def show_gateways(
+    metrics: Metrics, relay: "Relay | None", publisher: "Publisher | None", uplink: "Uplink | None"
+) -> None:
+    """Show what goes through Redis: on the process that publishes, or on a gateway."""
+    if relay is not None and publisher is not None:
+        metrics.gauge("qsuite_relay_open", "1 while messages are published for gateways", lambda: float(relay.open))
+        metrics.gauge("qsuite_relay_gateways", "Gateways that follow this process", lambda: len(relay.gateways))
+        metrics.gauge("qsuite_relay_waiting_bytes", "Bytes waiting for Redis", lambda: relay.waiting)
+        metrics.counter("qsuite_relay_flushes", "Writes to Redis", lambda: publisher.written)
+        metrics.counter("qsuite_relay_losses", "Times gateways had to begin again", lambda: relay.lost)
+    if uplink is not None:
+        text = "1 while messages come through Redis, 0 while they are read from the database"
+        metrics.gauge("qsuite_gateway_joined", text, lambda: float(uplink.joined))
+        metrics.gauge("qsuite_gateway_lag_seconds", "Age of the newest flush as it arrived", lambda: uplink.lag_s)
+        text = "Times readers were given other numbers, with a gap and snapshots"
+        metrics.counter("qsuite_gateway_turns", text, lambda: uplink.turns)
 
 
 def show_process(
