@@ -23,12 +23,12 @@ from benchmarks.book import interpreter
 from benchmarks.harness import Figure, in_pairs
 from benchmarks.mongod import fresh_mongod
 from benchmarks.tick_peers import SIDES, SYMBOL, T0_NS, numbers
+from qsuite.domain.tick_columns.columns import OF_TRADES, MoneyColumn, TickColumns, to_columns
+from qsuite.domain.tick_columns.runs import cut
 from qsuite.repos import tick_blocks, tick_seals, ticks
 from qsuite.repos.database import Database, connect
 from qsuite.repos.schema import migrate
 from qsuite.repos.tick_blocks import BLOCK_TICKS, TickBlocks
-from qsuite.repos.tick_column_runs import cut
-from qsuite.repos.tick_columns import OF_TRADES, MoneyColumn, TickColumns, to_columns
 from qsuite.research import LocalTicks
 
 PEER = Path(__file__).with_name("tick_peers.py")

@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 
 from uuid_utils.compat import uuid7
 
+from qsuite.composition.gateways import Gateways
 from qsuite.composition.parts import Parts
 from qsuite.composition.sections import Sections, make_sections
 from qsuite.domain.errors import SetupError
@@ -59,6 +60,7 @@ class App:
         bars: MarketDataRepo,
         neighbours: Neighbours | None,
         redis: RedisProbe | None,
+        gateways: Gateways,
     ) -> None:
         self.database = database
         self.services = services
@@ -72,6 +74,7 @@ class App:
         self._bars = bars
         self._neighbours = neighbours
         self._redis = redis
+        self._gateways = gateways
         self._ends = AsyncExitStack()
 
     async def start(self) -> None:
@@ -133,7 +136,7 @@ class App:
             ends.push_async_callback(self._neighbours.stop)
         await services.market.start()
         ends.push_async_callback(services.market.stop)
-        await services.stream.start()
+        await services.stream.start(None if self._neighbours is None else self._neighbours.life)
         ends.push_async_callback(services.stream.stop)
         # After the engine's last batch, before the market's last write.
         ends.push_async_callback(self._book_market.stop)
@@ -142,6 +145,7 @@ class App:
         await services.health.run_once(time.time_ns())
         ends.push_async_callback(services.health.stop)
         ends.push_async_callback(services.system.stop)
+        ends.push_async_callback(self._gateways.stop)
         if self._redis is not None:
             ends.push_async_callback(self._redis.stop)
         self.supervisor.start()
@@ -176,6 +180,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         bars=made.market.bars,
         neighbours=made.market.neighbours,
         redis=made.operations.redis,
+        gateways=made.gateways,
     )
 
 
@@ -201,9 +206,13 @@ def _loops(made: Sections) -> list[Loop]:
         made.market.sessions,
         made.operations.redis,
         made.trading.depth,
+        made.gateways.publisher,
+        made.gateways.asks,
+        made.gateways.uplink,
         made.feeds.watch,
         made.feeds.synthetic,
         made.feeds.stream,
+        made.feeds.exchange,
     )
     return [loop for loop in loops if loop is not None]
 

@@ -11,7 +11,6 @@ time series are decoded into columns here. Reads only, beside any number of serv
 from collections.abc import Generator
 from contextlib import closing
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -20,9 +19,9 @@ import pandas as pd
 import pyarrow as pa
 
 from qsuite.domain.market import QUOTE, TRADE
+from qsuite.domain.tick_columns.columns import OF_QUOTES, OF_TRADES, TickColumns
 from qsuite.domain.times import parse_rfc3339
 from qsuite.repos.database import connect
-from qsuite.repos.tick_columns import OF_QUOTES, OF_TRADES, TickColumns
 from qsuite.repos.ticks import TickQuery, TicksRepo
 from qsuite.services.tick_arrays import decimal_array, of_all_rows, put_floats
 
@@ -82,9 +81,7 @@ class LocalTicks:
         """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the connections."""
         self.close()
 

@@ -28,7 +28,8 @@ from qsuite.domain.off import OFF, Off
 
 PREFIX = "QSUITE_"
 PROFILES = ("local", "test", "production")
-FEEDS = ("off", "synthetic", "websocket")
+ROLES = ("all", "gateway")
+FEEDS = ("off", "synthetic", "websocket", "exchange")
 SOURCE_FIELDS = (
     *("kind=type", "key=channel", "seq=seq", "symbol=symbol", "ts=ts", "price=price", "size=size"),
     *("bid=bid", "ask=ask", "bid_size=bid_size", "ask_size=ask_size"),
@@ -190,7 +191,7 @@ class MarketSettings:
 class FeedSettings:
     """Where this server takes live prices from by itself."""
 
-    kind: str = _setting("off", "nothing, a made-up market, or a source over WebSocket", choices=FEEDS)
+    kind: str = _setting("off", "nothing, a made-up market, a source over WebSocket, or an exchange", choices=FEEDS)
     symbols: tuple[str, ...] = _setting((), "symbols it brings, comma separated; missing tickers are made")
     stale_s: float = _setting(30.0, "no price for this long is an alarm", low=0.1)
 
@@ -241,6 +242,24 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """The exchange of `feed.kind` exchange, asked through ccxt (`pip install qsuite[exchange]`)."""
+
+    name: str | None = _setting(None, "what ccxt calls the exchange, such as kraken")
+    rename: tuple[str, ...] = _setting((), "the exchange's market = our symbol, such as BTC/USDT=BTCUSDT")
+    url: str | None = _setting(None, "scheme and host in the place of the exchange's own, such as a test net's")
+    config: str | None = _secret("JSON object handed to ccxt: keys, options")
+    quotes: bool = _setting(True, "bring the top of the book beside the trades")
+    poll_s: float = _setting(1.0, "pause between two rounds of requests", low=0.01)
+    timeout_s: float = _setting(10.0, "one request may take", low=0.1)
+    catch_up_s: float = _setting(86_400.0, "trades missed in a longer absence are left out", low=0.0)
+    pause_first_s: float = _setting(0.5, "longest pause after a first failure; it doubles with each", low=0.01)
+    pause_max_s: float = _setting(30.0, "longest pause after many failures", low=0.01)
+    failures_max: int = _setting(8, "failures in a row that make it be left alone for a while", low=1)
+    open_s: float = _setting(30.0, "it is left alone for this long, then tried once", low=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MongoSettings:
     """The connection, and the embedded server."""
 
@@ -262,6 +281,7 @@ class Settings:
     """Everything, frozen. ``load_settings`` makes one."""
 
     profile: str = _setting("local", "which config/<profile>.toml", choices=PROFILES)
+    role: str = _setting("all", "all, or gateway: serves reads and streams and never takes the engine", choices=ROLES)
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "port to listen on, 0 for any", low=0, high=65_535)
     data_dir: Path = _setting(Path("data"), "where the embedded database and secrets are kept")
@@ -281,6 +301,7 @@ class Settings:
     feed: FeedSettings = field(default_factory=FeedSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
     source: SourceSettings = field(default_factory=SourceSettings)
+    exchange: ExchangeSettings = field(default_factory=ExchangeSettings)
     mongo: MongoSettings = field(default_factory=MongoSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
@@ -321,10 +342,14 @@ def _check(settings: Settings) -> Settings:
             raise SetupError("QSUITE_SECRET_KEY must be set in the production profile")
         if settings.mongodb_uri is None:
             raise SetupError("QSUITE_MONGODB_URI must be set in the production profile")
+    if settings.role == "gateway" and settings.mongodb_uri is None:
+        raise SetupError("role is gateway: set QSUITE_MONGODB_URI to the database of the process with the engine")
     if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
         raise SetupError("trading.slippage_min_bps is above trading.slippage_max_bps")
     if settings.feed.kind != "off" and not settings.feed.symbols:
         raise SetupError(f"feed.kind is {settings.feed.kind}: set QSUITE_FEED__SYMBOLS to what it should bring")
+    if settings.feed.kind == "exchange" and not settings.exchange.name:
+        raise SetupError("feed.kind is exchange: set QSUITE_EXCHANGE__NAME to what ccxt calls it")
     if settings.feed.kind == "websocket" and not settings.source.url:
         raise SetupError("feed.kind is websocket: set QSUITE_SOURCE__URL to the source's address")
     return settings

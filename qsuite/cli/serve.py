@@ -25,7 +25,7 @@ from qsuite import __version__
 from qsuite.cli.connection import own_database, prepare_database
 from qsuite.domain.errors import SetupError
 from qsuite.services.data_dir import DataDirLock, Runtime, lock_holder, write_runtime
-from qsuite.settings import Settings, load_settings
+from qsuite.settings import ROLES, Settings, load_settings
 
 if TYPE_CHECKING:
     from qsuite.services.embedded_mongod import EmbeddedMongod
@@ -38,18 +38,24 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @click.command()
 @click.option("--demo", is_flag=True, help="Load real daily prices, play a market from them, create a demo trader.")
+@click.option("--role", type=click.Choice(ROLES), help="gateway: reads and streams only (QSUITE_ROLE, all).")
 @click.option("--host", help="Address to listen on (QSUITE_HOST, 127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on, 0 for any (QSUITE_PORT, 8000).")
-def serve(demo: bool, host: str | None, port: int | None) -> None:
+def serve(demo: bool, role: str | None, host: str | None, port: int | None) -> None:
     """Run the API, the engine and the streams until stopped by Ctrl-C or SIGTERM.
 
     Without QSUITE_MONGODB_URI it starts a mongod of its own under the data directory, and stops it in the end.
 
+    Any number of gateways serve reads and streams beside it, on the same QSUITE_MONGODB_URI and QSUITE_REDIS_URL.
+
     \b
     Example:  qsuite serve --demo --port 9000
+              qsuite serve --role gateway --port 9001
     """
     started_s = time.monotonic()
-    settings = load_settings()
+    settings = load_settings(os.environ if role is None else {**os.environ, "QSUITE_ROLE": role})
+    if demo and settings.role == "gateway":
+        raise SetupError("a gateway plays no demo: give --demo to the process with the engine")
     settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
     gc.disable()  # a start makes objects to keep; calm_collector() ends this
     signal.signal(signal.SIGTERM, _end)  # until the loop has its own: a start can be stopped in order, too
@@ -115,6 +121,7 @@ async def _serve(
             address = f"http://{_shown(settings.host)}:{app.listen()}"
             _tell_commands(settings, uri, address)
             state = "is ready" if app.services.health.ready else "stands by"  # where another process has the engine
+            state = "is a gateway" if settings.role == "gateway" else state
             click.echo(f"QSuite {__version__} {state} at {address} ({time.monotonic() - started_s:.1f} s)")
             if demo:
                 await _unless(stopping, start_demo(app, address))

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.domain.errors import SetupError
+from qsuite.repos.database import Database
+from qsuite.repos.feed_positions import FeedPositionsRepo
 from qsuite.services.feeds.synthetic_feed import SyntheticFeed
 from qsuite.services.feeds.watch import FeedWatch
 from qsuite.settings import FeedSettings, Settings
 
 if TYPE_CHECKING:
+    from qsuite.services.feeds.exchange_feed import ExchangeFeed
     from qsuite.services.feeds.stream_feed import StreamFeed
 
 
@@ -22,10 +25,13 @@ class Feeds:
 
     synthetic: SyntheticFeed | None
     stream: "StreamFeed | None"
+    exchange: "ExchangeFeed | None"
     watch: FeedWatch
 
 
-def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: Callable[[], int]) -> Feeds:
+def make_feeds(
+    *, settings: Settings, database: Database, market: Market, trading: Trading, clock: Callable[[], int]
+) -> Feeds:
     """Make the configured feed. SetupError for settings that make no sense."""
     feed = settings.feed
     _check_symbols(feed)
@@ -33,7 +39,7 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
     def leading() -> bool:
         return trading.engine.active
 
-    synthetic = stream = None
+    synthetic = stream = exchange = None
     if feed.kind == "synthetic":
         synthetic = SyntheticFeed(
             settings=feed,
@@ -50,6 +56,20 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
             symbols=feed.symbols,
             market=market.data,
             reference=market.reference,
+            positions=FeedPositionsRepo(database),
+            ticks=market.ticks,
+            leading=leading,
+            uniform=random.Random().random,
+        )
+    elif feed.kind == "exchange":
+        from qsuite.services.feeds.exchange_feed import ExchangeFeed
+
+        exchange = ExchangeFeed(
+            settings=settings.exchange,
+            symbols=feed.symbols,
+            market=market.data,
+            reference=market.reference,
+            ticks=market.ticks,
             leading=leading,
             uniform=random.Random().random,
         )
@@ -58,9 +78,9 @@ def make_feeds(*, settings: Settings, market: Market, trading: Trading, clock: C
         stale_s=feed.stale_s,
         clock=clock,
         playing=lambda: feed.kind != "off" and leading(),
-        stream=stream,
+        source=stream or exchange,
     )
-    return Feeds(synthetic=synthetic, stream=stream, watch=watch)
+    return Feeds(synthetic=synthetic, stream=stream, exchange=exchange, watch=watch)
 
 
 def _check_symbols(feed: FeedSettings) -> None:

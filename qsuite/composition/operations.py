@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qsuite.composition.feeds import Feeds
+from qsuite.composition.gateways import GATEWAY, Gateways, stream_source
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.repos.database import Database
@@ -11,6 +12,7 @@ from qsuite.services.engine_jobs import EngineState
 from qsuite.services.figures import (
     show_engine,
     show_feed,
+    show_gateways,
     show_host,
     show_market,
     show_process,
@@ -56,6 +58,7 @@ def make_operations(
     market: Market,
     trading: Trading,
     feeds: Feeds,
+    gateways: Gateways,
     watched: bool,
     clock: Callable[[], int],
 ) -> Operations:
@@ -69,7 +72,9 @@ def make_operations(
             "engine": lambda: ENGINE_STATES[engine.state],
             "feed": lambda: feeds.watch.state,
         },
+        gateway=settings.role == GATEWAY,
     )
+    health.stream = stream_source(trading, gateways)
     health.probe("workers", lambda: workers.state)
     if redis is not None:
         health.probe("redis", lambda: redis.state)
@@ -77,8 +82,9 @@ def make_operations(
     watchdog = LoopWatchdog() if watched else None
     show_engine(metrics, engine)
     show_market(metrics, market.data)
-    show_feed(metrics, feeds.watch, feeds.stream)
+    show_feed(metrics, feeds.watch, feeds.stream or feeds.exchange)
     show_stream(metrics, market.stream)
+    show_gateways(metrics, gateways.relay, gateways.publisher, gateways.uplink)
     show_process(metrics, health, supervisor, watchdog)
     show_host(metrics, host)
     show_workers(metrics, workers)

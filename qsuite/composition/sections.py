@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
 from qsuite.composition.feeds import Feeds, make_feeds
+from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.market import Market, make_market
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
@@ -32,6 +33,7 @@ class Sections:
     strategies: Strategies
     trading: Trading
     feeds: Feeds
+    gateways: Gateways
     strategy_work: StrategyWork
     accounts: Accounts
     operations: Operations
@@ -57,7 +59,10 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         clock=clock,
     )
     sealer = make_sealer(settings=settings.market, database=database, market=market, trading=trading)
-    feeds = make_feeds(settings=settings, market=market, trading=trading, clock=clock)
+    feeds = make_feeds(settings=settings, database=database, market=market, trading=trading, clock=clock)
+    gateways = make_gateways(
+        settings=settings, database=database, market=market, trading=trading, new_id=new_id, clock=clock
+    )
     strategy_work = make_strategy_work(
         settings=settings.risk,
         database=database,
@@ -90,6 +95,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         market=market,
         trading=trading,
         feeds=feeds,
+        gateways=gateways,
         watched=parts.watched,
         clock=clock,
     )
@@ -103,6 +109,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         strategies=strategies,
         trading=trading,
         feeds=feeds,
+        gateways=gateways,
         strategy_work=strategy_work,
         accounts=accounts,
         operations=operations,

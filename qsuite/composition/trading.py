@@ -19,7 +19,7 @@ from qsuite.domain.trading.risk import LimitBook, Limits, ReferenceTape
 from qsuite.domain.trading.state import TradingState
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.database import Database
-from qsuite.repos.engine_store import EngineStore
+from qsuite.repos.engine_store import EngineStore, OnlookersStore
 from qsuite.repos.executions import ExecutionsRepo
 from qsuite.repos.journal import Journal
 from qsuite.repos.memory_engine_store import MemoryEngineStore
@@ -36,7 +36,7 @@ from qsuite.services.reference import ReferenceService
 from qsuite.services.stream import StreamHub
 from qsuite.services.trading import TradingService
 from qsuite.services.trading_stream import CHANNEL_OF, TradingStream
-from qsuite.settings import EngineSettings, RiskSettings, Settings
+from qsuite.settings import RiskSettings, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def make_trading(
     """Make the engine and what speaks for it; ``store`` takes the place of the database's own."""
     limits = limits_from(settings.risk)
     engine = TradingEngine(
-        store=store or make_store(settings.engine, database),
+        store=store or make_store(settings, database),
         new_state=state_maker(settings, limits, market=market, strategy=strategy, new_id=new_id, clock=clock),
         settings=settings.engine,
         clock=clock,
@@ -115,10 +115,12 @@ def limits_from(settings: RiskSettings) -> Limits:
     return Limits(**{item.name: getattr(settings, item.name) for item in fields(Limits)})
 
 
-def make_store(settings: EngineSettings, database: Database) -> EngineStore:
-    """Make the engine's storage, as far as the database can give it."""
+def make_store(settings: Settings, database: Database) -> EngineStore:
+    """Make the engine's storage, as far as the database can give it; a gateway's engine stands by for ever."""
     kind = EngineStore if database.transactions else MemoryEngineStore
-    return kind(database, lease_s=settings.lease_s, commit_timeout_s=settings.commit_timeout_s)
+    if settings.role == "gateway":
+        kind = OnlookersStore
+    return kind(database, lease_s=settings.engine.lease_s, commit_timeout_s=settings.engine.commit_timeout_s)
 
 
 def make_follower(database: Database, stream: StreamHub) -> Follower:

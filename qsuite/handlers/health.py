@@ -1,7 +1,7 @@
 """Health as load balancers, orchestrators and people ask for it: from memory, without a login, at once.
 
 ``/health`` says what is the matter, ``/health/live`` only that the event loop turns (restart me if not),
-``/health/ready`` that this process takes orders (send me work).
+``/health/ready`` that this process takes orders, or as a gateway readers (send me work).
 """
 
 from marshmallow import Schema, fields
@@ -24,11 +24,20 @@ class ServicesSchema(Schema):
     feed = fields.Enum(State, by_value=True, required=True)
 
 
+class StreamSourceSchema(Schema):
+    """Where the stream's messages come from, and how long the newest ones were under way."""
+
+    source = fields.String(required=True, metadata={"enum": ["engine", "redis", "database"]})
+    lag_ms = fields.Float(required=True, allow_none=True)
+
+
 class HealthSchema(Schema):
     """One reading."""
 
     status = fields.String(required=True, metadata={"enum": ["ok", "degraded", "down"]})
+    role = fields.String(required=True, metadata={"enum": ["all", "gateway"]})
     services = fields.Nested(ServicesSchema, required=True)
+    stream = fields.Nested(StreamSourceSchema, required=True)
 
 
 class StatusSchema(Schema):
@@ -49,7 +58,10 @@ class HealthHandler(ApiHandler):
     def get(self) -> None:
         health = self.services.health.now
         services = {name: state.value for name, state in health.services.items()}
-        self.answer({"status": health.status, "services": services}, 200 if health.serves else 503)
+        lag_s = health.stream.lag_s
+        stream = {"source": health.stream.name, "lag_ms": None if lag_s is None else round(lag_s * 1000, 1)}
+        told = {"status": health.status, "role": health.role, "services": services, "stream": stream}
+        self.answer(told, 200 if health.serves else 503)
 
 
 class LiveHandler(ApiHandler):
@@ -64,7 +76,7 @@ class ReadyHandler(ApiHandler):
     """``/health/ready``."""
 
     @operation(
-        "This process takes orders; 503 while it starts, stops, stands by or lacks its database",
+        "This process takes orders, a gateway readers; 503 while it starts, stops, stands by or lacks its database",
         roles=ANYONE,
         returns={200: StatusSchema(), 503: StatusSchema()},
         tag=TAG,

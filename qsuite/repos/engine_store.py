@@ -276,3 +276,11 @@ def _reason(error: Exception) -> str:
     if isinstance(error, BulkWriteError):
         return str((error.details.get("writeErrors") or [{}])[0].get("errmsg", error))
     return str(error)
+
+
+class OnlookersStore(EngineStore):
+    """The storage of an engine that never gets to work: it reads, and leaves the lease to others."""
+
+    def acquire(self, owner: Document, is_dead: Callable[[Document], bool]) -> Head | None:
+        """Return None: another process holds it, or will."""
+        return None

@@ -2,11 +2,14 @@
 
     engine_state
     { "_id": "process:0199…", "seen": ISODate("…") }
+    { "_id": "lives", "count": 17 }
 
-Times are the database server's own.
+Times are the database server's own. Each start of a process is a life of its own, with a number no other one has.
 """
 
 from uuid import UUID
+
+from pymongo import ReturnDocument
 
 from qsuite.repos.database import Database, Document, translated
 
@@ -27,6 +30,14 @@ class ProcessesRepo:
         with translated("engine_state"):
             await self._states.update_one({"_id": self._name}, [{"$set": {"seen": "$$NOW"}}], upsert=True)
             return await self._states.count_documents(_others(self._name) | _seen("$gte", THERE_MS))
+
+    async def new_life(self) -> int:
+        """Count one more life of a process, and return its number."""
+        with translated("engine_state"):
+            counted = await self._states.find_one_and_update(
+                {"_id": "lives"}, {"$inc": {"count": 1}}, upsert=True, return_document=ReturnDocument.AFTER
+            )
+        return int(counted["count"])
 
     async def leave(self) -> None:
         """Say that this process is gone, and forget those that could not say so."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from qsuite.repos.tick_columns import (
+from qsuite.domain.tick_columns.columns import (
     Flags,
     Integers,
     MoneyColumn,

@@ -10,7 +10,7 @@ from qsuite.repos.tick_blocks import Span, TickBlocks
 from qsuite.repos.tick_queries import Order, TickQuery, order_of
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.domain.tick_columns.columns import TickColumns
 
 AT_ONCE = 2_000
 """Rows turned into ticks at a time: a page costs no whole block."""
@@ -88,7 +88,7 @@ class _Opened:
         """Take the ticks before a time, None for all."""
         import numpy as np
 
-        from qsuite.repos.tick_columns import take, to_ticks
+        from qsuite.domain.tick_columns.columns import take, to_ticks
 
         times = self._columns.ts_ns[self._at : self._end]
         count = len(times) if limit_ns is None else int(times.searchsorted(limit_ns))

@@ -26,7 +26,7 @@ from qsuite.repos.schema import CollectionSpec, schema
 from qsuite.repos.tick_documents import stored_date
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import Integers, TickColumns
+    from qsuite.domain.tick_columns.columns import Integers, TickColumns
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class TickBlocks:
 
     def insert(self, ticks: Sequence[Tick], *, in_series: bool) -> None:
         """Write a block of one symbol's ticks, which are in order."""
-        from qsuite.repos.tick_columns import to_columns
+        from qsuite.domain.tick_columns.columns import to_columns
 
         self.insert_columns(to_columns(ticks[0].symbol, ticks), in_series=in_series)
 
@@ -150,7 +150,7 @@ class TickBlocks:
         """Yield the ticks at these times, which are in order, block by block; BlockGone."""
         import numpy as np
 
-        from qsuite.repos.tick_columns import take
+        from qsuite.domain.tick_columns.columns import take
 
         for span in self.spans(symbol, int(times[0]), int(times[-1]) + 1) if len(times) else []:
             start, stop = times.searchsorted(span.first_ns), times.searchsorted(span.last_ns, side="right")

@@ -20,13 +20,13 @@ from qsuite.repos.tick_seals import NEVER_NS
 from qsuite.repos.tick_tiers import TickTiers
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.domain.tick_columns.columns import TickColumns
 
 
 def blocks_of(parts: "Sequence[TickColumns]", size: int = BLOCK_TICKS) -> "list[TickColumns]":
     """Return columns of any symbols in order, each as much as one block holds."""
-    from qsuite.repos.tick_column_runs import in_order, joined
-    from qsuite.repos.tick_column_sets import cut_into
+    from qsuite.domain.tick_columns.known import cut_into
+    from qsuite.domain.tick_columns.runs import in_order, joined
 
     of_symbol: dict[str, list[TickColumns]] = {}
     for part in parts:
@@ -58,7 +58,7 @@ class TickColumnAdditions:
         ``tick_additions``).
         """
         if self._in_series(block, sealed_to):
-            from qsuite.repos.tick_columns import to_ticks
+            from qsuite.domain.tick_columns.columns import to_ticks
 
             return self._additions.add_new(to_ticks(block))
         fresh = as_they_are(lambda: self._fresh(block))
@@ -80,8 +80,8 @@ class TickColumnAdditions:
         spans = self._blocks.spans(block.symbol, first_ns, last_ns + 1)
         if not spans:
             return block
-        from qsuite.repos.tick_column_runs import between, joined
-        from qsuite.repos.tick_column_sets import without_known
+        from qsuite.domain.tick_columns.known import without_known
+        from qsuite.domain.tick_columns.runs import between, joined
 
         known = [between(self._blocks.open(span), first_ns, last_ns + 1) for span in spans]
         return without_known(block, joined(known), DISPLACEMENT)

@@ -17,10 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 from qsuite.domain.market import QUOTE, TRADE
+from qsuite.domain.tick_columns.columns import TickColumns
+from qsuite.domain.tick_columns.runs import between, each_once, in_order, joined, only_kind
 from qsuite.repos.database import Database
 from qsuite.repos.tick_blocks import BlockGone, Span, TickBlocks
-from qsuite.repos.tick_column_runs import between, each_once, in_order, joined, only_kind
-from qsuite.repos.tick_columns import TickColumns
 from qsuite.repos.tick_queries import TickQuery
 from qsuite.repos.tick_series_columns import series_columns
 from qsuite.repos.tick_tiers import TickTiers

@@ -13,7 +13,7 @@ from qsuite.repos.tick_blocks import BLOCK_TICKS, BlockGone, Span, TickBlocks
 from qsuite.repos.tick_queries import TickQuery
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.domain.tick_columns.columns import TickColumns
 
 SMALL = BLOCK_TICKS // 10
 FEW = 16
@@ -43,8 +43,8 @@ class TickMerging:
 
     def _of_blocks(self, symbol: str, spans: Sequence[Span]) -> "TickColumns":
         """Return the ticks of blocks in order, each once."""
+        from qsuite.domain.tick_columns.runs import each_once, joined
         from qsuite.repos.tick_column_reads import block_columns
-        from qsuite.repos.tick_column_runs import each_once, joined
 
         with closing(block_columns(self._blocks, spans, TickQuery(symbol))) as runs:
             return each_once(joined(list(runs)))

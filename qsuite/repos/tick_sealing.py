@@ -11,7 +11,7 @@ from qsuite.repos.tick_queries import TickQuery, condition_of
 from qsuite.repos.tick_seals import NEVER_NS, Seal, TickSeals
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.domain.tick_columns.columns import TickColumns
 
 
 class TickSealing:
@@ -44,7 +44,7 @@ class TickSealing:
 
     def _first_of(self, query: TickQuery) -> tuple["TickColumns", int]:
         """Return about a block's worth of the series, no instant parted, and the time before which that is all."""
-        from qsuite.repos.tick_column_runs import cut, joined
+        from qsuite.domain.tick_columns.runs import cut, joined
         from qsuite.repos.tick_series_columns import SLICE_TICKS, first_slice
 
         to_ns = query.end_ns
@@ -67,7 +67,7 @@ class TickSealing:
     def _not_in_blocks(self, ticks: "TickColumns") -> "TickColumns":
         """Return the ticks that no block has yet: imported and late ones are, and those of a life that ended before it
         moved the bound. A day of live ticks may lie among years of imported ones: only their instants are compared."""
-        from qsuite.repos.tick_column_runs import each_once, joined, without
+        from qsuite.domain.tick_columns.runs import each_once, joined, without
 
         there = as_they_are(lambda: list(self._blocks.at(ticks.symbol, ticks.ts_ns)))
         return without(each_once(ticks), joined(there)) if there else each_once(ticks)

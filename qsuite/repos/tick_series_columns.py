@@ -22,11 +22,19 @@ from bson.codec_options import CodecOptions
 from bson.decimal128 import Decimal128
 
 from qsuite.domain.market import QUOTE, TRADE
+from qsuite.domain.tick_columns.columns import (
+    DIGITS,
+    OF_QUOTES,
+    OF_TRADES,
+    MoneyColumn,
+    TickColumns,
+    fixed_point,
+    to_columns,
+)
+from qsuite.domain.tick_columns.runs import between, digits_of, in_order, joined
 from qsuite.domain.times import NS_PER_MS
 from qsuite.repos.database import Database, translated
 from qsuite.repos.decimals import decode_decimal
-from qsuite.repos.tick_column_runs import between, digits_of, in_order, joined
-from qsuite.repos.tick_columns import DIGITS, OF_QUOTES, OF_TRADES, MoneyColumn, TickColumns, fixed_point, to_columns
 from qsuite.repos.tick_documents import decode_tick
 from qsuite.repos.tick_queries import TickQuery, condition_of, iterate_ticks
 

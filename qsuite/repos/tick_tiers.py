@@ -112,7 +112,7 @@ class TickTiers:
             return []
         import numpy as np
 
-        from qsuite.repos.tick_columns import to_ticks
+        from qsuite.domain.tick_columns.columns import to_ticks
 
         wanted = np.fromiter(sorted(times), np.int64, len(times))
         runs = as_they_are(lambda: list(self._blocks.at(symbol, wanted)))
@@ -152,7 +152,7 @@ class TickTiers:
         columns = self._blocks.open(span)
         import numpy as np
 
-        from qsuite.repos.tick_columns import take, to_ticks
+        from qsuite.domain.tick_columns.columns import take, to_ticks
 
         rows = np.flatnonzero(columns.trades == (kind == TRADE))[-1:]
         return next(iter(to_ticks(take(columns, rows))), None)

@@ -32,7 +32,7 @@ from qsuite.repos.tick_sealing import TickSealing
 from qsuite.repos.tick_tiers import TickTiers
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.domain.tick_columns.columns import TickColumns
 
 __all__ = ["AddedTicks", "TickQuery", "TicksRepo"]
 

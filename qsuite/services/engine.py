@@ -117,6 +117,8 @@ class TradingEngine:
         self._missed = MissedTicks()
         self._mark_at_s = 0.0
         self._deciding = False
+        self.epoch = 0
+        """Under which the engine was last taken here; a later one, anywhere, is higher."""
         self.state = EngineState.STOPPED
         self.memory = new_state()
         self.stats = EngineStats()
@@ -252,6 +254,7 @@ class TradingEngine:
             breach, self._breach = self._breach, None
             self._queue.appendleft(self._job(StopEverything(**breach._asdict()), None))
         self._storage.signed_s = time.monotonic()
+        self.epoch = head.epoch
         self.state = EngineState.ACTIVE
         for ticks in self._missed.take(asked_s - head.silent_s - UNDERWAY_S):
             self.on_ticks(ticks)

@@ -19,7 +19,11 @@ from qsuite.services.watchdog import LoopWatchdog
 from qsuite.services.workers import WorkerPool
 
 if TYPE_CHECKING:
+    from qsuite.services.feeds.exchange_feed import ExchangeFeed
     from qsuite.services.feeds.stream_feed import StreamFeed
+    from qsuite.services.gateways.publisher import Publisher
+    from qsuite.services.gateways.relay import Relay
+    from qsuite.services.gateways.uplink import Uplink
 
 MS_PER_S = 1000.0
 
@@ -52,12 +56,12 @@ def show_market(metrics: Metrics, market: MarketDataService) -> None:
     metrics.gauge("qsuite_ticks_waiting", "Live ticks not known to be stored", lambda: writer.waiting)
 
 
-def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | None") -> None:
+def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | ExchangeFeed | None") -> None:
     """Show whether prices come in and, where this server follows a source, what the source did."""
     metrics.gauge("qsuite_feed_alarm", "1 while prices should come in and do not", lambda: float(watch.alarmed))
     if feed is None:
         return
-    counts, gaps, sequence = feed.counts, feed.gaps.counts, feed.gaps.counts.sequence
+    counts = feed.counts
     metrics.gauge("qsuite_feed_connected", "1 while the source is connected", lambda: float(feed.connected))
     metrics.gauge(
         "qsuite_feed_breaker_open",
@@ -68,6 +72,9 @@ def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | None") -> 
     metrics.counter("qsuite_feed_failures", "Connections that failed or ended", lambda: counts.failures)
     metrics.counter("qsuite_feed_ticks", "Ticks of the source published", lambda: counts.ticks)
     metrics.counter("qsuite_feed_bad_messages", "Messages that could not be read", lambda: counts.bad)
+    if feed.gaps is None:
+        return
+    gaps, sequence = feed.gaps.counts, feed.gaps.counts.sequence
     metrics.counter("qsuite_feed_duplicates", "Messages that had come before", lambda: sequence.duplicates)
     metrics.counter("qsuite_feed_late", "Messages overtaken by later ones", lambda: sequence.late)
     metrics.counter("qsuite_feed_filled", "Missing messages had by asking for them", lambda: gaps.filled)
@@ -85,6 +92,24 @@ def show_stream(metrics: Metrics, stream: StreamHub) -> None:
     metrics.counter("qsuite_stream_delivered", "Messages handed to sockets", lambda: counters.delivered)
     metrics.counter("qsuite_stream_conflated", "Price messages replaced by newer ones", lambda: counters.conflated)
     metrics.gauges("qsuite_stream_closed", "Sockets closed, by reason", "reason", lambda: dict(counters.closed))
+
+
+def show_gateways(
+    metrics: Metrics, relay: "Relay | None", publisher: "Publisher | None", uplink: "Uplink | None"
+) -> None:
+    """Show what goes through Redis: on the process that publishes, or on a gateway."""
+    if relay is not None and publisher is not None:
+        metrics.gauge("qsuite_relay_open", "1 while messages are published for gateways", lambda: float(relay.open))
+        metrics.gauge("qsuite_relay_gateways", "Gateways that follow this process", lambda: len(relay.gateways))
+        metrics.gauge("qsuite_relay_waiting_bytes", "Bytes waiting for Redis", lambda: relay.waiting)
+        metrics.counter("qsuite_relay_flushes", "Writes to Redis", lambda: publisher.written)
+        metrics.counter("qsuite_relay_losses", "Times gateways had to begin again", lambda: relay.lost)
+    if uplink is not None:
+        text = "1 while messages come through Redis, 0 while they are read from the database"
+        metrics.gauge("qsuite_gateway_joined", text, lambda: float(uplink.joined))
+        metrics.gauge("qsuite_gateway_lag_seconds", "Age of the newest flush as it arrived", lambda: uplink.lag_s)
+        text = "Times readers were given other numbers, with a gap and snapshots"
+        metrics.counter("qsuite_gateway_turns", text, lambda: uplink.turns)
 
 
 def show_process(

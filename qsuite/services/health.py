@@ -44,11 +44,24 @@ Probe = Callable[[], State]
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSource:
+    """Where the stream's messages come from: this process's ``engine``, another's through ``redis``, or ``database``.
+
+    ``lag_s``: how long the newest ones were under way, as far as that is known.
+    """
+
+    name: str
+    lag_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """One reading. ``status`` is ``ok``, ``degraded`` (serves, but something optional is not fine) or ``down``."""
 
     status: str
     services: Mapping[str, State]
+    role: str
+    stream: StreamSource
 
     @property
     def serves(self) -> bool:
@@ -59,7 +72,8 @@ class Health:
 class HealthService:
     """Keep the newest state of each service. A supervised loop.
 
-    ``ping`` asks the database for a sign of life; ``probes`` are read at once and must not wait.
+    ``ping`` asks the database for a sign of life; ``probes`` are read at once and must not wait. A ``gateway`` has no
+    engine and needs none.
     """
 
     name = "health"
@@ -71,6 +85,7 @@ class HealthService:
         ping: Callable[[], Awaitable[None]],
         supervisor: Supervisor,
         probes: Mapping[str, Probe] | None = None,
+        gateway: bool = False,
         ping_timeout_s: float = PING_TIMEOUT_S,
     ) -> None:
         self._ping = ping
@@ -83,6 +98,9 @@ class HealthService:
             "workers": lambda: State.UP,
             **(probes or {}),
         }
+        self.stream: Callable[[], StreamSource] = lambda: StreamSource("engine")
+        """Says where the stream's messages come from."""
+        self._gateway = gateway
         self._question: asyncio.Task[bool] | None = None
         self._database = State.STARTING
         self._serving = False
@@ -132,15 +150,20 @@ class HealthService:
             "workers": self._workers(),
             "feed": self._probes["feed"](),
         }
+        fine = FINE | {State.STANDBY} if self._gateway else FINE
+        status = "ok" if all(state in fine for state in services.values()) else "degraded"
         if any(services[name] not in FINE | {State.STANDBY} for name in NEEDED):
-            return Health("down", services)
-        return Health("ok" if all(state in FINE for state in services.values()) else "degraded", services)
+            status = "down"
+        return Health(status, services, "gateway" if self._gateway else "all", self.stream())
 
     @property
     def ready(self) -> bool:
-        """Say whether this process takes orders: started, not stopping, with its database and the engine."""
+        """Say whether this process does its work: started, not stopping, with its database; and the engine, to take
+        orders, which a gateway does not.
+        """
         services = self.now.services
-        return self._serving and services["database"] is State.UP and services["engine"] is State.UP
+        able = self._gateway or services["engine"] is State.UP
+        return self._serving and services["database"] is State.UP and able
 
     def _workers(self) -> State:
         """All supervised loops do their work, and so does the process pool."""

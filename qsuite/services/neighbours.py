@@ -40,6 +40,8 @@ class Neighbours:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.count = 0
+        self.life = 0
+        """Which life of a process on this database this is."""
         self._processes = processes
         self._feed = feed
         self._market = market
@@ -49,6 +51,7 @@ class Neighbours:
     async def start(self) -> None:
         """Be there before anything is taken in."""
         await self._feed.start()
+        self.life = await self._processes.new_life()
         await self.run_once(0)
 
     async def stop(self) -> None:

@@ -29,7 +29,7 @@ from qsuite.services.downloads import pulled
 from qsuite.services.tick_slices import in_batches, in_pieces, in_slices
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.domain.tick_columns.columns import TickColumns
 
 Opened = Callable[[Generator[Any, None, None]], Generator[Any, None, None]]
 """Take note of a database cursor, so that it is closed when the page is full."""

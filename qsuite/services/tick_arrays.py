@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from qsuite.domain.money import show
-from qsuite.repos.tick_columns import (
+from qsuite.domain.tick_columns.columns import (
     OF_TRADES,
     Flags,
     MoneyColumn,

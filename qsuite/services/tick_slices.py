@@ -15,7 +15,7 @@ from qsuite.repos.tick_queries import Order, order_of
 from qsuite.repos.ticks import TickQuery, TicksRepo
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.domain.tick_columns.columns import TickColumns
 
 SLICE_TICKS = 100_000
 BATCH_TICKS = 5_000
@@ -43,7 +43,7 @@ def in_batches(ticks: Generator[Tick, None, None]) -> Generator[list[Tick], None
 
 def in_pieces(runs: "Generator[TickColumns, None, None]") -> "Generator[TickColumns, None, None]":
     """Yield runs of columns in pieces that are sent at once; they are views, nothing is copied."""
-    from qsuite.repos.tick_column_runs import cut
+    from qsuite.domain.tick_columns.runs import cut
 
     with closing(runs):
         for run in runs:

@@ -94,7 +94,7 @@ async def test_a_start_that_fails_half_way_leaves_nothing_running(
 ) -> None:
     app = await build(replace(settings, data_dir=tmp_path), memory_database, Parts(watched=False))
 
-    async def broken() -> None:
+    async def broken(life: int | None) -> None:
         raise SetupError("no luck today")
 
     monkeypatch.setattr(app.services.stream, "start", broken)

@@ -13,11 +13,11 @@ from tornado.ioloop import IOLoop
 
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Tick, Trade
+from qsuite.domain.tick_columns.columns import to_ticks
 from qsuite.domain.times import format_rfc3339, parse_rfc3339
 from qsuite.repos import tick_blocks, tick_seals, ticks
 from qsuite.repos.database import Database
 from qsuite.repos.schema import migrate
-from qsuite.repos.tick_columns import to_ticks
 from qsuite.repos.tick_sealing import TickSealing
 from qsuite.repos.ticks import TicksRepo
 from qsuite.research import LocalTicks

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import structlog
+from bson import Int64
 
 from qsuite.domain.errors import SetupError
 from qsuite.domain.feeds.breaker import BreakerState
 from qsuite.domain.market import Quote, Tick, Trade
 from qsuite.domain.times import NS_PER_MS, format_rfc3339, parse_rfc3339
 from qsuite.repos.database import Database
+from qsuite.repos.feed_positions import FeedPositionsRepo
 from qsuite.repos.ticks import TickQuery
 from qsuite.services.feeds.stream_feed import StreamFeed
 from qsuite.services.feeds.watch import FeedWatch
@@ -73,6 +75,8 @@ class Followed:
             symbols=SYMBOLS,
             market=parts.market,
             reference=parts.reference,
+            positions=FeedPositionsRepo(parts.database),
+            ticks=parts.ticks,
             leading=leading,
             uniform=random.Random(7).random,
         )
@@ -181,7 +185,7 @@ async def test_a_source_that_is_away_is_left_alone_and_found_again_with_one_alar
     async with BadSource({"refuse": 1.0}, 1).listening() as source:
         followed = Followed(parts, settings_of(source, failures_max=3))
         watch = FeedWatch(
-            market=parts.market, stale_s=60.0, clock=parts.clock, playing=lambda: True, stream=followed.feed
+            market=parts.market, stale_s=60.0, clock=parts.clock, playing=lambda: True, source=followed.feed
         )
         await watch.run_once(START)
         assert watch.state is State.STARTING
@@ -290,6 +294,51 @@ async def test_a_source_that_begins_to_count_anew_is_followed(database: Database
         await eventually(lambda: len(followed.came) == 60)
     assert followed.of("A") == before + logged(source, "A")
     assert followed.feed.gaps.counts.sequence.restarts == 1
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_restart_brings_what_was_said_meanwhile_and_stores_nothing_twice(
+    database: Database, killed: bool
+) -> None:
+    async with BadSource({}, 1).listening() as source:
+        parts = await open_market(database, START, *SYMBOLS)
+        async with following(source, parts) as followed:
+            await source.connected()
+            for number in range(30):
+                await source.say("A", message_of(number))
+            await eventually(lambda: len(followed.came) == 30)
+        saved = await database.collection("feed_positions").find_one({"_id": {"$regex": ":A$"}})
+        assert saved is not None
+        assert (saved["next"], saved["stamp"], saved["sure"]) == (31, START + 29 * NS_PER_MS, True)
+        if killed:  # as a process leaves it that is killed before it could save what it stored last
+            earlier = {"next": Int64(11), "stamp": Int64(START + 9 * NS_PER_MS), "sure": False}
+            await database.collection("feed_positions").update_one({"_id": saved["_id"]}, {"$set": earlier})
+        source.faults["swallow"] = 1.0
+        for number in range(30, 60):
+            await source.say("A", message_of(number))
+        source.faults.clear()
+        again = await open_market(database, START, *SYMBOLS)
+        async with following(source, again) as followed:
+            await eventually(lambda: len(followed.came) == 30)
+            await source.connected()
+            await source.say("A", message_of(60))
+            await eventually(lambda: len(followed.came) == 31)
+            assert await followed.stored("A") == logged(source, "A")
+        assert len(followed.came) == 31
+        assert followed.feed.gaps.counts.sequence.lost == 0
+
+
+async def test_the_position_of_another_source_is_not_taken(database: Database) -> None:
+    parts = await open_market(database, START, *SYMBOLS)
+    async with BadSource({}, 1).listening() as first, following(first, parts) as followed:
+        await first.connected()
+        await first.say("A", message_of(1))
+        await eventually(lambda: followed.came)
+    async with BadSource({}, 1).listening() as other, following(other, parts) as followed:
+        await other.connected()
+        await other.say("A", message_of(2))
+        await eventually(lambda: followed.came)
+        assert other.requests == []
 
 
 async def test_only_the_process_with_the_engine_connects_and_it_leaves_when_it_loses_it(database: Database) -> None:

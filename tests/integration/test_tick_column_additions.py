@@ -7,10 +7,10 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from qsuite.domain.market import Quote, Tick, Trade
+from qsuite.domain.tick_columns.columns import TickColumns, to_columns
 from qsuite.repos import tick_blocks, tick_column_additions, tick_seals, ticks
 from qsuite.repos.database import Database
 from qsuite.repos.schema import migrate
-from qsuite.repos.tick_columns import TickColumns, to_columns
 from qsuite.repos.tick_queries import order_of
 from qsuite.repos.tick_sealing import TickSealing
 from qsuite.repos.ticks import TickQuery, TicksRepo

@@ -17,11 +17,11 @@ from tornado.ioloop import IOLoop
 
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.market import Quote, Tick, Trade
+from qsuite.domain.tick_columns.columns import OF_QUOTES, to_ticks
 from qsuite.repos import tick_blocks, tick_seals, tick_series_columns, ticks
 from qsuite.repos.database import Database
 from qsuite.repos.schema import migrate
 from qsuite.repos.tick_blocks import TickBlocks
-from qsuite.repos.tick_columns import OF_QUOTES, to_ticks
 from qsuite.repos.tick_documents import encode_tick
 from qsuite.repos.tick_merging import TickMerging
 from qsuite.repos.tick_queries import order_of

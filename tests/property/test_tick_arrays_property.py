@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from qsuite.domain.market import Quote, Tick, Trade
 from qsuite.domain.money import show
+from qsuite.domain.tick_columns.columns import OF_QUOTES, OF_TRADES, TickColumns, to_columns
 from qsuite.repos.tick_block_codec import decode_columns, encode_columns
-from qsuite.repos.tick_columns import OF_QUOTES, OF_TRADES, TickColumns, to_columns
 from qsuite.services.tick_arrays import decimal_array, of_all_rows, put_floats, text_array
 from tests.property.test_tick_blocks_property import MONEY
 

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qsuite.domain.market import Quote, Tick, Trade
+from qsuite.domain.tick_columns.columns import take, to_columns, to_ticks
 from qsuite.repos.tick_block_codec import DamagedBlock, decode_columns, encode_columns
-from qsuite.repos.tick_columns import take, to_columns, to_ticks
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.integers(1_381_152_600_000_000_000, 1_381_152_600_000_001_000) | INT64

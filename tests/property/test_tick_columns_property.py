@@ -12,12 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qsuite.domain.market import Quote, Tick, Trade, kind_of
+from qsuite.domain.tick_columns.columns import TickColumns, to_columns, to_ticks
+from qsuite.domain.tick_columns.runs import between, cut, each_once, in_order, joined, only_kind, without
 from qsuite.repos import tick_series_columns
 from qsuite.repos.tick_block_reads import iterate_blocks, once
 from qsuite.repos.tick_blocks import Span
 from qsuite.repos.tick_column_reads import block_columns, merged
-from qsuite.repos.tick_column_runs import between, cut, each_once, in_order, joined, only_kind, without
-from qsuite.repos.tick_columns import TickColumns, to_columns, to_ticks
 from qsuite.repos.tick_documents import encode_tick
 from qsuite.repos.tick_queries import TickQuery, order_of
 from qsuite.repos.tick_series_columns import batch_columns

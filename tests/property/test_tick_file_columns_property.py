@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from qsuite.domain.errors import SetupError
 from qsuite.domain.market import Bar
-from qsuite.repos.tick_columns import to_ticks
+from qsuite.domain.tick_columns.columns import to_ticks
 from qsuite.services.files import FileOptions, MarketFile, money_cells, open_market_file, tables, tick_pieces
 from qsuite.services.files.tick_chunks import tick_chunks
 from qsuite.services.files.tick_columns import ColumnBuilder

@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-c", "from qsuite.cli import main; main()")
 START_S = 60.0
-READY = re.compile(r"(?:is ready|stands by) at (http://[^ ]+)")
+READY = re.compile(r"(?:is ready|stands by|is a gateway) at (http://[^ ]+)")
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:

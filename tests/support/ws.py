@@ -75,7 +75,11 @@ class WsClient:
         sock.setblocking(False)
         if receive_buffer is not None:  # before connecting, so that the window is never larger
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except BaseException:
+            sock.close()
+            raise
         reader, writer = await asyncio.open_connection(sock=sock, limit=receive_buffer or 65_536)
         client = cls(reader, writer)
         try:

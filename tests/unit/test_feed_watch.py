@@ -35,7 +35,7 @@ class Watched:
             stale_s=STALE_S,
             clock=lambda: int(self.now_s * NS_PER_S),
             playing=lambda: self.playing,
-            stream=followed,
+            source=followed,
         )
 
     async def after(self, seconds: float) -> State:

@@ -130,3 +130,12 @@ async def test_a_process_pool_that_cannot_start_a_process_shows_as_workers_down(
     health = service(workers=State.DOWN)
     await health.run_once(0)
     assert (health.now.status, health.now.services["workers"]) == ("down", State.DOWN)
+
+
+async def test_a_gateway_is_well_and_ready_without_an_engine() -> None:
+    probes = {"engine": lambda: State.STANDBY}
+    for gateway, found in ((True, ("ok", True, "gateway")), (False, ("degraded", False, "all"))):
+        health = HealthService(ping=answers, supervisor=Supervisor(), probes=probes, gateway=gateway)
+        await health.run_once(0)
+        health.serving(now=True)
+        assert (health.now.status, health.ready, health.now.role) == found

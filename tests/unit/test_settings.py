@@ -164,3 +164,9 @@ def test_a_feed_must_say_of_what() -> None:
         load_settings({"QSUITE_FEED__KIND": "synthetic"}, dotenv=None)
     found = load_settings({"QSUITE_FEED__KIND": "synthetic", "QSUITE_FEED__SYMBOLS": "ALPHA, BETA"}, dotenv=None)
     assert found.feed.symbols == ("ALPHA", "BETA")
+
+
+def test_a_gateway_must_be_told_where_the_database_of_the_engine_is() -> None:
+    with pytest.raises(SetupError, match="QSUITE_MONGODB_URI"):
+        load(QSUITE_ROLE="gateway")
+    assert load(QSUITE_ROLE="gateway", QSUITE_MONGODB_URI="mongodb://db.example/").role == "gateway"

@@ -61,6 +61,15 @@ class Sequencer(Generic[T]):
         self._newest_stamp: int | None = None
         self._suspects: list[tuple[int, int, T]] = []
 
+    def go_on(self, following: int, stamp: int) -> None:
+        """Begin with this number, as what comes after a message of that stamp."""
+        self.next, self._newest_stamp = following, stamp
+
+    @property
+    def newest_stamp(self) -> int | None:
+        """Return the newest stamp of what has come out."""
+        return self._newest_stamp
+
     @property
     def full(self) -> bool:
         """Say whether the caller should wait with more until the gap is closed or given up."""

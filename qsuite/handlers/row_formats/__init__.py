@@ -15,7 +15,7 @@ from qsuite.handlers.row_formats.tables import Column, Kind, RowTable, RowWriter
 from qsuite.handlers.row_formats.text import CsvWriter, NdjsonWriter
 
 if TYPE_CHECKING:
-    from qsuite.repos.tick_columns import TickColumns
+    from qsuite.domain.tick_columns.columns import TickColumns
 
 __all__ = ["Column", "Kind", "RowTable", "RowWriter", "tick_writer", "writer_for"]
 

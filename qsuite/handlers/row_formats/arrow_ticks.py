@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from qsuite.domain.market import QUOTE, TRADE, Tick
+from qsuite.domain.tick_columns.columns import TickColumns
 from qsuite.handlers.row_formats.arrow import ArrowStream
 from qsuite.handlers.row_formats.tables import RowTable
-from qsuite.repos.tick_columns import TickColumns
 from qsuite.services.tick_arrays import of_all_rows, text_array
 
 _KINDS = pa.array([QUOTE, TRADE], pa.string())

@@ -8,7 +8,7 @@ sequences, so what comes out of them is in order.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -75,6 +75,22 @@ class Gaps:
         """Return what is being asked for; when one is done it is time for a turn."""
         return [fill.request for fill in self._fills.values()]
 
+    def positions(self) -> Iterator[tuple[str, int, int]]:
+        """Yield each sequence that has begun: its key, the number that comes next, the newest stamp before it."""
+        for key, sequence in self._sequences.items():
+            if sequence.next is not None and sequence.newest_stamp is not None:
+                yield key, sequence.next, sequence.newest_stamp
+
+    def restore(self, key: str, following: int, stamp: int) -> None:
+        """Let a sequence go on where an earlier run was."""
+        sequence = self._sequences[key] = self._new_sequence()
+        sequence.go_on(following, stamp)
+
+    def reset(self) -> None:
+        """Forget every sequence."""
+        self._sequences.clear()
+        self._holding.clear()
+
     def take(self, message: Message, now_ns: int) -> list[Tick]:
         """Take a message in; return the ticks whose turn it is."""
         if message.seq is None:
@@ -123,12 +139,15 @@ class Gaps:
         """Return the sequence of a message, or None for one of which nothing was ever wanted."""
         found = self._sequences.get(message.key)
         if found is None and (message.tick is not None or not message.key) and len(self._sequences) < SEQUENCES_MAX:
-            found = self._sequences[message.key] = Sequencer(
-                wait_ns=int(self._settings.reorder_s * NS_PER_S),
-                held_max=self._settings.held_max,
-                counts=self.counts.sequence,
-            )
+            found = self._sequences[message.key] = self._new_sequence()
         return found
+
+    def _new_sequence(self) -> Sequencer[Tick | None]:
+        return Sequencer(
+            wait_ns=int(self._settings.reorder_s * NS_PER_S),
+            held_max=self._settings.held_max,
+            counts=self.counts.sequence,
+        )
 
     def _ask(self, key: str, first: int, last: int | None, pause_s: float) -> "asyncio.Task[list[Message]]":
         until = first + PAGE - 1 if last is None else min(last, first + PAGE - 1)

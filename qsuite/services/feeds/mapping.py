@@ -42,11 +42,11 @@ class FieldMap:
 
     def __init__(self, settings: SourceSettings, symbols: Sequence[str]) -> None:
         self._items, self._fill_items = _path(settings.items), _path(settings.fill_items)
-        self._paths = {name: _path(path) for name, path in _pairs("source.fields", settings.fields).items()}
+        self._paths = {name: _path(path) for name, path in pairs("source.fields", settings.fields).items()}
         for name in self._paths.keys() - set(NAMES):
             raise SetupError(f"source.fields: {name!r} is none of {', '.join(NAMES)}")
         self._kinds = {settings.trade: "trade", settings.quote: "quote"}
-        self._rename = _pairs("source.rename", settings.rename)
+        self._rename = pairs("source.rename", settings.rename)
         self._symbols = frozenset(symbols)
         self._unit_ns = NS_PER.get(settings.time_unit)
 
@@ -154,12 +154,13 @@ def _path(text: str) -> Path:
     return tuple(text.split(".")) if text else ()
 
 
-def _pairs(setting: str, given: Sequence[str]) -> dict[str, str]:
-    pairs = [each.partition("=") for each in given]
-    for name, _, value in pairs:
+def pairs(setting: str, given: Sequence[str]) -> dict[str, str]:
+    """Read settings of the form ``name = value``. SetupError names the setting that is none."""
+    split = [each.partition("=") for each in given]
+    for name, _, value in split:
         if not name or not value:
             raise SetupError(f"{setting}: write {name or 'NAME'}=VALUE, several of them with commas between")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return {name.strip(): value.strip() for name, _, value in split}
 
 
 def _refuse(constant: str) -> NoReturn:

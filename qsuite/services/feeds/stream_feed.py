@@ -5,8 +5,8 @@
        └───────────── pause with jitter <──── drop, silence, error
 
 Invariants: every numbered tick that the source sends, or gives again when asked, is published once and in the order of
-its number, for as long as this process lives; what is lost all the same is logged and counted. Only the process that
-has the engine connects. Memory is bounded: behind a gap only so much is held, then reading waits.
+its number, also across restarts; what is lost all the same is logged and counted. Only the process that has the engine
+connects. Memory is bounded: behind a gap only so much is held, then reading waits.
 """
 
 import asyncio
@@ -20,8 +20,11 @@ import structlog
 from qsuite.domain.feeds.breaker import Breaker, BreakerState, full_jitter_s
 from qsuite.domain.market import Tick
 from qsuite.domain.times import NS_PER_S
+from qsuite.repos.feed_positions import FeedPositionsRepo
+from qsuite.repos.ticks import TicksRepo
 from qsuite.services.feeds.gaps import Gaps
 from qsuite.services.feeds.mapping import FieldMap
+from qsuite.services.feeds.positions import Positions
 from qsuite.services.feeds.source import Source, SourceError
 from qsuite.services.files.rows import RowError
 from qsuite.services.market_data import MarketDataService
@@ -59,6 +62,8 @@ class StreamFeed:
         symbols: Sequence[str],
         market: MarketDataService,
         reference: ReferenceService,
+        positions: FeedPositionsRepo,
+        ticks: TicksRepo,
         leading: Callable[[], bool],
         uniform: Callable[[], float],
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
@@ -72,6 +77,7 @@ class StreamFeed:
         self._fields = FieldMap(settings, symbols)
         self._source = Source(settings, self._fields)
         self.gaps = Gaps(settings, self._source, uniform)
+        self._positions = Positions(url=settings.url or "", symbols=symbols, repo=positions, ticks=ticks, market=market)
         self.breaker = Breaker(failures_max=settings.failures_max, open_ns=int(settings.open_s * NS_PER_S))
         self._market = market
         self._reference = reference
@@ -84,6 +90,7 @@ class StreamFeed:
     async def run_once(self, now: int) -> None:
         """Connect and follow the source until that ends; ``interval_s`` says how long to wait then."""
         if not self._leading():
+            self._positions.forget()
             self.interval_s = LOOK_S
             return
         if not self.breaker.allows(self._monotonic_ns()):
@@ -104,6 +111,7 @@ class StreamFeed:
 
     async def _follow(self, connection: Any) -> None:
         """Read until this process no longer leads. SourceError when the source closes, or says nothing any more."""
+        await self._positions.begin(self.gaps)
         self.gaps.resume(self._monotonic_ns())
         reading: asyncio.Future[str | bytes | None] | None = None
         heard_ns = self._monotonic_ns()
@@ -123,11 +131,14 @@ class StreamFeed:
                 elif now_ns - heard_ns > self._settings.silence_s * NS_PER_S:
                     raise SourceError(f"said nothing for {self._settings.silence_s:g} s")
                 ticks += self.gaps.turn(now_ns)
-                await self._publish(ticks)
+                await self._publish(self._positions.new_of(ticks))
+                await self._positions.save(self.gaps, now_ns)
         finally:
             if reading is not None:
                 reading.cancel()
             await self.gaps.stop()
+            if not self._due:
+                await self._positions.save(self.gaps, self._monotonic_ns(), sure=True)
 
     def _take(self, frame: str | bytes | None, now_ns: int) -> list[Tick]:
         """Return the ticks whose turn it is after one frame."""
@@ -158,8 +169,9 @@ class StreamFeed:
         for symbol in {tick.symbol for tick in self._due}:
             if self._reference.ticker(symbol) is None:
                 await self._reference.ensure_ticker(symbol, guess_ticker(symbol, self._due, "a feed"))
-        batch, self._due = self._due, []
+        batch = self._due
         await self._market.publish(batch)
+        self._due = []  # only now: a position is not saved over what was cut off half way
         self.breaker.worked()
         self.counts.ticks += len(batch)
         self.newest_ns = self._market.now()

@@ -8,21 +8,30 @@ Invariant: an alarm is logged once when it begins and once when it ends, however
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 
-from qsuite.domain.feeds.breaker import BreakerState
+from qsuite.domain.feeds.breaker import Breaker, BreakerState
 from qsuite.domain.times import NS_PER_S
 from qsuite.services.health import State
 from qsuite.services.market_data import MarketDataService
 
-if TYPE_CHECKING:
-    from qsuite.services.feeds.stream_feed import StreamFeed
-
 log = structlog.get_logger(__name__)
 
 WARNING, INFO = 30, 20
+
+
+class FollowedSource(Protocol):
+    """What a feed that follows a source shows: when a price of it came last, and whether the source is left alone."""
+
+    @property
+    def newest_ns(self) -> int:
+        """Return when its last price came, 0 before the first."""
+
+    @property
+    def breaker(self) -> Breaker:
+        """Return what counts its failures."""
 
 
 class FeedWatch:
@@ -41,13 +50,13 @@ class FeedWatch:
         stale_s: float,
         clock: Callable[[], int],
         playing: Callable[[], bool] = lambda: False,
-        stream: "StreamFeed | None" = None,
+        source: FollowedSource | None = None,
     ) -> None:
         self._market = market
         self._stale_ns = int(stale_s * NS_PER_S)
         self._clock = clock
         self._playing = playing
-        self._stream = stream
+        self._source = source
         self._since_ns = 0
         self._alarmed = False
 
@@ -55,7 +64,7 @@ class FeedWatch:
     def state(self) -> State:
         """Return the state now."""
         playing, now = self._playing(), self._clock()
-        if playing and self._stream is not None and self._stream.breaker.state is not BreakerState.CLOSED:
+        if playing and self._source is not None and self._source.breaker.state is not BreakerState.CLOSED:
             return State.DOWN
         newest_ns = self._newest_ns(playing=playing)
         if newest_ns and now - newest_ns < self._stale_ns:
@@ -82,4 +91,4 @@ class FeedWatch:
 
     def _newest_ns(self, *, playing: bool) -> int:
         """Return when the last price came: of our own source where we follow one, else of anybody."""
-        return self._stream.newest_ns if playing and self._stream is not None else self._market.newest_arrival_ns
+        return self._source.newest_ns if playing and self._source is not None else self._market.newest_arrival_ns

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qsuite.repos.tick_columns import Flags, Integers
+from qsuite.domain.tick_columns.columns import Flags, Integers
 
 EMPTY = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(bytes(8)), pa.py_buffer(b"")])
 """One text, which is empty; and without nulls, unlike a scalar made of a Python value it costs nothing."""

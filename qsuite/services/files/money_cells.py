@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qsuite.repos.tick_columns import (
+from qsuite.domain.tick_columns.columns import (
     DIGITS,
     Flags,
     Integers,

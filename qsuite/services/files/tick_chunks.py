@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from qsuite.domain.errors import Malformed
 from qsuite.domain.market import Tick
-from qsuite.repos.tick_column_runs import cut
-from qsuite.repos.tick_columns import TickColumns, to_columns, to_ticks
+from qsuite.domain.tick_columns.columns import TickColumns, to_columns, to_ticks
+from qsuite.domain.tick_columns.runs import cut
 from qsuite.services.files.build import RowBuilder
 from qsuite.services.files.market_file import MarketFile
 from qsuite.services.files.rows import BadRow

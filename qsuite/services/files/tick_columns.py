@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qsuite.repos.tick_column_runs import cut
-from qsuite.repos.tick_columns import OF_QUOTES, OF_TRADES, Flags, Integers, MoneyColumn, TickColumns, take
+from qsuite.domain.tick_columns.columns import OF_QUOTES, OF_TRADES, Flags, Integers, MoneyColumn, TickColumns, take
+from qsuite.domain.tick_columns.runs import cut
 from qsuite.services.files.arrow_numbers import chosen
 from qsuite.services.files.build import Recipe, RowBuilder
 from qsuite.services.files.layout import FileKind

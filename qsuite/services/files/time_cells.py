@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qsuite.domain.tick_columns.columns import DIGITS, Integers
 from qsuite.domain.times import DAY_NS, NS_PER_S
-from qsuite.repos.tick_columns import DIGITS, Integers
 from qsuite.services.files.arrow_numbers import integers
 from qsuite.services.files.clocks import ClockSpec, find_zone
 from qsuite.services.files.columnar import cells_as_text

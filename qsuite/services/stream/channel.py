@@ -1,13 +1,14 @@
 """One stream of numbered messages, and the last of them kept for readers that come back.
 
-Invariant: ``seq`` rises by one for each message, and starts above every number that an earlier life of the channel
-gave out, so that a number a reader brings back either is of this life or is answered with a gap.
+Invariant: ``seq`` rises by one for each message, and starts at a number that no earlier life of the channel and no
+other process gave out, so that a number a reader brings back either is of this life or is answered with a gap. A
+gateway's channels carry the numbers of the process that publishes, so there a number means the same message.
 
 A channel exists only while somebody listens or lately did: publishing to any other costs one look into a dictionary.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 
 # What a kept message costs beside its text.
 KEPT_OVERHEAD = 150
-# Numbers of a life start at its first millisecond times this. No channel sends more in a millisecond, so a later life
-# starts higher; and until the year 2109 they stay below 2^53, exact in every JSON reader.
+# Where no database counts the lives, numbers start at the first millisecond times this. No channel sends more in a
+# millisecond, so a later life starts higher; and until the year 2109 they stay below 2^53, exact in every JSON reader.
 SEQ_PER_MS = 2_048
+# Where one does, each life has so many numbers of its own: a channel with a thousand messages a second needs two years
+# to use them up. The lives before the last 131,072 are long forgotten, so they are counted in a circle, below 2^53.
+SEQ_PER_LIFE = 2**36
+LIVES = 2**17
 
 
 def first_seq(now_ns: int) -> int:
@@ -32,12 +37,17 @@ def first_seq(now_ns: int) -> int:
     return now_ns // NS_PER_MS * SEQ_PER_MS
 
 
+def first_seq_of_life(life: int) -> int:
+    """Return the number before the first one of a counted life."""
+    return life % LIVES * SEQ_PER_LIFE
+
+
 class Channel:
     """Number, encode and keep the messages of one channel."""
 
     __slots__ = (
         "_kept", "_tail", "idle_since", "kept_bytes", "members", "name", "route", "route_version", "seq", "settled",
-        "whole", "wild",
+        "tapped", "whole", "wild",
     )  # fmt: skip
 
     def __init__(self, name: str, *, wild: str, seq: int, kept_messages: int) -> None:
@@ -50,6 +60,8 @@ class Channel:
         """Who listens to a private channel; a public one is routed to groups."""
         self.route: tuple[Group, ...] = ()
         self.route_version = -1
+        self.tapped = False
+        """A gateway wants its messages."""
         self.settled: Entry | None = None
         """The newest message handed to the sockets: what a reader that fell behind gets."""
         self.whole: Callable[[str], Mapping[str, Any]] | None = None
@@ -67,6 +79,23 @@ class Channel:
         entry = Entry(self, self.seq, self._numbered(body, self.seq))
         self._keep(entry)
         return entry
+
+    def take(self, seq: int, data: bytes) -> Entry:
+        """Take a message that another process numbered and encoded, and keep it. It must be the next one."""
+        assert seq == self.seq + 1, "a message is missing"
+        self.seq = seq
+        entry = Entry(self, seq, data)
+        self._keep(entry)
+        return entry
+
+    def renumber(self, seq: int, missed: Sequence[bytes] = ()) -> None:
+        """Go on after another life's number, whose newest messages may be given; forget all that was kept."""
+        self._kept.clear()
+        self.kept_bytes = 0
+        self.settled = None
+        self.seq = seq - len(missed)
+        for data in missed:
+            self.take(self.seq + 1, data)
 
     def standing_in(self) -> Entry:
         """Return the message that stands for all up to the newest one handed to the sockets."""

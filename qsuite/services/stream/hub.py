@@ -5,6 +5,9 @@
                                  (number,    (who)     (when)          └── socket (slow: its Outbox conflates)
                                   encode once)
 
+A gateway publishes nothing itself: while it mirrors another process (``turn``), what that one published is relayed here
+with its numbers, and what this one's own services say is not told twice.
+
 On an order's way it comes last, after the commit: what is published is true. Invariants: publishing never waits and
 never fails for a reader's sake; a slow reader never slows another; prices may be conflated, one's own orders never.
 """
@@ -21,13 +24,19 @@ from qsuite.domain.roles import Caller
 from qsuite.domain.times import format_rfc3339
 from qsuite.services.stream.counters import Counters
 from qsuite.services.stream.delivery import Delivery
+from qsuite.services.stream.messages import Entry
+from qsuite.services.stream.mirror import Key, Mirror
 from qsuite.services.stream.registry import Registry
+from qsuite.services.stream.resync import Resync
 from qsuite.services.stream.subscribe import SnapshotSource, Subscriptions
 from qsuite.services.stream.subscriber import GOING_AWAY, POLICY, TRY_AGAIN, Subscriber, Wire
 from qsuite.services.stream.upkeep import Upkeep
 from qsuite.settings import StreamSettings
 
 log = structlog.get_logger(__name__)
+
+OF_ONE_PROCESS = "signals:"
+"""Kinds that only the process hears of where they were made."""
 
 
 class Verifier(Protocol):
@@ -41,6 +50,16 @@ class Verifier(Protocol):
 
     def on_revoked(self, callback: Callable[[UUID], None]) -> None:
         """Call back with a user whose access ended or changed."""
+
+
+class Tap(Protocol):
+    """What carries messages to other processes."""
+
+    def add(self, key: Key, entry: Entry) -> None:
+        """Take a message of a channel that they want; never waits."""
+
+    def restart(self, reason: str) -> None:
+        """Make them begin again, because something could not be told."""
 
 
 class StreamHub:
@@ -65,13 +84,18 @@ class StreamHub:
             self.registry, max_subscriptions=settings.max_subscriptions, known_symbol=known_symbol
         )
         self.upkeep = Upkeep(self)
+        self.tap: Tap | None = None
+        self.elsewhere: Callable[[str, Mapping[str, Any]], None] | None = None
+        """Has the process that is mirrored publish what only this one knows."""
+        self._resync = Resync(self)
         self._clock = clock
         self._delivery = Delivery(self.registry.groups, self.close)
         self._open = False
         auth.on_revoked(self.revoke)
 
-    async def start(self) -> None:
-        """Accept sockets and deliver, on the running loop."""
+    async def start(self, life: int | None = None) -> None:
+        """Accept sockets and deliver, on the running loop; ``life`` keeps this process's numbers from all others'."""
+        self.registry.life = life
         self._delivery.start()
         self._open = True
 
@@ -82,6 +106,7 @@ class StreamHub:
             subscriber.send({"type": "closing"})
             self.close(subscriber, GOING_AWAY, "shutdown", last_words=True)
         self.upkeep.stop()
+        self._resync.stop()
         self._delivery.stop()
 
     # -- publishing ---------------------------------------------------------------------------------------------
@@ -91,30 +116,38 @@ class StreamHub:
 
         The hub adds ``channel`` and ``seq``, and ``ts`` (now) where it is missing. Decimals become strings.
         """
+        if self.registry.mirror is not None:
+            self._say_elsewhere(channel, message)
+            return
         stream = self.registry.public(channel)
         if stream is None:
             return
         self.counters.published += 1
-        if self.registry.groups.add(stream.append(self._stamped(message))):
+        entry = stream.append(self._stamped(message))
+        if stream.tapped and self.tap is not None:
+            self.tap.add((None, channel), entry)
+        if self.registry.groups.add(entry):
             self._delivery.wake()
 
     def publish_private(self, account: UUID, channel: str, message: Mapping[str, Any]) -> None:
         """Send a message to the owner of an account (``jobs``: to the user). Never conflated, never dropped."""
         stream = self.registry.private(account, channel)
-        if stream is None:
+        if stream is None or self.registry.mirror is not None:
             return
         self.counters.published += 1
         entry = stream.append(self._stamped(message))
+        if stream.tapped and self.tap is not None:
+            self.tap.add((account, channel), entry)
         for member in stream.members:
             member.add_private(stream, entry.data)
 
     def wanted(self, channel: str) -> bool:
         """Say whether a message to a public channel would go anywhere, for publishers whose messages cost."""
-        return self.registry.public(channel) is not None
+        return self.registry.mirror is None and self.registry.public(channel) is not None
 
     def wanted_private(self, account: UUID, channel: str) -> bool:
         """Say whether a message to an account's channel would go anywhere."""
-        return self.registry.private(account, channel) is not None
+        return self.registry.mirror is None and self.registry.private(account, channel) is not None
 
     def snapshot_source(self, prefix: str, source: SnapshotSource) -> None:
         """Register how the snapshots of a kind (``trades``, ``bars``, ``orders``) are read.
@@ -129,10 +162,40 @@ class StreamHub:
 
         The source gets the channel's name; what it returns may hold more than was published.
         """
-        self.registry.wholes[kind] = source
+
+        def whole(channel: str) -> Mapping[str, Any]:
+            mirror = self.registry.mirror
+            return source(channel) if mirror is None else mirror.depth(channel)
+
+        self.registry.wholes[kind] = whole
 
     def _stamped(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         return message if "ts" in message else {**message, "ts": format_rfc3339(self._clock())}
+
+    # -- as a gateway -------------------------------------------------------------------------------------------
+
+    def relay(self, key: Key, seq: int, data: bytes) -> None:
+        """Send on the next message of a channel of the mirror, as the other process numbered and encoded it."""
+        owner, name = key
+        stream = self.registry.public(name) if owner is None else self.registry.private(owner, name)
+        if stream is None:
+            return
+        self.counters.published += 1
+        entry = stream.take(seq, data)
+        for member in stream.members:
+            member.add_private(stream, data)
+        if owner is None and self.registry.groups.add(entry):
+            self._delivery.wake()
+
+    def turn(self, mirror: Mirror | None) -> None:
+        """Follow another process's streams, or with None one's own; every reader gets a gap and snapshots."""
+        self.registry.groups.settle()
+        self._resync.begin(self.registry.turn(mirror))
+
+    def _say_elsewhere(self, channel: str, message: Mapping[str, Any]) -> None:
+        """Have the mirrored process tell what it cannot know of: all else it publishes by itself."""
+        if self.elsewhere is not None and channel.startswith(OF_ONE_PROCESS):
+            self.elsewhere(channel, self._stamped(message))
 
     # -- sockets ------------------------------------------------------------------------------------------------
 
@@ -200,6 +263,8 @@ class StreamHub:
     def cut_off(self) -> None:
         """Close the sockets that hear of accounts, because something could not be told; they come back to a gap."""
         self.registry.break_private()
+        if self.tap is not None:
+            self.tap.restart("something could not be told")
         for subscriber in [one for one in self.sockets if one.private]:
             self.close(subscriber, TRY_AGAIN, "resync")
 

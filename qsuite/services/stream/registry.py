@@ -2,18 +2,21 @@
 
 A public channel exists while somebody listens to it, by its own name or by the wildcard of its kind, and for a while
 after; a private one likewise, for each account. ``Groups`` says where a public message goes, ``Channel.members`` where
-a private one goes.
+a private one goes. Whatever a gateway wants of this process is ``tapped``, and counts as listened to.
+
+Numbers are this process's own, or those of the process that it mirrors (``turn``).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from qsuite.domain.channels import ChannelName, parse_channel, private_keys
 from qsuite.domain.roles import Caller
-from qsuite.services.stream.channel import Channel, first_seq
+from qsuite.services.stream.channel import Channel, first_seq, first_seq_of_life
 from qsuite.services.stream.groups import Groups
+from qsuite.services.stream.mirror import Key, Mirror
+from qsuite.services.stream.names import wildcard_of
 from qsuite.services.stream.subscriber import Subscriber
 
 # A channel is kept this long after its last reader left: a reconnect takes seconds, a restarted client minutes.
@@ -29,19 +32,28 @@ class Registry:
         self.groups = Groups()
         self.wholes: dict[str, Callable[[str], Mapping[str, Any]]] = {}
         """By kind of channel: what stands for all messages of a channel, see ``Channel.whole``."""
+        self.mirror: Mirror | None = None
+        """The streams of another process, while this one's channels follow those."""
+        self.life: int | None = None
+        """Which life of a process this is, where a database counts them."""
         self._kept_messages = kept_messages
         self._clock = clock
+        self._used = 0
         self._public: dict[str, Channel] = {}
         self._private: dict[tuple[UUID, str], Channel] = {}
         self._wildcards: dict[str, int] = {}
+        self._tapped: set[str] = set()
+        """The wildcards that gateways want."""
 
     # -- finding ------------------------------------------------------------------------------------------------
 
     def public(self, name: str) -> Channel | None:
         """Return a channel that somebody listens to or lately did."""
         channel = self._public.get(name)
-        if channel is None and self._wildcards and wildcard_of(name) in self._wildcards:
-            return self._make_public(name)
+        if channel is None and (self._wildcards or self._tapped):
+            wild = wildcard_of(name)
+            if wild in self._wildcards or wild in self._tapped:
+                return self._make_public(name)
         return channel
 
     def private(self, owner: UUID, name: str) -> Channel | None:
@@ -49,7 +61,9 @@ class Registry:
         return self._private.get((owner, name)) if self._private else None
 
     def private_owners(self) -> set[UUID]:
-        """Return whose private channels somebody listens to or lately did; any thread may ask."""
+        """Return whose private channels are told of here; any thread may ask."""
+        if self.mirror is not None:  # the other process tells
+            return set()
         return {owner for owner, _ in list(self._private)}
 
     def break_private(self) -> None:
@@ -71,18 +85,93 @@ class Registry:
     def _make_public(self, name: str) -> Channel:
         channel = self._public.get(name)
         if channel is None:
-            channel = self._public[name] = self._make(name, wildcard_of(name))
+            channel = self._public[name] = self._make(name, wildcard_of(name), (None, name))
             channel.whole = self.wholes.get(parse_channel(name).kind)
+            channel.tapped = channel.wild in self._tapped
         return channel
 
     def _make_private(self, owner: UUID, name: str, shown: str) -> Channel:
         channel = self._private.get((owner, name))
         if channel is None:
-            channel = self._private[owner, name] = self._make(shown, name)
+            channel = self._private[owner, name] = self._make(shown, name, (owner, name))
         return channel
 
-    def _make(self, name: str, wild: str) -> Channel:
-        return Channel(name, wild=wild, seq=first_seq(self._clock()), kept_messages=self._kept_messages)
+    def _make(self, name: str, wild: str, key: Key) -> Channel:
+        return Channel(name, wild=wild, seq=self._first(key), kept_messages=self._kept_messages)
+
+    # -- numbers ------------------------------------------------------------------------------------------------
+
+    def _first(self, key: Key) -> int:
+        """Return the number before the first one of a channel that begins now."""
+        if self.mirror is not None:
+            return self.mirror.seqs[key]
+        if self.life is None:
+            return max(first_seq(self._clock()), self._used)
+        return max(first_seq_of_life(self.life), self._used)
+
+    def turn(self, mirror: Mirror | None) -> dict[Channel, int]:
+        """Follow another process's numbers from now on, or with None one's own; return each channel's last one before.
+
+        A mirror must know every channel that is here.
+        """
+        before = {channel: channel.seq for channel in self._channels()}
+        self._use_up(self._channels())
+        self.mirror = mirror
+        for key in self.channel_keys():
+            channel = self._public[key[1]] if key[0] is None else self._private[key[0], key[1]]
+            channel.renumber(self._first(key))
+        return before
+
+    def _use_up(self, channels: Iterable[Channel]) -> None:
+        """Never give out again what one's own channels gave out."""
+        if self.mirror is None:
+            self._used = max([self._used, *(channel.seq for channel in channels)])
+
+    def _channels(self) -> list[Channel]:
+        return [*self._public.values(), *self._private.values()]
+
+    # -- gateways -----------------------------------------------------------------------------------------------
+
+    def channel_keys(self) -> list[Key]:
+        """Return what names the channels here to another process."""
+        return [*((None, name) for name in self._public), *self._private]
+
+    def wildcards(self) -> list[str]:
+        """Return the wildcards somebody listens to."""
+        return list(self._wildcards)
+
+    def shown(self, key: Key) -> str:
+        """Return the name that a channel's messages carry."""
+        return key[1] if key[0] is None else self._private[key[0], key[1]].name
+
+    def adopt(self, key: Key, shown: str, missed: Sequence[bytes]) -> None:
+        """Make a channel of the mirror, unless it is there, with what a reader may have missed of it."""
+        owner, name = key
+        known = name in self._public if owner is None else (owner, name) in self._private
+        if not known:
+            channel = self._make_public(name) if owner is None else self._make_private(owner, name, shown)
+            channel.renumber(channel.seq, missed)
+
+    def tap(self, key: Key, shown: str) -> list[Channel]:
+        """Let gateways have a channel, or all that a wildcard stands for; return those there are."""
+        owner, name = key
+        if owner is not None:
+            channels = [self._make_private(owner, name, shown)]
+        elif parse_channel(name).is_wildcard:
+            self._tapped.add(name)
+            channels = [channel for channel in self._public.values() if channel.wild == name]
+        else:
+            channels = [self._make_public(name)]
+        for channel in channels:
+            channel.tapped = True
+        return channels
+
+    def untap(self, wanted: Collection[Key]) -> None:
+        """Keep from gateways what is no longer among these."""
+        self._tapped = {name for name in self._tapped if (None, name) in wanted}
+        for key in self.channel_keys():
+            channel = self._public[key[1]] if key[0] is None else self._private[key[0], key[1]]
+            channel.tapped = key in wanted or channel.wild in self._tapped
 
     # -- listening ----------------------------------------------------------------------------------------------
 
@@ -121,13 +210,14 @@ class Registry:
 
     def drop_idle(self, moment: float) -> None:
         """Forget channels that nobody has listened to for a while."""
-        for name in [name for name, channel in self._public.items() if self._lapsed(channel, moment)]:
-            del self._public[name]
-        for key in [key for key, channel in self._private.items() if self._lapsed(channel, moment)]:
-            del self._private[key]
+        names = [name for name, channel in self._public.items() if self._lapsed(channel, moment)]
+        self._use_up([self._public.pop(name) for name in names])
+        keys = [key for key, channel in self._private.items() if self._lapsed(channel, moment)]
+        self._use_up([self._private.pop(key) for key in keys])
 
     def _lapsed(self, channel: Channel, moment: float) -> bool:
-        if channel.members or self.groups.listened(channel.name) or self.groups.listened(channel.wild):
+        listened = self.groups.listened(channel.name) or self.groups.listened(channel.wild)
+        if listened or channel.members or channel.tapped:
             channel.idle_since = None
             return False
         if channel.idle_since is None:
@@ -136,16 +226,10 @@ class Registry:
 
     def bound_kept(self) -> None:
         """Give up the older half of all messages kept when they are too many bytes."""
-        channels = [*self._public.values(), *self._private.values()]
+        channels = self._channels()
         if sum(channel.kept_bytes for channel in channels) > KEPT_BYTES_MAX:
             for channel in channels:
                 channel.forget_half()
-
-
-@lru_cache(maxsize=16_384)
-def wildcard_of(name: str) -> str:
-    """Return the name that stands for every symbol of a public channel's kind; asked for at every message."""
-    return parse_channel(name).wildcard
 
 
 def covers(names: frozenset[str]) -> Callable[[Channel], bool]:

@@ -4,24 +4,31 @@
 
 The cut is one instant: each channel's number is noted, and from there on its messages are held back for this socket.
 A snapshot is read after the cut and says its number, so it holds all up to it; every later message follows.
+
+On a gateway channels are joined before the cut: the process that publishes then sends them. Snapshots of prices are
+taken at the cut from what it sent.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
-from qsuite.domain.channels import ChannelName, may_subscribe, parse_channel
+from qsuite.domain.channels import ChannelName, may_subscribe, parse_channel, private_keys
 from qsuite.domain.errors import Forbidden, NotFound, QSuiteError, TooMany, Unauthenticated
 from qsuite.domain.roles import Caller
 from qsuite.services.stream.channel import Channel
 from qsuite.services.stream.messages import encode
+from qsuite.services.stream.mirror import Key
 from qsuite.services.stream.registry import Registry, covers
 from qsuite.services.stream.subscriber import Subscriber
 
 log = structlog.get_logger(__name__)
 
 SnapshotSource = Callable[[Caller, str], Awaitable[Sequence[Mapping[str, Any]]]]
+Wanted = tuple[Key, str, int | None]
+"""A channel, the name its messages carry, and the last number a reader has of it."""
 Refusals = list[tuple[str, QSuiteError]]
 """Names that were not subscribed to, and why."""
 
@@ -36,6 +43,8 @@ class Subscriptions:
         self._max_subscriptions = max_subscriptions
         self._known_symbol = known_symbol
         self.sources: dict[str, SnapshotSource] = {}
+        self.join: Callable[[Sequence[Wanted]], Awaitable[None]] | None = None
+        """Has channels sent by the mirrored process; when it returns they are, or nothing is mirrored any more."""
 
     async def start(
         self, subscriber: Subscriber, names: Iterable[str], since: Mapping[str, int], **reply: Any
@@ -49,6 +58,9 @@ class Subscriptions:
             raise Unauthenticated("authenticate first")
         accepted, refusals = self._review(subscriber, caller, dict.fromkeys(names))
         if not accepted:
+            return refusals
+        await self._prepare(subscriber, caller, accepted, since)
+        if subscriber.closed:
             return refusals
         new = [name for name in accepted if name.name not in subscriber.names]
         cuts = self._cut(subscriber, caller, new, since)
@@ -71,6 +83,64 @@ class Subscriptions:
         self._registry.listen(subscriber, subscriber.names.difference(leaving))
         subscriber.forget(covers(subscriber.names))
         subscriber.send({"type": "unsubscribed", "channels": leaving, **reply})
+
+    async def _prepare(
+        self, subscriber: Subscriber, caller: Caller, names: Sequence[ChannelName], since: Mapping[str, int]
+    ) -> None:
+        """Wait until nothing stands in the way of a cut."""
+        while not subscriber.closed:
+            mirror = self._registry.mirror
+            if subscriber.resync is not None:
+                await asyncio.wait([subscriber.resync])
+            elif mirror is None or self.join is None:
+                return
+            else:
+                wanted = [one for one in self._wanted(caller, names, since) if one[0] not in mirror.joined]
+                if not wanted:
+                    return
+                await self.join(wanted)
+
+    def _wanted(self, caller: Caller, names: Sequence[ChannelName], since: Mapping[str, int]) -> Iterable[Wanted]:
+        for name in names:
+            if name.private:
+                for owner, shown in private_keys(caller, name.name):
+                    yield (owner, name.name), shown, since.get(shown)
+            else:
+                yield (None, name.name), name.name, since.get(name.name)
+        wilds = {name.name for name in names if name.is_wildcard}
+        for remembered, seq in since.items():
+            known = self._find(remembered)
+            if known is not None and not known.private and not known.is_wildcard and known.wildcard in wilds:
+                yield (None, remembered), remembered, seq
+
+    # -- beginning again ----------------------------------------------------------------------------------------
+
+    def interrupt(self, subscriber: Subscriber, before: Mapping[Channel, int]) -> "list[Cut]":
+        """Tell a socket that its channels have other numbers now, and hold back what follows until ``begin_again``."""
+        assert subscriber.caller is not None
+        cuts = [self._plain_cut(subscriber.caller, parse_channel(name)) for name in sorted(subscriber.names)]
+        subscriber.let_go()
+        for channel in dict.fromkeys(channel for cut in cuts for channel in cut.seqs):
+            gap = {"type": "gap", "channel": channel.name, "since": before.get(channel, 0)}
+            subscriber.send({**gap, "seq": channel.seq})
+        subscriber.hold(covers(subscriber.names))
+        return cuts
+
+    async def begin_again(self, subscriber: Subscriber, cuts: "Sequence[Cut]") -> bool:
+        """Send the snapshots after an interruption; False when one of them cannot be had."""
+        assert subscriber.caller is not None
+        for cut in cuts:
+            await subscriber.room()
+            if subscriber.closed:
+                return True
+            if cut.name.name in subscriber.names and await self._send_snapshot(subscriber, subscriber.caller, cut):
+                return False
+        subscriber.release()
+        subscriber.forget(covers(subscriber.names))
+        return True
+
+    def _plain_cut(self, caller: Caller, name: ChannelName) -> "Cut":
+        return self._photographed(Cut(name, self._registry.behind(name, caller, ()), {}))
 
     # -- may they? ----------------------------------------------------------------------------------------------
 
@@ -128,21 +198,29 @@ class Subscriptions:
             cut = Cut(name, self._registry.behind(name, caller, remembered), since)
             cut.skip(channel for channel in cut.seqs if channel in known or heard(channel))
             known.update(cut.seqs)
-            cuts.append(cut)
+            cuts.append(self._photographed(cut))
         return cuts
+
+    def _photographed(self, cut: "Cut") -> "Cut":
+        """Take the snapshot at once where it is in memory: what is mirrored goes on while others are read."""
+        mirror = self._registry.mirror
+        if mirror is not None and mirror.shows(cut.name):
+            cut.data = mirror.snapshot(cut.name)
+        return cut
 
     async def _send_snapshot(self, subscriber: Subscriber, caller: Caller, cut: "Cut") -> list[str]:
         """Send the snapshot of one channel; return its name if there is none to be had."""
         source = self.sources.get(cut.name.kind.partition(":")[0])
         try:
-            data = [] if source is None else await source(caller, cut.name.name)
+            if cut.data is None:
+                cut.data = [] if source is None else await source(caller, cut.name.name)
         except QSuiteError as error:
             code, detail = error.code, error.detail
         except Exception:
             log.exception("stream.snapshot_failed", channel=cut.name.name)
             code, detail = "internal", "the snapshot could not be read"
         else:
-            subscriber.add_asked(encode(cut.snapshot(data)))
+            subscriber.add_asked(encode(cut.snapshot(cut.data)))
             return []
         subscriber.send({"type": "error", "code": code, "detail": detail, "channel": cut.name.name})
         return [cut.name.name]
@@ -153,6 +231,8 @@ class Cut:
 
     def __init__(self, name: ChannelName, channels: Sequence[Channel], since: Mapping[str, int]) -> None:
         self.name = name
+        self.data: Sequence[Mapping[str, Any]] | None = None
+        """The snapshot, where it was taken at once."""
         self._since = since
         self.seqs = {channel: channel.seq for channel in channels}
         self._missed = {channel: channel.after(since[channel.name]) for channel in channels if channel.name in since}

@@ -38,7 +38,7 @@ class Subscriber:
     __slots__ = (
         "_due", "_held", "_hold", "_limit", "_monotonic", "_on_ready", "_room", "_writing", "bad_messages", "caller",
         "closed", "counters", "flagged", "group", "header", "names", "opened_at", "outbox", "private", "rechecking",
-        "wire", "writing_since",
+        "resync", "wire", "writing_since",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,8 @@ class Subscriber:
         self.bad_messages = 0
         self.closed = False
         self.rechecking = False
+        self.resync: asyncio.Task[None] | None = None
+        """Sends it snapshots anew, because its channels were renumbered."""
         self.flagged = False
         """Already in the delivery's list of sockets to flush."""
         self._limit = limit
@@ -132,6 +134,16 @@ class Subscriber:
         self.accept()
         self._hold = Outbox(self._limit, self.counters)
         self._held = held
+
+    @property
+    def holding(self) -> bool:
+        """Say whether something is held back."""
+        return self._hold is not None
+
+    def let_go(self) -> None:
+        """Drop what is held back and all prices that wait: snapshots of what they tell of follow."""
+        self._hold = None
+        self.forget(_nothing)
 
     def release(self) -> None:
         """Queue what was held back."""

@@ -11,7 +11,7 @@ from typing import TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from qsuite.repos.tick_columns import (
+from qsuite.domain.tick_columns.columns import (
     DIGITS,
     OF_QUOTES,
     OF_TRADES,

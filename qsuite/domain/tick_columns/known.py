@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qsuite.repos.tick_column_runs import Rows, cut, in_order, joined
-from qsuite.repos.tick_columns import OF_TRADES, Flags, MoneyColumn, TickColumns, decimal_at, take
+from qsuite.domain.tick_columns.columns import OF_TRADES, Flags, MoneyColumn, TickColumns, decimal_at, take
+from qsuite.domain.tick_columns.runs import Rows, cut, in_order, joined
 
 
 def cut_into(columns: TickColumns, size: int) -> Iterator[TickColumns]:
