@@ -45,15 +45,15 @@ class TickSealing:
     def _first_of(self, query: TickQuery) -> tuple["TickColumns", int]:
         """Return about a block's worth of the series, no instant parted, and the time before which that is all."""
         from qsuite.domain.tick_columns.runs import cut, joined
-        from qsuite.repos.tick_series_columns import SLICE_TICKS, first_slice
+        from qsuite.repos.tick_series_columns import first_slice
 
         to_ns = query.end_ns
         assert to_ns is not None
         runs: list[TickColumns] = []
         wanted, more = self._block_ticks, True
-        # A tenth more or less is no matter: the rest of an instant may not fit, and the next cursor costs as well.
+        # One cursor mostly does. A tenth less is no matter: for each the server may have to sort a whole minute.
         while more and wanted > self._block_ticks // 10:
-            run, more = first_slice(self._database, self._series, query, min(wanted, SLICE_TICKS))
+            run, more = first_slice(self._database, self._series, query, wanted)
             runs.append(run)
             wanted -= len(run)
             query = query._replace(start_ns=int(run.ts_ns[-1]) + 1 if len(run) else to_ns)

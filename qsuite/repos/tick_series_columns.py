@@ -10,6 +10,7 @@ Invariant: the columns hold the ticks of ``iterate_ticks``, in its order.
 """
 
 import struct
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,7 +40,9 @@ from qsuite.repos.tick_documents import decode_tick
 from qsuite.repos.tick_queries import TickQuery, condition_of, iterate_ticks
 
 SLICE_TICKS = 30_000
-"""Ticks read by one cursor: its time is limited over its whole life, and all of them are held at once."""
+"""Ticks read by one cursor, as all of them are held at once."""
+CURSOR_S = 4.0
+"""What one cursor may take: the server ends it after five seconds of work, over its whole life."""
 BATCH_TICKS = 5_000
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -83,22 +86,29 @@ def series_columns(database: Database, series: str, query: TickQuery) -> Generat
 def first_slice(database: Database, series: str, query: TickQuery, about: int) -> tuple[TickColumns, bool]:
     """Return about so many ticks from a query's first on, no instant parted, and whether more follow.
 
-    Ticks that are there twice are twice in it.
+    A slow server gives fewer. Ticks that are there twice are twice in it.
     """
     if not database.transactions:
         with closing(iterate_ticks(database.sync[series], query)) as ticks:
             return to_columns(query.symbol, list(ticks)), False
     runs: list[TickColumns] = []
     count = 0
+    times = [time.monotonic()]
     with translated("tick"), closing(_batches(database, series, query)) as batches:
         for batch in batches:
             runs.append(batch_columns(query.symbol, batch))
             count += len(runs[-1])
+            times.append(time.monotonic())
             # Documents are in order by the millisecond only: the last one may not be whole yet.
             whole_ns = int(runs[-1].ts_ns.max()) // NS_PER_MS * NS_PER_MS
-            if count >= about and int(runs[0].ts_ns.min()) < whole_ns:
+            if (count >= about or _late(times)) and int(runs[0].ts_ns.min()) < whole_ns:
                 return between(in_order(joined(runs)), None, whole_ns), True
     return (in_order(joined(runs)) if runs else to_columns(query.symbol, [])), False
+
+
+def _late(times: list[float]) -> bool:
+    """Say whether another batch like the last would come too late; the first one takes what the server has to sort."""
+    return len(times) > 2 and 2 * times[-1] - times[-2] - times[0] > CURSOR_S
 
 
 def _batches(database: Database, series: str, query: TickQuery) -> Generator[bytes, None, None]:

@@ -6,6 +6,7 @@ the decimal gives.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -99,6 +100,7 @@ def text_array(column: MoneyColumn) -> Any:
     return pa.array(words, pa.string()).take(pa.array(codes, mask=_mask(column.missing)))
 
 
+@lru_cache(maxsize=1 << 16)
 def _word(units: int, zeros: int, exponent: int) -> str:
     """Write ``units x 10^exponent`` without its last zeros."""
     return show(Decimal(f"{units // 10**zeros}E{exponent + zeros}"))

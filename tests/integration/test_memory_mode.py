@@ -9,12 +9,16 @@ from qsuite.app import build
 from qsuite.cli import connection
 from qsuite.composition.parts import Parts
 from qsuite.domain.errors import SetupError
+from qsuite.domain.market import Tick
+from qsuite.domain.tick_columns.columns import to_ticks
 from qsuite.repos.books import open_books
 from qsuite.repos.database import Database
+from qsuite.repos.ticks import TickQuery, TicksRepo
 from qsuite.services import embedded_mongod
 from qsuite.services.books import check_books
 from qsuite.services.data_dir import read_runtime
 from qsuite.settings import Settings
+from tests.support.market import quote, trade
 from tests.support.running_app import running_api
 
 ORDER = {"symbol": "IBM", "side": "BUY", "order_type": "MARKET", "quantity": "10"}
@@ -102,3 +106,12 @@ async def test_a_start_that_fails_half_way_leaves_nothing_running(
         await app.start()
     assert not app.services.health.ready
     await app.stop()
+
+
+async def test_ticks_in_memory_are_read_as_columns_too(memory_database: Database) -> None:
+    given: list[Tick] = [quote(7, "1.50", None), trade(7, "1.5", seq=1), trade(9)]
+    repo = TicksRepo(memory_database)
+    await repo.add(given[::-1])
+    runs = list(repo.columns(TickQuery("IBM")))
+    assert repr([tick for run in runs for tick in to_ticks(run)]) == repr(given)
+    assert list(repo.columns(TickQuery("IBM", 8, 9))) == []

@@ -129,7 +129,7 @@ async def test_the_series_is_read_by_many_cursors_and_no_instant_is_parted(
 async def test_blocks_are_sealed_out_of_as_many_cursors_as_it_takes(
     real: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tick_series_columns, "SLICE_TICKS", 7)
+    monkeypatch.setattr(tick_series_columns, "CURSOR_S", 0.0)  # each ends after its second batch
     monkeypatch.setattr(tick_series_columns, "BATCH_TICKS", 3)
     given: list[Tick] = [trade(T0 + 1_000_000 * (number // 2), seq=number) for number in range(50)]
     await TicksRepo(real).add(given)
