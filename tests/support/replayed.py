@@ -1,7 +1,7 @@
 """A real trading day played into a whole QSuite, with orders resting against it: what they were filled at.
 
     files ── Replay at a speed ──> POST ticks/ ──> market, engine ──> executions
-                  └─ at the market time of an order: POST orders/
+                  └─ at the market time of orders: POST orders/bulk/
 
 Orders come between the ticks before their market time and those after, whatever the speed; all their figures follow
 from the quotes and trades before them. Ids are counted, so that the same order draws the same slippage in every run.
@@ -199,12 +199,15 @@ async def _play(
         began_s = began_s or time.monotonic()  # finding the start in the files is no part of the play
         begin = 0
         for index, tick in enumerate(ticks):
+            due: list[dict[str, Any]] = []
             while coming is not None and coming.at_ns <= tick.ts_ns:
+                due.append(coming.body)
+                coming = next(waiting, None)
+            if due:
                 if index > begin:
                     await feed.publish(ticks[begin:index])
                 begin = index
-                await _place(trader, coming.body)
-                coming = next(waiting, None)
+                await _place(trader, due)
         await feed.publish(ticks[begin:])
 
     try:
@@ -216,9 +219,10 @@ async def _play(
     return played.ticks, time.monotonic() - began_s
 
 
-async def _place(trader: ApiClient, body: dict[str, Any]) -> None:
-    answer = await trader.post("/api/v1/orders/", body)
-    assert answer.status in (201, 422), answer  # a refusal is an outcome too
+async def _place(trader: ApiClient, orders: list[dict[str, Any]]) -> None:
+    """Place what comes at one time, in its order; a refusal is an outcome, too."""
+    answer = await trader.post("/api/v1/orders/bulk/", {"orders": orders})
+    assert answer.status == 200, answer
 
 
 def _came_of(database: Database) -> tuple[list[Fill], dict[str, tuple[str, Decimal]]]:
