@@ -88,6 +88,7 @@ class Uplink:
     async def run_once(self, now: int) -> None:
         """Take what was published, wait for it a tenth of a second, and see to it that all that is wanted is sent."""
         self.interval_s = 0.0
+        await self._hub.turned()
         try:
             if self._after is None:
                 self._after = await self._flushes.last_id()
