@@ -3,6 +3,7 @@ of every gap on the way there."""
 
 import asyncio
 import itertools
+import json
 import random
 import signal
 import time
@@ -159,6 +160,21 @@ class Fleet:
                 await self.tick(turn % 3, SYMBOLS[turn % len(SYMBOLS)], f"{chance.uniform(99, 101):.2f}")
             await asyncio.sleep(0.02)
 
+    async def events(self, port: int) -> str:
+        """Return the channel of the first snapshot that a process sends as server-sent events."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        path = "/api/v1/stream/?channels=trades:ALFA"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {self.meanings.token}\r\n\r\n".encode())
+        try:
+            async with asyncio.timeout(10):
+                while True:
+                    line = (await reader.readline()).removeprefix(b"data: ")
+                    for message in json.loads(line) if line.startswith(b"[") else []:
+                        if message["type"] == "snapshot":
+                            return str(message["channel"])
+        finally:
+            writer.transport.abort()
+
     # -- what must come about -----------------------------------------------------------------------------------------
 
     async def sources(self, wanted: str, timeout_s: float = 15) -> None:
@@ -269,6 +285,8 @@ async def ordeal(fleet: Fleet) -> None:
         refused = await gateway.post("/api/v1/orders/", ORDER | {"symbol": "ALFA"})
         assert (refused.status, refused.code) == (503, "engine.standby")
         assert (await gateway.get("/health/ready")).status == 200
+    for port in gateways:
+        assert await fleet.events(port) == "trades:ALFA"
     stop = asyncio.Event()
     load = [asyncio.create_task(fleet.trade(number, stop)) for number in range(4)]
     load.append(asyncio.create_task(fleet.prices(stop)))
@@ -301,7 +319,7 @@ async def ordeal(fleet: Fleet) -> None:
     assert await fleet.stop(2) == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_reader_at_two_gateways_ends_with_what_rest_shows_whatever_befalls_redis(
     mongod: str,
     database: Database,
