@@ -50,7 +50,8 @@ def make_gateways(
     prefix = f"qsuite:{database.name}"
     flushes, asks = Link(settings.redis_url, f"{prefix}:flushes"), Link(settings.redis_url, f"{prefix}:asks")
     if settings.role == GATEWAY:
-        return Gateways(uplink=Uplink(market.stream, flushes, asks, gateway=new_id().hex, clock=clock))
+        name, refresh = new_id().hex, market.data.refresh
+        return Gateways(uplink=Uplink(market.stream, flushes, asks, gateway=name, refresh=refresh, clock=clock))
     relay = Relay(market.stream)
     reader = Asks(relay, asks)
     engine = trading.engine

@@ -41,7 +41,9 @@ class Pair:
         self.relay = Relay(source.hub, monotonic=lambda: self.moment)
         asks = Asks(self.relay, self.link("asks"))
         self.publisher = Publisher(self.relay, self.link("flushes"), asks, epoch=lambda: self.epoch)
-        self.uplink = Uplink(gateway.hub, self.link("flushes"), self.link("asks"), gateway="g")
+        links = self.link("flushes"), self.link("asks")
+        self.refreshed = 0
+        self.uplink = Uplink(gateway.hub, *links, gateway="g", refresh=self._refresh)
         self.loops = [Supervisor(), Supervisor()]
         for loop in (self.publisher, asks):
             self.loops[0].add(loop)
@@ -54,6 +56,9 @@ class Pair:
 
     def link(self, what: str) -> Link:
         return Link(self.url, f"{self.name}:{what}", timeout_s=2.0)
+
+    async def _refresh(self) -> None:
+        self.refreshed += 1
 
     async def _prices(self, caller: Any, channel: str) -> list[dict[str, Any]]:
         return [each for name, each in self.market.items() if channel in (name, "trades:*")]
@@ -166,7 +171,9 @@ async def test_a_publisher_that_stops_is_announced_and_its_return_too(settings: 
         streams.gateway.hub.publish_private(ACCOUNT, "orders", own)
         assert (await reader.receive())["seq"] == snapshot["seq"] + 1
         streams.epoch = 2
+        streams.source.hub.registry.life = 3
         await streams.joined()
+        assert streams.refreshed == 2, "what a publisher before this one stored and told nobody is taken over"
         gap, snapshot = await reader.receive_some(2)
         assert (gap["type"], gap["seq"]) == ("gap", snapshot["seq"])
         streams.order(3)

@@ -11,7 +11,7 @@ told to every reader as a gap with snapshots (``StreamHub.turn``), and what is m
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -38,7 +38,11 @@ NOBODY = Session(-1, -1, -1)
 
 
 class Uplink:
-    """Follow a publisher for a hub. ``gateway`` names this process."""
+    """Follow a publisher for a hub. ``gateway`` names this process.
+
+    ``refresh`` takes over what is stored of the market: a process that was killed may have stored a tick, and not have
+    told the others.
+    """
 
     name = "uplink"
 
@@ -49,6 +53,7 @@ class Uplink:
         asks: Link,
         *,
         gateway: str,
+        refresh: Callable[[], Awaitable[None]],
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -61,6 +66,8 @@ class Uplink:
         self._flushes = flushes
         self._asks = asks
         self._gateway = gateway
+        self._refresh = refresh
+        self._refreshed = NOBODY.life
         self._clock = clock
         self._monotonic = monotonic
         self._after: str | None = None
@@ -88,6 +95,7 @@ class Uplink:
     async def run_once(self, now: int) -> None:
         """Take what was published, wait for it a tenth of a second, and see to it that all that is wanted is sent."""
         self.interval_s = 0.0
+        await self._hub.turned()
         try:
             if self._after is None:
                 self._after = await self._flushes.last_id()
@@ -212,6 +220,10 @@ class Uplink:
             self._pinged_s = self._monotonic()
             for start in range(0, max(1, len(wanted)), KEYS_AT_ONCE):
                 await self._send(wanted[start : start + KEYS_AT_ONCE], full=not self._known and not start)
+            return
+        if self._session.life != self._refreshed:
+            self._refreshed = self._session.life
+            await self._refresh()
             return
         log.info("uplink.joined", channels=len(self._mirror.seqs))
         self.turns += 1

@@ -88,6 +88,7 @@ class StreamHub:
         self.elsewhere: Callable[[str, Mapping[str, Any]], None] | None = None
         """Has the process that is mirrored publish what only this one knows."""
         self._resync = Resync(self)
+        self.subscriptions.turned = self.turned
         self._clock = clock
         self._delivery = Delivery(self.registry.groups, self.close)
         self._open = False
@@ -116,7 +117,7 @@ class StreamHub:
 
         The hub adds ``channel`` and ``seq``, and ``ts`` (now) where it is missing. Decimals become strings.
         """
-        if self.registry.mirror is not None:
+        if self._quiet:
             self._say_elsewhere(channel, message)
             return
         stream = self.registry.public(channel)
@@ -132,7 +133,7 @@ class StreamHub:
     def publish_private(self, account: UUID, channel: str, message: Mapping[str, Any]) -> None:
         """Send a message to the owner of an account (``jobs``: to the user). Never conflated, never dropped."""
         stream = self.registry.private(account, channel)
-        if stream is None or self.registry.mirror is not None:
+        if stream is None or self._quiet:
             return
         self.counters.published += 1
         entry = stream.append(self._stamped(message))
@@ -143,11 +144,11 @@ class StreamHub:
 
     def wanted(self, channel: str) -> bool:
         """Say whether a message to a public channel would go anywhere, for publishers whose messages cost."""
-        return self.registry.mirror is None and self.registry.public(channel) is not None
+        return not self._quiet and self.registry.public(channel) is not None
 
     def wanted_private(self, account: UUID, channel: str) -> bool:
         """Say whether a message to an account's channel would go anywhere."""
-        return self.registry.mirror is None and self.registry.private(account, channel) is not None
+        return not self._quiet and self.registry.private(account, channel) is not None
 
     def snapshot_source(self, prefix: str, source: SnapshotSource) -> None:
         """Register how the snapshots of a kind (``trades``, ``bars``, ``orders``) are read.
@@ -186,6 +187,15 @@ class StreamHub:
             member.add_private(stream, data)
         if owner is None and self.registry.groups.add(entry):
             self._delivery.wake()
+
+    @property
+    def _quiet(self) -> bool:
+        """Say whether nothing of this process's own is published: another one's is, or readers are being turned."""
+        return self.registry.mirror is not None or not self._resync.turned.is_set()
+
+    async def turned(self) -> None:
+        """Return when every reader was told of the last turn; before that nothing may be relayed."""
+        await self._resync.turned.wait()
 
     def turn(self, mirror: Mirror | None) -> None:
         """Follow another process's streams, or with None one's own; every reader gets a gap and snapshots."""

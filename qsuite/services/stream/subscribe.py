@@ -43,6 +43,8 @@ class Subscriptions:
         self._max_subscriptions = max_subscriptions
         self._known_symbol = known_symbol
         self.sources: dict[str, SnapshotSource] = {}
+        self.turned: Callable[[], Awaitable[None]] = _at_once
+        """Returns when no turn is under way."""
         self.join: Callable[[Sequence[Wanted]], Awaitable[None]] | None = None
         """Has channels sent by the mirrored process; when it returns they are, or nothing is mirrored any more."""
 
@@ -89,6 +91,7 @@ class Subscriptions:
     ) -> None:
         """Wait until nothing stands in the way of a cut."""
         while not subscriber.closed:
+            await self.turned()
             mirror = self._registry.mirror
             if subscriber.resync is not None:
                 await asyncio.wait([subscriber.resync])
@@ -264,3 +267,7 @@ class Cut:
         if self.name.is_wildcard or len(self.seqs) > 1:
             message["seqs"] = {channel.name: seq for channel, seq in self.seqs.items()}
         return message
+
+
+async def _at_once() -> None:
+    """Wait for nothing."""
