@@ -1,17 +1,14 @@
-"""Short Redis streams: append, read on, never wait long, never try twice.
+"""Short Redis streams: append and read on, by ``redis_calls``: what is not answered raises ``RedisDown``.
 
-A Redis client by default waits for a frozen server for ever, and sends again what was not answered. Here each call has
-0.2 s; after that ``LinkDown`` says that it may or may not have been done, and whoever calls knows what that means.
-
-    qsuite:DATABASE:flushes     by the process with the engine
-    qsuite:DATABASE:asks        by gateways
+qsuite:DATABASE:flushes     by the process with the engine
+qsuite:DATABASE:asks        by gateways
 """
 
 import asyncio
 from collections import deque
-from typing import Any
 
-TIMEOUT_S = 0.2
+from qsuite.services.redis_calls import TIMEOUT_S, RedisCalls
+
 BLOCK_MS = 100
 """A reading waits so long for something new: less than the time-out, so that silence is told from a frozen server."""
 KEPT_BYTES = 32 * 1_048_576
@@ -21,46 +18,41 @@ EXPIRE_EVERY_S = 10.0
 FIELD = b"f"
 
 
-class LinkDown(Exception):
-    """Redis did not answer in time, or not at all."""
-
-
 class Link:
     """One stream. ``append`` keeps the newest minute of what it wrote, at most 32 MiB."""
 
     def __init__(self, url: str, name: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self._name = name
-        self._timeout_s = timeout_s
-        self._client = _client(url, timeout_s)
+        self._redis = RedisCalls(url, timeout_s=timeout_s)
         self._written: deque[tuple[str, int]] = deque()
         self._bytes = 0
         self._expire_at_s = 0.0
 
     async def append(self, data: bytes) -> None:
-        """Append an entry. LinkDown: perhaps."""
+        """Append an entry. RedisDown: perhaps."""
         trim = ("MINID", self._oldest()) if self._written else ()
-        written = await self._call("XADD", self._name, *trim, "*", FIELD, data)
+        written = await self._redis.call("XADD", self._name, *trim, "*", FIELD, data)
         self._note(written.decode(), len(data))
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._expire_at_s:
             self._expire_at_s = now_s + EXPIRE_EVERY_S
-            await self._call("EXPIRE", self._name, EXPIRES_S)
+            await self._redis.call("EXPIRE", self._name, EXPIRES_S)
 
     async def read(self, after: str, most: int) -> list[tuple[str, bytes]]:
         """Return entries after one, with their ids; none when there is none for a tenth of a second."""
-        found = await self._call("XREAD", "COUNT", most, "BLOCK", BLOCK_MS, "STREAMS", self._name, after)
+        found = await self._redis.call("XREAD", "COUNT", most, "BLOCK", BLOCK_MS, "STREAMS", self._name, after)
         if not found:
             return []
         return [(id_.decode(), fields[FIELD]) for id_, fields in found[0][1] if fields]
 
     async def last_id(self) -> str:
         """Return the id of the newest entry."""
-        found = await self._call("XREVRANGE", self._name, "+", "-", "COUNT", 1)
+        found = await self._redis.call("XREVRANGE", self._name, "+", "-", "COUNT", 1)
         return found[0][0].decode() if found else "0-0"
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._redis.stop()
 
     def _oldest(self) -> str:
         """Return the id of the oldest entry to keep."""
@@ -74,39 +66,6 @@ class Link:
     def _note(self, id_: str, size: int) -> None:
         self._written.append((id_, size))
         self._bytes += size
-
-    async def _call(self, *command: Any) -> Any:
-        from redis.exceptions import RedisError  # imported where Redis is used: it costs a tenth of a second
-
-        down: LinkDown | None = None
-        answer = None
-        try:
-            async with asyncio.timeout(2 * self._timeout_s):  # to connect, and to be answered
-                answer = await self._client.execute_command(*command)
-        except (RedisError, OSError, TimeoutError) as error:
-            down = LinkDown(str(error) or type(error).__name__)
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # the client sometimes passes over that, and nothing would ever stop
-            raise asyncio.CancelledError
-        if down is not None:
-            raise down
-        return answer
-
-
-def _client(url: str, timeout_s: float) -> Any:
-    """Return a client that connects when it is used. Made before there are readers: the import holds the loop."""
-    from redis.asyncio import Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    return Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=8,
-    )
 
 
 def id_order(id_: str) -> tuple[int, int]:

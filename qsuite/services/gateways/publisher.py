@@ -15,8 +15,9 @@ from collections.abc import Callable
 import structlog
 
 from qsuite.services.gateways.flushes import Flush, decode_ask, encode_flush
-from qsuite.services.gateways.link import Link, LinkDown
+from qsuite.services.gateways.link import Link
 from qsuite.services.gateways.relay import Relay
+from qsuite.services.redis_calls import RedisDown
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,7 @@ class Publisher:
                 self._number = 0
             await self._write()
             self.interval_s = 0.0
-        except LinkDown as error:
+        except RedisDown as error:
             self._relay.restart(f"Redis: {error}")
             self.interval_s = AWAY_S
 
@@ -109,7 +110,7 @@ class Asks:
         self._after = "0-0"
 
     async def skip(self) -> None:
-        """Go on behind what is there now: it was asked of another part. LinkDown."""
+        """Go on behind what is there now: it was asked of another part. RedisDown."""
         self._after = await self._link.last_id()
 
     async def run_once(self, now: int) -> None:
@@ -121,7 +122,7 @@ class Asks:
             for id_, data in await self._link.read(self._after, ASKS_AT_ONCE):
                 self._after = id_
                 await self._relay.answer(decode_ask(data))
-        except LinkDown as error:
+        except RedisDown as error:
             log.debug("relay.asks_unread", error=str(error))  # the publisher meets the same, and acts on it
             self.interval_s = HEARTBEAT_S
 

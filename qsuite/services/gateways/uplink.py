@@ -18,7 +18,8 @@ import structlog
 
 from qsuite.domain.channels import parse_channel
 from qsuite.services.gateways.flushes import Ack, Ask, Flush, Session, Told, decode_flush, encode_ask
-from qsuite.services.gateways.link import Link, LinkDown, id_order
+from qsuite.services.gateways.link import Link, id_order
+from qsuite.services.redis_calls import RedisDown
 from qsuite.services.stream import StreamHub
 from qsuite.services.stream.mirror import Mirror
 from qsuite.services.stream.subscribe import Wanted
@@ -106,7 +107,7 @@ class Uplink:
                 self._take(decode_flush(data))
                 await asyncio.sleep(0)
             await self._keep_joined()
-        except LinkDown as error:
+        except RedisDown as error:
             log.debug("uplink.redis", error=str(error))
             self.interval_s = AWAY_S
         except Exception:
@@ -130,7 +131,7 @@ class Uplink:
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self._ask_for(wanted)
-        except (LinkDown, TimeoutError):
+        except (RedisDown, TimeoutError):
             self._part("no answer")
 
     def say(self, channel: str, message: Mapping[str, Any]) -> None:
@@ -142,7 +143,7 @@ class Uplink:
     async def _say(self, channel: str, message: dict[str, Any]) -> None:
         try:
             await self._asks.append(encode_ask(Ask(self._gateway, self._session, say=(channel, message))))
-        except LinkDown as error:
+        except RedisDown as error:
             log.warning("uplink.not_said", channel=channel, error=str(error))  # it is stored, and snapshots show it
 
     # -- what is published ----------------------------------------------------------------------------------------
