@@ -12,7 +12,7 @@ from qsuite.handlers.market_fields import EdgeField, IntervalField
 from qsuite.handlers.operations import operation
 from qsuite.services.price_history import BarsAsked
 
-NAMES_MAX = 50
+NAMES_MAX = 25
 LIMIT, LIMIT_MAX = 500, 10_000
 NAMES = "; ".join(
     "_".join([family.name, *(parameter.name.upper() for parameter in family.parameters)]) + f": {family.title}"
@@ -25,7 +25,7 @@ class IndicatorsQuerySchema(Schema):
 
     names = fields.String(
         required=True,
-        validate=validate.Length(1, 2_000),
+        validate=validate.Length(1, 400),
         metadata={"description": f"Comma-separated, such as sma_20,macd_12_26_9. {NAMES}", "example": "sma_20,rsi_14"},
     )
     interval = IntervalField(load_default="1d")
