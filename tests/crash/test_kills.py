@@ -41,7 +41,7 @@ POINTS = [
     "store.commit:after",
     "announced",
 ]
-# Steps taken once a life: taking the lease, recovering, reading the account of the first order.
+# Steps sure to be taken once a life: taking the lease, recovering, reading what is not in memory.
 HIT_ONCE = {"store.acquire:after", "store.load_open:after", "store.load:after"}
 KILLS = 50
 ROUNDS = range(SCALE)
@@ -87,10 +87,20 @@ async def live(victim: Victim, ledger: Ledger, chance: random.Random) -> None:
     try:
         token = await log_in(victim.port)
         await retry_unknown(victim.port, token, ledger)
+        await cancel_ended(victim.port, token, ledger)
         async with asyncio.timeout(60):  # a point that is never reached fails the test instead of holding it
             await asyncio.gather(*(trade(victim.port, token, ledger, chance) for _ in range(CLIENTS)))
     except CONNECTION_LOST:
         return
+
+
+async def cancel_ended(port: int, token: str, ledger: Ledger) -> None:
+    """Ask to cancel an order that was filled: a new life has none such in memory, so it must be read."""
+    filled = next((answer for answer in ledger.acknowledged.values() if answer["status"] == "FILLED"), None)
+    if filled is not None:
+        async with Connection.open(port, token) as connection:
+            status, answer = await connection.call("POST", f"/api/v1/orders/{filled['id']}/cancel/")
+            assert (status, answer["order"]["status"]) == (409, "FILLED"), answer
 
 
 async def trade(port: int, token: str, ledger: Ledger, chance: random.Random) -> None:
