@@ -18,18 +18,15 @@ from operator import attrgetter
 import structlog
 
 from qsuite.domain.errors import SetupError
-from qsuite.domain.feeds.breaker import Breaker, BreakerState, full_jitter_s
 from qsuite.domain.market import Quote, Tick
 from qsuite.domain.times import NS_PER_MS, NS_PER_S
 from qsuite.repos.ticks import TicksRepo
 from qsuite.services.feeds.already_stored import AlreadyStored
 from qsuite.services.feeds.exchange_source import ExchangeSource, Page
+from qsuite.services.feeds.followed import FollowedFeed
 from qsuite.services.feeds.mapping import pairs
-from qsuite.services.feeds.source import SourceError
-from qsuite.services.feeds.stream_feed import LOOK_S, StreamCounts
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.reference import ReferenceService
-from qsuite.services.ticker_guess import guess_ticker
 from qsuite.settings import ExchangeSettings
 
 log = structlog.get_logger(__name__)
@@ -62,8 +59,8 @@ class Position:
         return new
 
 
-class ExchangeFeed:
-    """A supervised loop: a round is one session with the exchange, or one failed try."""
+class ExchangeFeed(FollowedFeed):
+    """A supervised loop: a session is rounds of requests until one fails."""
 
     name = "exchange_feed"
     gaps = None
@@ -80,42 +77,27 @@ class ExchangeFeed:
         uniform: Callable[[], float],
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.interval_s = 0.0
-        self.counts = StreamCounts()
-        self.connected = False
-        self.newest_ns = 0
-        self.breaker = Breaker(failures_max=settings.failures_max, open_ns=int(settings.open_s * NS_PER_S))
+        super().__init__(
+            patience=settings,
+            market=market,
+            reference=reference,
+            leading=leading,
+            uniform=uniform,
+            monotonic_ns=monotonic_ns,
+        )
         self._settings = settings
         self._markets = _markets(settings, symbols)
         self._source = ExchangeSource(settings)
-        self._market = market
-        self._reference = reference
         self._ticks = ticks
-        self._leading = leading
-        self._uniform = uniform
-        self._monotonic_ns = monotonic_ns
         self._positions: dict[str, Position] = {}
 
-    async def run_once(self, now: int) -> None:
-        """Ask in rounds until that fails; ``interval_s`` says how long to wait then."""
-        if not self._leading():
-            self._positions.clear()  # whoever leads meanwhile goes on from here
-            self.interval_s = LOOK_S
-            return
-        if not self.breaker.allows(self._monotonic_ns()):
-            self.interval_s = min(LOOK_S, self.breaker.wait_ns(self._monotonic_ns()) / NS_PER_S)
-            return
-        try:
-            async with self._source.connected(self._markets):
-                self._note_connected()
-                await self._follow()
-            self.interval_s = 0.0
-        except SourceError as error:
-            self._note_failure(error)
-        finally:
-            self.connected = False
-            if self.breaker.state is BreakerState.HALF_OPEN:  # cancelled, or broken by a fault of ours
-                self.breaker.failed(self._monotonic_ns())
+    async def _session(self) -> None:
+        async with self._source.connected(self._markets):
+            self._note_connected(exchange=self._settings.name)
+            await self._follow()
+
+    def _forget(self) -> None:
+        self._positions.clear()
 
     async def _follow(self) -> None:
         for symbol in self._markets.keys() - self._positions.keys():
@@ -148,8 +130,7 @@ class ExchangeFeed:
             page = await self._source.trades(symbol, market, since_ms)
             self.counts.frames += 1
             self.counts.bad += page.bad
-            new = position.new_of(page)
-            await self._publish(new)
+            await self._publish(sorted(position.new_of(page), key=attrgetter("ts_ns")))
             more = page.full and since_ms is not None and self._turned(position, since_ms, page)
         if self._settings.quotes:
             quote = await self._source.quote(symbol, market, self._market.now())
@@ -164,32 +145,6 @@ class ExchangeFeed:
         if position.since_ms == since_ms:
             position.since_ms = max(since_ms + 1, page.trades[-1].trade.ts_ns // NS_PER_MS)
         return True
-
-    async def _publish(self, ticks: list[Tick]) -> None:
-        if not ticks:
-            return
-        symbol = ticks[0].symbol
-        if self._reference.ticker(symbol) is None:
-            await self._reference.ensure_ticker(symbol, guess_ticker(symbol, ticks, "a feed"))
-        await self._market.publish(sorted(ticks, key=attrgetter("ts_ns")))
-        self.counts.ticks += len(ticks)
-        self.newest_ns = self._market.now()
-
-    def _note_connected(self) -> None:
-        self.connected = True
-        self.counts.connects += 1
-        log.info("feed.connected", connects=self.counts.connects, exchange=self._settings.name)
-
-    def _note_failure(self, error: SourceError) -> None:
-        self.breaker.failed(self._monotonic_ns())
-        self.counts.failures += 1
-        settings = self._settings
-        self.interval_s = full_jitter_s(
-            self.breaker.failures, self._uniform(), first_s=settings.pause_first_s, max_s=settings.pause_max_s
-        )
-        log.warning(
-            "feed.disconnected", why=str(error), failures=self.breaker.failures, breaker=self.breaker.state.value
-        )
 
 
 def _markets(settings: ExchangeSettings, symbols: Sequence[str]) -> dict[str, str]:

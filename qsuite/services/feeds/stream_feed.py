@@ -12,16 +12,15 @@ connects. Memory is bounded: behind a gap only so much is held, then reading wai
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from qsuite.domain.feeds.breaker import Breaker, BreakerState, full_jitter_s
 from qsuite.domain.market import Tick
 from qsuite.domain.times import NS_PER_S
 from qsuite.repos.feed_positions import FeedPositionsRepo
 from qsuite.repos.ticks import TicksRepo
+from qsuite.services.feeds.followed import FollowedFeed
 from qsuite.services.feeds.gaps import Gaps
 from qsuite.services.feeds.mapping import FieldMap
 from qsuite.services.feeds.positions import Positions
@@ -29,29 +28,15 @@ from qsuite.services.feeds.source import Source, SourceError
 from qsuite.services.files.rows import RowError
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.reference import ReferenceService
-from qsuite.services.ticker_guess import guess_ticker
 from qsuite.settings import SourceSettings
 
 log = structlog.get_logger(__name__)
 
-LOOK_S = 0.5
-"""How often a process that does not lead looks whether it does."""
 TURN_MAX_S = 0.1
 
 
-@dataclass(slots=True)
-class StreamCounts:
-    """What came so far."""
-
-    connects: int = 0
-    failures: int = 0
-    frames: int = 0
-    bad: int = 0
-    ticks: int = 0
-
-
-class StreamFeed:
-    """A supervised loop: a round is one connection, or one failed try."""
+class StreamFeed(FollowedFeed):
+    """A supervised loop: a session is one connection."""
 
     name = "stream_feed"
 
@@ -68,46 +53,30 @@ class StreamFeed:
         uniform: Callable[[], float],
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.interval_s = 0.0
-        self.counts = StreamCounts()
-        self.connected = False
-        self.newest_ns = 0
-        self._due: list[Tick] = []
+        super().__init__(
+            patience=settings,
+            market=market,
+            reference=reference,
+            leading=leading,
+            uniform=uniform,
+            monotonic_ns=monotonic_ns,
+        )
         self._settings = settings
         self._fields = FieldMap(settings, symbols)
         self._source = Source(settings, self._fields)
         self.gaps = Gaps(settings, self._source, uniform)
         self._positions = Positions(url=settings.url or "", symbols=symbols, repo=positions, ticks=ticks, market=market)
-        self.breaker = Breaker(failures_max=settings.failures_max, open_ns=int(settings.open_s * NS_PER_S))
-        self._market = market
-        self._reference = reference
-        self._leading = leading
-        self._uniform = uniform
-        self._monotonic_ns = monotonic_ns
         self._turn_s = min(settings.reorder_s, TURN_MAX_S)
         self._told_bad = False
 
-    async def run_once(self, now: int) -> None:
-        """Connect and follow the source until that ends; ``interval_s`` says how long to wait then."""
-        if not self._leading():
-            self._positions.forget()
-            self.interval_s = LOOK_S
-            return
-        if not self.breaker.allows(self._monotonic_ns()):
-            self.interval_s = min(LOOK_S, self.breaker.wait_ns(self._monotonic_ns()) / NS_PER_S)
-            return
-        try:
-            async with self._source.connected() as connection:
-                self._note_connected()
-                await self._follow(connection)
-            self.breaker.worked()
-            self.interval_s = 0.0
-        except SourceError as error:
-            self._note_failure(error)
-        finally:
-            self.connected = False
-            if self.breaker.state is BreakerState.HALF_OPEN:  # cancelled, or broken by a fault of ours
-                self.breaker.failed(self._monotonic_ns())
+    async def _session(self) -> None:
+        async with self._source.connected() as connection:
+            self._note_connected()
+            self._told_bad = False
+            await self._follow(connection)
+
+    def _forget(self) -> None:
+        self._positions.forget()
 
     async def _follow(self, connection: Any) -> None:
         """Read until this process no longer leads. SourceError when the source closes, or says nothing any more."""
@@ -160,39 +129,6 @@ class StreamFeed:
                 if message is not None:
                     ticks += self.gaps.take(message, now_ns)
         return ticks
-
-    async def _publish(self, ticks: list[Tick]) -> None:
-        """Publish ticks, after those that a database being away kept from it."""
-        self._due += ticks
-        if not self._due:
-            return
-        for symbol in {tick.symbol for tick in self._due}:
-            if self._reference.ticker(symbol) is None:
-                await self._reference.ensure_ticker(symbol, guess_ticker(symbol, self._due, "a feed"))
-        batch = self._due
-        await self._market.publish(batch)
-        self._due = []  # only now: a position is not saved over what was cut off half way
-        self.breaker.worked()
-        self.counts.ticks += len(batch)
-        self.newest_ns = self._market.now()
-
-    def _note_connected(self) -> None:
-        self.connected = True
-        self._told_bad = False
-        self.counts.connects += 1
-        log.info("feed.connected", connects=self.counts.connects)
-
-    def _note_failure(self, error: SourceError) -> None:
-        now_ns = self._monotonic_ns()
-        self.breaker.failed(now_ns)
-        self.counts.failures += 1
-        settings = self._settings
-        self.interval_s = full_jitter_s(
-            self.breaker.failures, self._uniform(), first_s=settings.pause_first_s, max_s=settings.pause_max_s
-        )
-        log.warning(
-            "feed.disconnected", why=str(error), failures=self.breaker.failures, breaker=self.breaker.state.value
-        )
 
     def _note_bad(self, wrong: RowError) -> None:
         """Count a message that cannot be read; the first of each connection is logged."""
