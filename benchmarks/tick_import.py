@@ -18,32 +18,17 @@ from bson import Decimal128, Int64
 
 from benchmarks.harness import Figure, in_pairs
 from benchmarks.mongod import fresh_mongod
-from qsuite.repos import data_sources, imports, market_data, tick_blocks, tick_seals, tickers, ticks
-from qsuite.repos.data_sources import DataSourcesRepo
+from qsuite.composition.importing import make_importer
+from qsuite.repos.collections import collections_of
 from qsuite.repos.database import connect
-from qsuite.repos.imports import ImportsRepo
-from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.schema import migrate
-from qsuite.repos.tickers import TickersRepo
-from qsuite.repos.ticks import TicksRepo
 from qsuite.services.files import open_market_file
-from qsuite.services.importer import Importer
-from qsuite.services.reference import ReferenceService
 
 TICKS = 2_000_000
 DOCUMENTS = 200_000
 AT_ONCE = 20_000
 SYMBOL = "DEMO"
 T0_NS = 1_381_152_600_000_000_000
-SPECS = (
-    data_sources.SPEC,
-    tickers.SPEC,
-    market_data.SPEC,
-    ticks.SPEC,
-    tick_blocks.SPEC,
-    tick_seals.SPEC,
-    imports.SPEC,
-)
 
 
 def figures() -> list[Figure]:
@@ -98,18 +83,8 @@ def imported(uri: str, path: Path) -> float:
 async def _imported(uri: str, path: Path) -> float:
     database = connect(uri, f"import_{uuid4().hex[:8]}", timeout_s=60.0)
     try:
-        await migrate(database, SPECS)
-        reference = ReferenceService(
-            tickers=TickersRepo(database), data_sources=DataSourcesRepo(database), new_id=uuid4
-        )
-        await reference.start()
-        importer = Importer(
-            ticks=TicksRepo(database),
-            market_data=MarketDataRepo(database),
-            imports=ImportsRepo(database),
-            reference=reference,
-            new_id=uuid4,
-        )
+        await migrate(database, collections_of(database))
+        importer = await make_importer(database, uuid4)
         file = open_market_file(path)
         began_s = time.perf_counter()
         report = await importer.run(file)

@@ -79,27 +79,11 @@ async def _import(settings: Settings, paths: Sequence[Path], options: dict[str, 
     """Import files one after the other; return how many could not be."""
     from uuid_utils.compat import uuid7
 
-    from qsuite.repos.data_sources import DataSourcesRepo
-    from qsuite.repos.imports import ImportsRepo
-    from qsuite.repos.market_data import MarketDataRepo
-    from qsuite.repos.tickers import TickersRepo
-    from qsuite.repos.ticks import TicksRepo
-    from qsuite.services.importer import Importer
-    from qsuite.services.reference import ReferenceService
+    from qsuite.composition.importing import make_importer
 
     failed = 0
     async with open_database(settings) as database:
-        reference = ReferenceService(
-            tickers=TickersRepo(database), data_sources=DataSourcesRepo(database), new_id=uuid7
-        )
-        await reference.start()
-        importer = Importer(
-            ticks=TicksRepo(database),
-            market_data=MarketDataRepo(database),
-            imports=ImportsRepo(database),
-            reference=reference,
-            new_id=uuid7,
-        )
+        importer = await make_importer(database, uuid7)
         for path in paths:
             try:
                 await _import_one(importer, path, options, again)
