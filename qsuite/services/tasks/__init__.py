@@ -1,0 +1,1 @@
+"""What jobs do: one module for each task, run in a worker process with a database connection of its own."""

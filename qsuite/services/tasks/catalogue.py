@@ -1,0 +1,7 @@
+"""The tasks there are, by the kind of their jobs. A new one is a module beside this and an entry here."""
+
+from collections.abc import Mapping
+
+from qsuite.services.tasks.work import Task
+
+TASKS: Mapping[str, Task] = {}
