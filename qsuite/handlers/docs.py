@@ -67,14 +67,6 @@ class SchemaHandler(ApiHandler):
         self.answer_bytes(JSON_TYPE, settings["openapi"])
 
 
-class RootHandler(ApiHandler):
-    """``/``: until there is a console, whoever opens the bare address wants to see what can be done here."""
-
-    @operation("Lead to the documentation", roles=ANYONE, returns={302: None}, tag=TAG)
-    def get(self) -> None:
-        self.redirect("/api/docs/")
-
-
 class SwaggerHandler(ApiHandler):
     """``/api/docs/``."""
 
@@ -147,7 +139,6 @@ def errors_page() -> bytes:
 
 
 routes = [
-    (r"/", RootHandler),
     (r"/api/schema/?", SchemaHandler),
     (r"/api/docs/?", SwaggerHandler),
     (r"/api/docs/errors/?", ErrorsHandler),

@@ -122,8 +122,3 @@ def json_answer(method: str, path: str, status: int, body: bytes, media: str = "
 def test_an_answer_that_departs_from_its_declaration_is_noticed(answer: Answer) -> None:
     with pytest.raises(AssertionError):
         Contract(ROUTES).check(answer)
-
-
-async def test_the_bare_address_leads_to_the_documentation(api: Api) -> None:
-    answer = await api.anonymous.get("/")
-    assert (answer.status, answer.headers["Location"]) == (302, "/api/docs/")

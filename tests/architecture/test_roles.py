@@ -116,6 +116,7 @@ GET     /api/docs/                               anyone
 GET     /api/docs/errors/                        anyone
 GET     /api/docs/assets/{name}                  anyone
 GET     /                                        anyone
+GET     /console/{name}                          anyone
 GET     /api/redoc/                              anyone
 GET     /api/redoc/{name}                        anyone
 """
