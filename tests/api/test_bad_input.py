@@ -1,7 +1,9 @@
 """Whatever is sent, the answer is a problem in the 400s: thousands of bad requests, made from the declarations."""
 
 import asyncio
+import os
 from collections import Counter
+from zlib import crc32
 
 import pytest
 from marshmallow import Schema
@@ -14,6 +16,7 @@ from tests.support.client import Answer, ApiClient
 from tests.support.running_app import Api
 
 AT_ONCE = 16
+SCALE = int(os.environ.get("TEST_SCALE", "1"))
 ROUTES = all_routes()
 BODY_SCHEMAS = [
     declared.body
@@ -28,10 +31,11 @@ async def send(api: Api, clients: dict[Role | None, ApiClient], bad: BadRequest)
 
 
 async def test_no_bad_input_is_accepted_and_none_is_our_fault(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every route, every field and parameter, every bad value of its kind."""
+    """Every route, every field and parameter, every bad value of its kind; at TEST_SCALE 1 a fixed half of them."""
     clients: dict[Role | None, ApiClient] = {role: await api.new_client(role) for role in Role}
     clients[None] = api.anonymous
-    queue = [bad for route in ROUTES for bad in bad_requests(route)]
+    every = [bad for route in ROUTES for bad in bad_requests(route)]
+    queue = every if SCALE > 1 else [bad for bad in every if crc32(f"{bad.method} {bad.path} {bad.why}".encode()) % 2]
     sent: Counter[int] = Counter()
     wrong: list[str] = []
 
