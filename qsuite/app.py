@@ -258,4 +258,6 @@ def _services(settings: Settings, made: Sections) -> Services:
         depth=made.trading.depth,
         exposure=made.accounts.exposure,
         models=made.models,
+        sentiment=made.sentiment.service,
+        news=made.sentiment.news,
     )
