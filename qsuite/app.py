@@ -257,4 +257,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         risk=made.accounts.risk,
         depth=made.trading.depth,
         exposure=made.accounts.exposure,
+        models=made.models,
+        sentiment=made.sentiment.service,
+        news=made.sentiment.news,
     )

@@ -8,13 +8,16 @@ from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.jobs import Jobs, make_jobs
 from qsuite.composition.market import Market, make_market
+from qsuite.composition.models import make_models
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
 from qsuite.composition.sealing import make_sealer
+from qsuite.composition.sentiment import Sentiment, make_sentiment
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
 from qsuite.services.metrics import Metrics
+from qsuite.services.models import ModelStore
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.tick_sealer import TickSealer
 from qsuite.services.workers import WorkerPool
@@ -39,6 +42,8 @@ class Sections:
     jobs: Jobs
     accounts: Accounts
     operations: Operations
+    models: ModelStore
+    sentiment: Sentiment
 
 
 def make_sections(settings: Settings, database: Database, parts: Parts) -> Sections:
@@ -105,6 +110,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         watched=parts.watched,
         clock=clock,
     )
+    models = make_models(database, clock=clock)
     return Sections(
         supervisor=supervisor,
         metrics=metrics,
@@ -120,4 +126,8 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         jobs=jobs,
         accounts=accounts,
         operations=operations,
+        models=models,
+        sentiment=make_sentiment(
+            database=database, models=models, market=market, workers=workers, new_id=new_id, clock=clock
+        ),
     )

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
+    from qsuite.services.models import ModelStore
+    from qsuite.services.news import NewsService
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.quoted_trades import QuotedTrades
     from qsuite.services.reference import ReferenceService
     from qsuite.services.risk import RiskService
+    from qsuite.services.sentiment.service import SentimentService
     from qsuite.services.signals import SignalService
     from qsuite.services.strategies import StrategyService
     from qsuite.services.strategy_performance import StrategyPerformance
@@ -69,3 +72,6 @@ class Services:
     risk: "RiskService"
     exposure: "ExposureService"
     depth: "DepthService"
+    models: "ModelStore"
+    sentiment: "SentimentService"
+    news: "NewsService"
