@@ -1,0 +1,98 @@
+"""Gradient boosting on features of bars, its probabilities calibrated, and its forecasts of what it never saw.
+
+    rows known by now ── oldest three quarters ──> boosted trees ─┐
+                      ── newest quarter, purged ─> Platt's scaling┴─> probability of a rise
+
+Every fold of the walk-forward and the model that is kept are fitted by this one recipe, so that what was judged is what
+is used. Invariant: the same rows and seed give the same model to the last bit, whatever machine they are fitted on has
+for cores: sums over several threads would be added up in the order in which those end.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qsuite.domain.analytics.learning.features import Matrix
+from qsuite.domain.analytics.learning.judgement import MODEL, Forecast, baselines, joined, of_model
+from qsuite.domain.analytics.learning.rows import Rows
+from qsuite.domain.analytics.learning.splits import held_back, walk_forward
+from qsuite.domain.analytics.series import Series
+from qsuite.domain.errors import Invalid, SetupError
+
+CALIBRATED_SHARE = 0.25
+LEAST_OF_A_KIND = 20
+"""Rises and falls there must be of each to fit to, and of each to calibrate on."""
+TREES, LEAVES, RATE, LEAST_IN_A_LEAF, RIDGE = 60, 8, 0.05, 40, 1.0
+"""Small trees and few of them: what there is to learn of prices is little, and what there is to mistake for it much."""
+
+
+class Recipe(NamedTuple):
+    """How to fit: ``embargo`` in bars between what is learned from and what it is tried on, ``seed`` for the trees."""
+
+    folds: int
+    embargo: int
+    seed: int
+
+
+def foretell(rows: Rows, recipe: Recipe, told: Callable[[float], None]) -> tuple[Rows, dict[str, Forecast]]:
+    """Return all rows that were foretold out of sample, and the forecasts of the model and of the baselines.
+
+    ``told`` is called with how much is done after each fold. Invalid where there are too few rows to learn from.
+    """
+    folds = walk_forward(rows.at, rows.until, recipe.folds, recipe.embargo)
+    forecasts: list[dict[str, Forecast]] = []
+    for number, fold in enumerate(folds, 1):
+        train, test = rows.take(fold.train), rows.take(fold.test)
+        found = baselines(train, test)
+        found[MODEL] = of_model(chances(fit(train, recipe), test.features))
+        forecasts.append(found)
+        told(number / len(folds))
+    if not forecasts:
+        raise too_few(0)
+    tested = rows.take(np.concatenate([fold.test for fold in folds]))
+    return tested, {name: joined([each[name] for each in forecasts]) for name in forecasts[0]}
+
+
+def fit(rows: Rows, recipe: Recipe) -> Any:
+    """Return a calibrated classifier. Invalid where the rows are too few, SetupError without scikit-learn."""
+    split = held_back(rows.at, rows.until, CALIBRATED_SHARE, recipe.embargo) if len(rows) else None
+    if split is None or not all(_enough(rows.up[part]) for part in split):
+        raise too_few(len(rows))
+    try:
+        from sklearn.calibration import CalibratedClassifierCV
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.frozen import FrozenEstimator
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise SetupError("training needs scikit-learn: install qsuite[models]", code="setup.models") from error
+    trees = HistGradientBoostingClassifier(
+        max_iter=TREES,
+        max_leaf_nodes=LEAVES,
+        learning_rate=RATE,
+        min_samples_leaf=LEAST_IN_A_LEAF,
+        l2_regularization=RIDGE,
+        early_stopping=False,
+        random_state=recipe.seed,
+    )
+    # Plain numbers of a sort: the calibrator takes the classes for its labels.
+    up = rows.up.astype(np.int64)
+    with threadpool_limits(1):
+        trees.fit(rows.features[split.train], up[split.train])
+        calibrated = CalibratedClassifierCV(FrozenEstimator(trees), method="sigmoid")
+        return calibrated.fit(rows.features[split.test], up[split.test])
+
+
+def chances(classifier: Any, features: Matrix) -> Series:
+    """Return the probability of a rise for each row of features."""
+    found: Series = classifier.predict_proba(features)[:, 1]
+    return found
+
+
+def too_few(rows: int) -> Invalid:
+    """Say that nothing can be learned."""
+    return Invalid(f"{rows} rows of features are too few to learn from: ask for more bars", code="model.too_few_bars")
+
+
+def _enough(up: Any) -> bool:
+    return min(int(up.sum()), int((~up).sum())) >= LEAST_OF_A_KIND
