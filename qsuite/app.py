@@ -248,4 +248,5 @@ def _services(settings: Settings, made: Sections) -> Services:
         risk=made.accounts.risk,
         depth=made.trading.depth,
         exposure=made.accounts.exposure,
+        models=made.models,
     )

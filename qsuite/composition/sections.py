@@ -7,6 +7,7 @@ from qsuite.composition.accounts import Accounts, make_accounts
 from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.market import Market, make_market
+from qsuite.composition.models import make_models
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
 from qsuite.composition.sealing import make_sealer
@@ -14,6 +15,7 @@ from qsuite.composition.strategies import Strategies, StrategyWork, make_strateg
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
 from qsuite.services.metrics import Metrics
+from qsuite.services.models import ModelStore
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.tick_sealer import TickSealer
 from qsuite.services.workers import WorkerPool
@@ -37,6 +39,7 @@ class Sections:
     strategy_work: StrategyWork
     accounts: Accounts
     operations: Operations
+    models: ModelStore
 
 
 def make_sections(settings: Settings, database: Database, parts: Parts) -> Sections:
@@ -113,4 +116,5 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         strategy_work=strategy_work,
         accounts=accounts,
         operations=operations,
+        models=make_models(database, clock=clock),
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
+    from qsuite.services.models import ModelStore
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.quoted_trades import QuotedTrades
@@ -67,3 +68,4 @@ class Services:
     risk: "RiskService"
     exposure: "ExposureService"
     depth: "DepthService"
+    models: "ModelStore"

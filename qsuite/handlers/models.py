@@ -1,0 +1,63 @@
+"""Trained models over HTTP: what they learnt from, and how they do on what they never saw."""
+
+from marshmallow import fields
+
+from qsuite.domain.models import ModelKind
+from qsuite.domain.roles import ADMINS, EVERY_ROLE
+from qsuite.handlers.auth import uuid_of
+from qsuite.handlers.base import ApiHandler
+from qsuite.handlers.fields import InstantField
+from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
+from qsuite.handlers.model_schemas import ModelSchema
+from qsuite.handlers.operations import operation
+from qsuite.services.models import show_model
+
+ABSENT = "no such model"
+UNCHANGING = 1
+"""The version of what never changes."""
+
+MODELS = ListingSpec(
+    filters={
+        "name": (fields.String(), EQUALITY),
+        "kind": (fields.Enum(ModelKind, by_value=fields.String), EQUALITY),
+        "algorithm": (fields.String(), EQUALITY),
+        "usable": (fields.Boolean(), ("eq",)),
+        "created_by": (fields.UUID(), EQUALITY),
+        "created_at": (InstantField(), COMPARISONS),
+    },
+    search=True,
+    orderings=("created_at", "name"),
+    default_order=("-created_at",),
+)
+
+
+class ModelsHandler(ApiHandler):
+    """All models."""
+
+    @operation("List trained models, newest first", roles=EVERY_ROLE, listing=MODELS, returns={200: ModelSchema()})
+    async def get(self) -> None:
+        """List them."""
+        page = await self.services.models.page(self.listing())
+        self.answer_page(page, [show_model(model) for model in page.items])
+
+
+class ModelHandler(ApiHandler):
+    """One model."""
+
+    @operation("Show a model and its scores", roles=EVERY_ROLE, returns={200: ModelSchema()})
+    async def get(self, model_id: str) -> None:
+        """Show it."""
+        model = await self.services.models.get(uuid_of(model_id, ABSENT))
+        self.answer_resource(show_model(model), UNCHANGING)
+
+    @operation("Delete a model and its file", roles=ADMINS, returns={204: None})
+    async def delete(self, model_id: str) -> None:
+        """Delete it."""
+        await self.services.models.delete(uuid_of(model_id, ABSENT))
+        self.answer_nothing()
+
+
+routes = [
+    (r"/api/v1/models/?", ModelsHandler),
+    (r"/api/v1/models/([^/]+)/?", ModelHandler),
+]

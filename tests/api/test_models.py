@@ -1,0 +1,47 @@
+"""Trained models as a client sees them."""
+
+import uuid
+
+from tests.support.models import FILE, a_model
+from tests.support.running_app import Api
+
+MODELS = "/api/v1/models/"
+
+
+async def test_a_model_shows_its_scores_beside_those_of_its_baselines(api: Api) -> None:
+    model = a_model(name="shown")
+    await api.services.models.save(model, FILE)
+    answer = await api.viewer.get(f"{MODELS}{model.id}/")
+    assert (answer.status, answer.json["kind"], answer.json["usable"]) == (200, "sentiment", True)
+    assert answer.json["scores"]["macro_f1"] == {"value": 0.7, "low": 0.65, "high": 0.75}
+    assert answer.json["scores"]["rows"] == {"value": 40.0, "low": None, "high": None}
+    assert answer.json["baselines"]["majority"]["macro_f1"]["value"] == 0.2
+    assert answer.json["trained_on"] == {"description": "headlines.csv", "rows": 3, "sha256": "0" * 64}
+    known = {"If-None-Match": answer.headers["ETag"]}
+    assert (await api.viewer.get(f"{MODELS}{model.id}/", headers=known)).status == 304
+
+
+async def test_models_are_listed_newest_first_and_by_what_they_are(api: Api) -> None:
+    day = a_model().created_at
+    old, new = a_model(name="listed", usable=False), a_model(name="listed", created_at=day + 10**9)
+    for model in (old, new):
+        await api.services.models.save(model, FILE)
+    answer = await api.trader.get(MODELS, query={"name": "listed"})
+    assert [model["id"] for model in answer.json["results"]] == [str(new.id), str(old.id)]
+    answer = await api.trader.get(MODELS, query={"name": "listed", "usable": "true"})
+    assert [model["id"] for model in answer.json["results"]] == [str(new.id)]
+    assert (await api.trader.get(MODELS, query={"kind": "market"})).json["count"] == 0
+    assert (await api.trader.get(MODELS, query={"kind": "magic"})).status == 422
+
+
+async def test_a_deleted_model_is_gone(api: Api) -> None:
+    model = a_model()
+    await api.services.models.save(model, FILE)
+    assert (await api.admin.delete(f"{MODELS}{model.id}/")).status == 204
+    assert (await api.admin.delete(f"{MODELS}{model.id}/")).status == 404
+    assert (await api.viewer.get(f"{MODELS}{model.id}/")).status == 404
+
+
+async def test_what_names_no_model_is_not_found(api: Api) -> None:
+    assert (await api.viewer.get(f"{MODELS}{uuid.uuid4()}/")).status == 404
+    assert (await api.viewer.get(f"{MODELS}newest/")).status == 404
