@@ -76,7 +76,7 @@ def read_parameters(algorithm: str, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(name: str, value: Any, bounds: Mapping[str, Bound]) -> Any:
     if name in bounds or name == "every_s":
-        return _whole(value, bounds.get(name, PACE))
+        return bounds.get(name, PACE).read(value)
     if name in SIZES:
         number = parse_decimal(value)
         if number <= 0 or (name == "equity_fraction" and number > 1):
@@ -87,12 +87,6 @@ def _read(name: str, value: Any, bounds: Mapping[str, Bound]) -> Any:
             raise ValueError("not true or false")
         return value
     raise ValueError(f"unknown; there are {', '.join((*bounds, *SIZES, 'allow_short', 'every_s'))}")
-
-
-def _whole(value: object, bound: Bound) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not bound.low <= value <= bound.high:
-        raise ValueError(f"a whole number from {bound.low} to {bound.high}")
-    return value
 
 
 def period_of(strategy: Strategy, now: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from qsuite.domain.analytics.algorithms import HISTORY_BARS, Unscored, judge_all
+from qsuite.domain.analytics.algorithms import Unscored, history_of, judge_all
 from qsuite.domain.analytics.series import as_series
 from qsuite.domain.analytics.signals import BarSeries, Verdict
 from qsuite.domain.channels import EVERY_SYMBOL, parse_channel
@@ -114,7 +114,8 @@ class SignalService:
         self, symbols: Sequence[str], algorithm: str, parameters: Mapping[str, Any], interval: str
     ) -> tuple[list[Judged], list[Missed]]:
         """Return the advice for each symbol at its newest closed bar, and those for which there is none."""
-        histories = await asyncio.gather(*(self._history(symbol, interval) for symbol in symbols))
+        count = history_of(algorithm, parameters)
+        histories = await asyncio.gather(*(self._history(symbol, interval, count) for symbol in symbols))
         many = [series_of(bars) for bars in histories]
         if len(many) <= THREAD_SYMBOLS:
             verdicts = await asyncio.to_thread(judge_all, algorithm, parameters, many)
@@ -148,9 +149,9 @@ class SignalService:
         """Return a page of the signals the caller may see: public ones, and those of their own strategies."""
         return await self._signals.page(listing, None if caller.reads_all else caller.accounts)
 
-    async def _history(self, symbol: str, interval: str) -> list[Bar]:
+    async def _history(self, symbol: str, interval: str, count: int) -> list[Bar]:
         async with self._gate:
-            return await self._bars.newest(symbol, interval, HISTORY_BARS)
+            return await self._bars.newest(symbol, interval, count)
 
     async def _snapshot(self, caller: Caller, channel: str) -> list[Message]:
         symbol = parse_channel(channel).symbol
@@ -163,7 +164,7 @@ class SignalService:
 
 def series_of(bars: Sequence[Bar]) -> BarSeries:
     """Return bars as arrays; statistics are no money, so floats will do."""
-    return BarSeries(as_series([bar.close for bar in bars]), as_series([bar.volume for bar in bars]))
+    return BarSeries(*(as_series([getattr(bar, name) for bar in bars]) for name in ("close", "volume", "high", "low")))
 
 
 def signal_message(signal: Signal) -> Message:
