@@ -50,7 +50,10 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     market = make_market(
         settings=settings, database=database, auth=access.auth, workers=workers, new_id=new_id, clock=clock
     )
-    strategies = make_strategies(database=database, reference=market.reference, new_id=new_id, clock=clock)
+    models = make_models(database, clock=clock)
+    strategies = make_strategies(
+        database=database, reference=market.reference, models=models, new_id=new_id, clock=clock
+    )
     trading = make_trading(
         settings=settings,
         database=database,
@@ -75,6 +78,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         trading=trading.service,
         users=access.users,
         workers=workers,
+        models=models,
         new_id=new_id,
         clock=clock,
     )
@@ -116,5 +120,5 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         strategy_work=strategy_work,
         accounts=accounts,
         operations=operations,
-        models=make_models(database, clock=clock),
+        models=models,
     )

@@ -9,22 +9,45 @@ for cores: sums over several threads would be added up in the order in which tho
 """
 
 from collections.abc import Callable
+from functools import lru_cache, partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from qsuite.domain.analytics.learning.features import Matrix
 from qsuite.domain.analytics.learning.judgement import MODEL, Forecast, baselines, joined, of_model
+from qsuite.domain.analytics.learning.market_model import Chances
 from qsuite.domain.analytics.learning.rows import Rows
 from qsuite.domain.analytics.learning.splits import held_back, walk_forward
 from qsuite.domain.analytics.series import Series
-from qsuite.domain.errors import Invalid, SetupError
+from qsuite.domain.errors import Invalid, Unavailable
+from qsuite.services.model_files import load
 
 CALIBRATED_SHARE = 0.25
 LEAST_OF_A_KIND = 20
 """Rises and falls there must be of each to fit to, and of each to calibrate on."""
 TREES, LEAVES, RATE, LEAST_IN_A_LEAF, RIDGE = 60, 8, 0.05, 40, 1.0
 """Small trees and few of them: what there is to learn of prices is little, and what there is to mistake for it much."""
+LOADED_MAX = 8
+TRUSTED = frozenset(
+    f"sklearn.{name}"
+    for name in (
+        "_loss._loss.CyHalfBinomialLoss",
+        "_loss.link.Interval",
+        "_loss.link.LogitLink",
+        "_loss.loss.HalfBinomialLoss",
+        "calibration.CalibratedClassifierCV",
+        "calibration._CalibratedClassifier",
+        "calibration._SigmoidCalibration",
+        "ensemble._hist_gradient_boosting.binning._BinMapper",
+        "ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
+        "ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "frozen._frozen.FrozenEstimator",
+        "preprocessing._label.LabelEncoder",
+    )
+) | {"numpy.random._generator.Generator", "numpy.uint64"}
+"""What ``fit`` makes consists of these and plain numbers, and nothing else is loaded for one."""
 
 
 class Recipe(NamedTuple):
@@ -55,7 +78,7 @@ def foretell(rows: Rows, recipe: Recipe, told: Callable[[float], None]) -> tuple
 
 
 def fit(rows: Rows, recipe: Recipe) -> Any:
-    """Return a calibrated classifier. Invalid where the rows are too few, SetupError without scikit-learn."""
+    """Return a calibrated classifier. Invalid where the rows are too few, Unavailable without scikit-learn."""
     split = held_back(rows.at, rows.until, CALIBRATED_SHARE, recipe.embargo) if len(rows) else None
     if split is None or not all(_enough(rows.up[part]) for part in split):
         raise too_few(len(rows))
@@ -64,8 +87,8 @@ def fit(rows: Rows, recipe: Recipe) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
         from sklearn.frozen import FrozenEstimator
         from threadpoolctl import threadpool_limits
-    except ImportError as error:
-        raise SetupError("training needs scikit-learn: install qsuite[models]", code="setup.models") from error
+    except ImportError:
+        raise not_installed() from None
     trees = HistGradientBoostingClassifier(
         max_iter=TREES,
         max_leaf_nodes=LEAVES,
@@ -87,6 +110,35 @@ def chances(classifier: Any, features: Matrix) -> Series:
     """Return the probability of a rise for each row of features."""
     found: Series = classifier.predict_proba(features)[:, 1]
     return found
+
+
+@lru_cache(maxsize=LOADED_MAX)
+def opened(data: bytes, sha256: str, trained_with: str) -> Chances:
+    """Return what a stored classifier foretells with. Unavailable for a file that was not made here by this version.
+
+    Slow the first time (scikit-learn is imported); a process keeps the last few.
+    """
+    if trained_with != learner_version():
+        raise Unavailable(
+            f"the model was trained with scikit-learn {trained_with}, which is not the one here: train again",
+            code="model.other_version",
+        )
+    return partial(chances, load(data, sha256, TRUSTED))
+
+
+def learner_version() -> str:
+    """Return scikit-learn's version: trees of one are not promised to mean the same to another."""
+    try:
+        return version("scikit-learn")
+    except PackageNotFoundError:
+        raise not_installed() from None
+
+
+def not_installed() -> Unavailable:
+    """Say what is missing."""
+    return Unavailable(
+        "models need scikit-learn and skops: install QSuite with its extra 'models'", code="models.not_installed"
+    )
 
 
 def too_few(rows: int) -> Invalid:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from qsuite.domain.analytics.algorithms import Unscored, history_of, judge_all
+from qsuite.domain.analytics.learning.market_model import MARKET_MODEL
 from qsuite.domain.analytics.series import as_series
 from qsuite.domain.analytics.signals import BarSeries, Verdict
 from qsuite.domain.channels import EVERY_SYMBOL, parse_channel
@@ -44,10 +45,11 @@ class Missed(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """The advice for a symbol, at the bar it is for."""
+    """The advice for a symbol, at the bar it is for, and the trained model that gave it, if one did."""
 
     bar: Bar
     verdict: Verdict
+    model: UUID | None = None
 
 
 class Workers(Protocol):
@@ -55,6 +57,15 @@ class Workers(Protocol):
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return ``function(*args)``."""
+
+
+class Models(Protocol):
+    """What judges by trained models."""
+
+    async def judge(
+        self, symbols: Sequence[str], parameters: Mapping[str, Any], interval: str
+    ) -> "tuple[list[Judged], list[Missed]]":
+        """Return the advice for each symbol at its newest closed bar, and those for which there is none."""
 
 
 class Publisher(Protocol):
@@ -77,6 +88,7 @@ class SignalService:
         bars: ClosedBars,
         reference: ReferenceService,
         workers: Workers,
+        models: Models,
         stream: Publisher,
         new_id: Callable[[], UUID],
         clock: Callable[[], int] = time.time_ns,
@@ -85,6 +97,7 @@ class SignalService:
         self._bars = bars
         self._reference = reference
         self._workers = workers
+        self._models = models
         self._stream = stream
         self._new_id = new_id
         self._clock = clock
@@ -113,7 +126,12 @@ class SignalService:
     async def judge(
         self, symbols: Sequence[str], algorithm: str, parameters: Mapping[str, Any], interval: str
     ) -> tuple[list[Judged], list[Missed]]:
-        """Return the advice for each symbol at its newest closed bar, and those for which there is none."""
+        """Return the advice for each symbol at its newest closed bar, and those for which there is none.
+
+        Invalid and Conflict for a trained model that is not there or may not be used.
+        """
+        if algorithm == MARKET_MODEL.name:
+            return await self._models.judge(symbols, parameters, interval)
         count = history_of(algorithm, parameters)
         histories = await asyncio.gather(*(self._history(symbol, interval, count) for symbol in symbols))
         many = [series_of(bars) for bars in histories]
@@ -131,7 +149,7 @@ class SignalService:
 
     def signal_of(self, judged: Judged, algorithm: str) -> Signal:
         """Return a new public signal of a verdict."""
-        bar, verdict = judged
+        bar, verdict, model = judged
         return Signal(
             id=self._new_id(),
             symbol=bar.symbol,
@@ -141,6 +159,7 @@ class SignalService:
             signal=verdict.advice,
             confidence=verdict.confidence,
             features=verdict.features,
+            model=model,
             price=bar.close,
             created_at=floor_ms(self._clock()),
         )
@@ -183,6 +202,7 @@ def show_signal(signal: Signal) -> Message:
         "confidence": float(signal.confidence),
         "algorithm": signal.algorithm,
         "features": dict(signal.features),
+        "model": None if signal.model is None else str(signal.model),
         "price": show(signal.price),
         "created_at": format_rfc3339(signal.created_at),
         "strategy": None if signal.strategy is None else str(signal.strategy),

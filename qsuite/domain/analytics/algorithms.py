@@ -29,6 +29,7 @@ from qsuite.domain.money import parse_decimal
 
 HISTORY_BARS = 500
 """How many closed bars are looked at: with so many, what came before no longer changes the last digit of an average."""
+TEXT_MAX = 200
 
 Parameters = Mapping[str, Any]
 
@@ -62,7 +63,7 @@ class Algorithm:
     """How to score bars; ``needs`` says how many there must be for the newest to be scored.
 
     ``looks_back`` is how many its score depends on, where an average never quite forgets; ``check`` says what is wrong
-    with the parameters together, if anything.
+    with the parameters together, if anything; ``texts`` are parameters that are words of up to ``TEXT_MAX`` letters.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Algorithm:
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     check: Callable[[Parameters], str] = lambda parameters: ""
     looks_back: Callable[[Parameters], int] = lambda parameters: HISTORY_BARS
+    texts: tuple[str, ...] = ()
 
 
 class Unscored(NamedTuple):
@@ -146,7 +148,11 @@ def history_of(name: str, parameters: Parameters) -> int:
 
 def judge(name: str, parameters: Parameters, bars: BarSeries) -> Verdict | Unscored:
     """Return the advice at the newest of these closed bars, or why there is none."""
-    algorithm = ALGORITHMS[name]
+    return advice_of(ALGORITHMS[name], parameters, bars)
+
+
+def advice_of(algorithm: Algorithm, parameters: Parameters, bars: BarSeries) -> Verdict | Unscored:
+    """Return an algorithm's advice at the newest of these closed bars, or why there is none."""
     own = with_defaults(algorithm, parameters)
     needed, there = algorithm.needs(own), len(bars.closes)
     if there < needed:

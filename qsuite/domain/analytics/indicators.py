@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsuite.domain.analytics.series import Candles, Series
+from qsuite.domain.analytics.series import Candles, Ranges, Series
 from qsuite.domain.times import DAY_NS
 
 CUTLERS_NONE = 1e-14
@@ -159,7 +159,7 @@ def bollinger(closes: Series, length: int = 20, deviations: float = 2.0) -> Band
     )
 
 
-def atr(bars: Candles, length: int = 14) -> Series:
+def atr(bars: Ranges, length: int = 14) -> Series:
     """Return Wilder's average true range."""
     return _called("ATR", bars.highs, bars.lows, bars.closes, timeperiod=length)
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from qsuite.domain.analytics.indicators import atr, macd, rsi, sma, volume_ratio
 from qsuite.domain.analytics.series import Candles, Series
+from qsuite.domain.analytics.signals import BarSeries
 
 Matrix = npt.NDArray[np.float64]
 
@@ -36,7 +37,7 @@ FEATURES = (
 """The columns' names, in their order. A model is of use only to the features that it was fitted to."""
 
 
-def features_of(bars: Candles) -> Matrix:
+def features_of(bars: Candles | BarSeries) -> Matrix:
     """Return a row for each bar and a column for each of ``FEATURES``; NaN in the whole row where any is not known."""
     closes = bars.closes
     with np.errstate(divide="ignore", invalid="ignore"):  # a price of zero gives no ratio: its rows are not known
@@ -71,6 +72,8 @@ def _change(values: Series, length: int) -> Series:
 def _volatility(closes: Series) -> Series:
     """Return the standard deviation of the last returns, each window reckoned by itself: no gap reaches beyond it."""
     found = np.full(len(closes), np.nan)
+    if len(closes) <= SPREAD:
+        return found
     windows = np.lib.stride_tricks.sliding_window_view(_change(closes, 1)[1:], SPREAD)
     found[SPREAD:] = windows.std(axis=1)
     return found
