@@ -6,6 +6,7 @@ from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
 from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
+from qsuite.composition.jobs import Jobs, make_jobs
 from qsuite.composition.market import Market, make_market
 from qsuite.composition.models import make_models
 from qsuite.composition.operations import Operations, make_operations
@@ -37,6 +38,7 @@ class Sections:
     feeds: Feeds
     gateways: Gateways
     strategy_work: StrategyWork
+    jobs: Jobs
     accounts: Accounts
     operations: Operations
     models: ModelStore
@@ -82,6 +84,9 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         new_id=new_id,
         clock=clock,
     )
+    jobs = make_jobs(
+        settings=settings, database=database, market=market, catalogue=parts.catalogue, new_id=new_id, clock=clock
+    )
     accounts = make_accounts(
         database=database,
         currency=settings.trading.currency,
@@ -99,6 +104,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         supervisor=supervisor,
         metrics=metrics,
         workers=workers,
+        jobs=jobs,
         market=market,
         trading=trading,
         feeds=feeds,
@@ -118,6 +124,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         feeds=feeds,
         gateways=gateways,
         strategy_work=strategy_work,
+        jobs=jobs,
         accounts=accounts,
         operations=operations,
         models=models,

@@ -107,6 +107,9 @@ POST    /api/v1/signals/generate/                T R A
 GET     /api/v1/models/                          V T R U A
 GET     /api/v1/models/{id}/                     V T R U A
 DELETE  /api/v1/models/{id}/                     A
+GET     /api/v1/jobs/                            V T R U A
+GET     /api/v1/jobs/{id}/                       V T R U A
+DELETE  /api/v1/jobs/{id}/                       T R A
 GET     /api/v1/stream/                          V T R U A
 GET     /api/v1/system-metrics/                  V T R U A
 GET     /ws/v1/stream/                           anyone
