@@ -10,6 +10,7 @@ for cores: sums over several threads would be added up in the order in which tho
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
@@ -82,14 +83,8 @@ def fit(rows: Rows, recipe: Recipe) -> Any:
     split = held_back(rows.at, rows.until, CALIBRATED_SHARE, recipe.embargo) if len(rows) else None
     if split is None or not all(_enough(rows.up[part]) for part in split):
         raise too_few(len(rows))
-    try:
-        from sklearn.calibration import CalibratedClassifierCV
-        from sklearn.ensemble import HistGradientBoostingClassifier
-        from sklearn.frozen import FrozenEstimator
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise not_installed() from None
-    trees = HistGradientBoostingClassifier(
+    sklearn = _learners()
+    trees = sklearn.trees(
         max_iter=TREES,
         max_leaf_nodes=LEAVES,
         learning_rate=RATE,
@@ -98,11 +93,11 @@ def fit(rows: Rows, recipe: Recipe) -> Any:
         early_stopping=False,
         random_state=recipe.seed,
     )
-    # Plain numbers of a sort: the calibrator takes the classes for its labels.
+    # Whole numbers: the classes are kept in the file as they come, and flags would be one type more to trust.
     up = rows.up.astype(np.int64)
-    with threadpool_limits(1):
+    with sklearn.threads_limited(1):
         trees.fit(rows.features[split.train], up[split.train])
-        calibrated = CalibratedClassifierCV(FrozenEstimator(trees), method="sigmoid")
+        calibrated = sklearn.calibrated(sklearn.frozen(trees), method="sigmoid")
         return calibrated.fit(rows.features[split.test], up[split.test])
 
 
@@ -131,6 +126,28 @@ def learner_version() -> str:
     try:
         return version("scikit-learn")
     except PackageNotFoundError:
+        raise not_installed() from None
+
+
+class _Learners(NamedTuple):
+    """What is used of scikit-learn and of what it brings along."""
+
+    trees: Any
+    calibrated: Any
+    frozen: Any
+    threads_limited: Any
+
+
+def _learners() -> _Learners:
+    # By name, at their first use: they are an extra, and take a second to load.
+    try:
+        return _Learners(
+            import_module("sklearn.ensemble").HistGradientBoostingClassifier,
+            import_module("sklearn.calibration").CalibratedClassifierCV,
+            import_module("sklearn.frozen").FrozenEstimator,
+            import_module("threadpoolctl").threadpool_limits,
+        )
+    except ImportError:
         raise not_installed() from None
 
 
