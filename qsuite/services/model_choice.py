@@ -10,6 +10,7 @@ may be worse by now, and an older one that was better is not fallen back on.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -55,9 +56,10 @@ class ModelChoice:
         return dict.fromkeys(symbols, model)
 
     async def _named(self, named: str) -> Model:
-        try:
+        model = None
+        with suppress(ValueError):
             model = await self._store.find(UUID(named))
-        except ValueError:
+        if model is None:
             model = await self._store.newest(ModelKind.MARKET, named)
         if model is None or model.kind is not ModelKind.MARKET:
             raise unknown(f"no model of the market is {named}")

@@ -20,7 +20,8 @@ from tests.support.client import ApiClient
 from tests.support.here import Here
 from tests.support.learnable import market
 from tests.support.running_app import Api
-from tests.support.training import daily, store_bars, train
+from tests.support.training import QUICK, daily, store_bars, train
+from tests.support.waiting import eventually
 
 STRATEGIES, MODELS, GENERATE = "/api/v1/strategies/", "/api/v1/models/", "/api/v1/signals/generate/"
 
@@ -154,3 +155,41 @@ async def test_a_model_judges_only_what_it_was_tried_on(api: Api, learned: tuple
     old = replace(model, id=uuid7(), algorithm="boosted_trees_v0")
     await api.services.models.save(old, await api.services.models.file(model))
     assert await refused(api.trader, parameters={"model": str(old.id)}) == (409, "model.outdated")
+
+
+async def test_a_model_is_trained_by_a_job_in_another_process(api: Api, learned: tuple[Model, Candles]) -> None:
+    model, _ = learned
+    asked = {"kind": "market", "symbols": [symbol_of(model)], **QUICK, "name": "by a job", "margin_percent": "1.5"}
+    answer = await api.trader.post(MODELS, asked)
+    assert answer.status == 202, answer
+    address = answer.headers["Location"]
+
+    async def ended() -> Any:
+        job = (await api.trader.get(address)).json
+        return job if job["state"] in ("done", "failed") else None
+
+    job = await eventually(ended, timeout_s=100)
+    assert job["state"] == "done", job
+    again = (await api.trader.get(f"{MODELS}{job['result']['model']}/")).json
+    assert (again["name"], again["created_by"]) == ("by a job", api.trader.user["id"])
+    assert again["parameters"]["margin_percent"] == 1.5
+    # Of the same bars and seed, so that it knows the same: only what is traded on differs.
+    assert again["trained_on"]["sha256"] == model.trained_on.sha256
+    assert again["scores"]["auc"]["value"] == model.scores["auc"].value
+    assert again["usable"] is job["result"]["usable"] is True
+
+
+async def test_what_cannot_be_trained_is_said_at_once(api: Api, learned: tuple[Model, Candles]) -> None:
+    symbol = symbol_of(learned[0])
+
+    async def wrong(**changed: Any) -> list[str]:
+        answer = await api.trader.post(MODELS, {"kind": "market", "symbols": [symbol]} | changed)
+        assert answer.status == 422, answer
+        return list(answer.json["errors"])
+
+    assert await wrong(symbols=["NOBODY"]) == ["symbols"]
+    assert await wrong(symbols=[]) == ["symbols"]
+    assert await wrong(horizon=0) == ["horizon"]
+    assert await wrong(margin_percent=16) == ["margin_percent"]
+    assert await wrong(kind="magic") == ["kind"]
+    assert await wrong(start="2020-01-01T00:00:00Z", end="2020-01-01T00:00:00Z") == ["end"]

@@ -105,6 +105,7 @@ GET     /api/v1/indicators/{id}/                 V T R U A
 GET     /api/v1/signals/                         V T R U A
 POST    /api/v1/signals/generate/                T R A
 GET     /api/v1/models/                          V T R U A
+POST    /api/v1/models/                          T R A
 GET     /api/v1/models/{id}/                     V T R U A
 DELETE  /api/v1/models/{id}/                     A
 GET     /api/v1/jobs/                            V T R U A
