@@ -34,6 +34,7 @@ from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
 from qsuite.services.job_runner import JobRunner
+from qsuite.services.model_training import ModelTraining
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.neighbours import Neighbours
 from qsuite.services.passwords import Passwords
@@ -260,4 +261,5 @@ def _services(settings: Settings, made: Sections) -> Services:
         models=made.models,
         sentiment=made.sentiment.service,
         news=made.sentiment.news,
+        model_training=ModelTraining(jobs=made.jobs.service, reference=made.market.reference),
     )

@@ -54,7 +54,10 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     market = make_market(
         settings=settings, database=database, auth=access.auth, workers=workers, new_id=new_id, clock=clock
     )
-    strategies = make_strategies(database=database, reference=market.reference, new_id=new_id, clock=clock)
+    models = make_models(database, clock=clock)
+    strategies = make_strategies(
+        database=database, reference=market.reference, models=models, new_id=new_id, clock=clock
+    )
     trading = make_trading(
         settings=settings,
         database=database,
@@ -79,6 +82,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         trading=trading.service,
         users=access.users,
         workers=workers,
+        models=models,
         new_id=new_id,
         clock=clock,
     )

@@ -16,6 +16,9 @@ from qsuite.repos.strategy_books import StrategyBooks
 from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.engine import TradingEngine
 from qsuite.services.indicators import IndicatorService
+from qsuite.services.market_models import MarketModels
+from qsuite.services.model_choice import ModelChoice
+from qsuite.services.models import ModelStore
 from qsuite.services.reference import ReferenceService
 from qsuite.services.signals import SignalService
 from qsuite.services.strategies import StrategyService
@@ -28,10 +31,11 @@ from qsuite.settings import RiskSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategies:
-    """Which strategies there are, and the books of what each holds."""
+    """Which strategies there are, the books of what each holds, and which trained model each goes by."""
 
     books: StrategyBooks
     service: StrategyService
+    choice: ModelChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +48,24 @@ class StrategyWork:
 
 
 def make_strategies(
-    *, database: Database, reference: ReferenceService, new_id: Callable[[], UUID], clock: Callable[[], int]
+    *,
+    database: Database,
+    reference: ReferenceService,
+    models: ModelStore,
+    new_id: Callable[[], UUID],
+    clock: Callable[[], int],
 ) -> Strategies:
     """Make what the engine asks of strategies."""
-    books = StrategyBooks(database)
+    books, choice = StrategyBooks(database), ModelChoice(models)
     service = StrategyService(
-        strategies=StrategiesRepo(database), books=books, reference=reference, new_id=new_id, clock=clock
+        strategies=StrategiesRepo(database),
+        books=books,
+        reference=reference,
+        models=choice,
+        new_id=new_id,
+        clock=clock,
     )
-    return Strategies(books=books, service=service)
+    return Strategies(books=books, service=service, choice=choice)
 
 
 def make_strategy_work(
@@ -64,6 +78,7 @@ def make_strategy_work(
     trading: TradingService,
     users: UserService,
     workers: WorkerPool,
+    models: ModelStore,
     new_id: Callable[[], UUID],
     clock: Callable[[], int],
 ) -> StrategyWork:
@@ -75,6 +90,7 @@ def make_strategy_work(
         bars=bars,
         reference=market.reference,
         workers=workers,
+        models=MarketModels(store=models, choice=strategies.choice, bars=bars, workers=workers),
         stream=market.stream,
         new_id=new_id,
         clock=clock,

@@ -50,7 +50,8 @@ class Intent:
 class Signal:
     """One signal. ``bar`` is the start of its bar, ``price`` that bar's close; ``strategy`` is None for a public one.
 
-    ``account`` is the strategy's at that time, and stays the order's whatever the strategy's becomes.
+    ``account`` is the strategy's at that time, and stays the order's whatever the strategy's becomes. ``model`` is the
+    trained model that gave the advice, if one did.
     """
 
     id: UUID
@@ -63,6 +64,7 @@ class Signal:
     features: Mapping[str, float]
     price: Decimal
     created_at: int
+    model: UUID | None = None
     strategy: UUID | None = None
     account: UUID | None = None
     status: Fate = Fate.NOTED

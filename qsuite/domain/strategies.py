@@ -14,7 +14,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.analytics.algorithms import ALGORITHMS, DEFAULT, Bound
+from qsuite.domain.analytics.algorithms import DEFAULT, TEXT_MAX, Algorithm, Bound
+from qsuite.domain.analytics.known import KNOWN
 from qsuite.domain.errors import Invalid
 from qsuite.domain.intervals import bucket_start
 from qsuite.domain.money import parse_decimal
@@ -57,12 +58,12 @@ class Strategy:
 
 def read_parameters(algorithm: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return checked parameters. Invalid names each one that is unknown or wrong."""
-    known = ALGORITHMS[algorithm]
+    known = KNOWN[algorithm]
     wrong: dict[str, list[str]] = {}
     read: dict[str, Any] = {}
     for name, value in raw.items():
         try:
-            read[name] = _read(name, value, known.bounds)
+            read[name] = _read(name, value, known)
         except ValueError as error:
             wrong[f"parameters.{name}"] = [str(error)]
     if sum(name in read for name in SIZES) > 1:
@@ -74,25 +75,24 @@ def read_parameters(algorithm: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     return read
 
 
-def _read(name: str, value: Any, bounds: Mapping[str, Bound]) -> Any:
+def _read(name: str, value: Any, algorithm: Algorithm) -> Any:
+    bounds = algorithm.bounds
     if name in bounds or name == "every_s":
-        return _whole(value, bounds.get(name, PACE))
+        return bounds.get(name, PACE).read(value)
     if name in SIZES:
         number = parse_decimal(value)
         if number <= 0 or (name == "equity_fraction" and number > 1):
             raise ValueError("must be above 0 and at most 1" if name == "equity_fraction" else "must be above 0")
         return number
+    if name in algorithm.texts:
+        if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX:
+            raise ValueError(f"a text of up to {TEXT_MAX} letters")
+        return value
     if name == "allow_short":
         if not isinstance(value, bool):
             raise ValueError("not true or false")
         return value
-    raise ValueError(f"unknown; there are {', '.join((*bounds, *SIZES, 'allow_short', 'every_s'))}")
-
-
-def _whole(value: object, bound: Bound) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not bound.low <= value <= bound.high:
-        raise ValueError(f"a whole number from {bound.low} to {bound.high}")
-    return value
+    raise ValueError(f"unknown; there are {', '.join((*bounds, *algorithm.texts, *SIZES, 'allow_short', 'every_s'))}")
 
 
 def period_of(strategy: Strategy, now: int) -> int:

@@ -7,8 +7,10 @@ from qsuite.domain.roles import ADMINS, EVERY_ROLE
 from qsuite.handlers.auth import uuid_of
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
+from qsuite.handlers.job_schemas import JobSchema
+from qsuite.handlers.jobs import WORKERS_EMPLOYERS, answer_job
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
-from qsuite.handlers.model_schemas import ModelSchema
+from qsuite.handlers.model_schemas import ModelSchema, TrainModelSchema
 from qsuite.handlers.operations import operation
 from qsuite.services.models import show_model
 
@@ -39,6 +41,16 @@ class ModelsHandler(ApiHandler):
         """List them."""
         page = await self.services.models.page(self.listing())
         self.answer_page(page, [show_model(model) for model in page.items])
+
+    @operation(
+        "Train a model by a job, whose result names it; it is kept whatever it is worth",
+        roles=WORKERS_EMPLOYERS,
+        body=TrainModelSchema(),
+        returns={202: JobSchema()},
+    )
+    async def post(self) -> None:
+        """Queue its training."""
+        answer_job(self, await self.services.model_training.train_market(self.caller, self.body))
 
 
 class ModelHandler(ApiHandler):

@@ -2,14 +2,15 @@
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from qsuite.domain.analytics.algorithms import ALGORITHMS, DEFAULT
+from qsuite.domain.analytics.algorithms import DEFAULT
+from qsuite.domain.analytics.known import KNOWN
 from qsuite.domain.analytics.signals import Advice
 from qsuite.domain.signals import Fate
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
 from qsuite.handlers.market_fields import SYMBOL, IntervalField
 
 MAX_SYMBOLS = 100
-ALGORITHM = validate.OneOf(tuple(ALGORITHMS))
+ALGORITHM = validate.OneOf(tuple(KNOWN))
 
 
 def _unique(symbols: list[str]) -> None:
@@ -67,6 +68,7 @@ class SignalSchema(Schema):
     confidence = fields.Float(required=True)
     algorithm = fields.String(required=True)
     features = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
+    model = fields.UUID(required=True, allow_none=True)
     price = DecimalField(required=True)
     created_at = InstantField(required=True)
     strategy = fields.UUID(required=True, allow_none=True)

@@ -90,6 +90,18 @@ class ModelsRepo(DocumentRepo[Model]):
         condition: Document = {"kind": kind.value, "usable": True}
         if name is not None:
             condition["name"] = name
+        return await self._newest(condition)
+
+    async def newest(self, kind: ModelKind, name: str) -> Model | None:
+        """Return the newest model of a kind and name, whether it may be used or not; or None."""
+        return await self._newest({"kind": kind.value, "name": name})
+
+    async def newest_of_market(self, algorithm: str, symbol: str, interval: str) -> Model | None:
+        """Return the newest usable model of the market, made so, that learned from a symbol's bars; or None."""
+        condition = {"kind": ModelKind.MARKET.value, "usable": True, "algorithm": algorithm}
+        return await self._newest(condition | {"parameters.symbols": symbol, "parameters.interval": interval})
+
+    async def _newest(self, condition: Document) -> Model | None:
         with translated(self.what):
             found = await self.collection.find_one(condition, sort=[("created_at", DESCENDING), ("_id", DESCENDING)])
         return None if found is None else to_domain(found)

@@ -3,8 +3,8 @@
 { _id: UUID("0199…"), strategy: UUID("0198…"), account: UUID("…"), algorithm: "sma_cross", symbol: "IBM",
   interval: "1d", bar: ISODate("2013-10-07T00:00:00Z"), signal: "BUY", confidence: Decimal128("1"),
   price: Decimal128("182.01"), features: { close: 182.01, sma_20: 187.2, sma_50: 187.1, score: 1.0 },
-  status: "ordered", intent: { side: "BUY", quantity: Decimal128("5") }, order: UUID("0199…"), reason: null,
-  created_at: ISODate("…") }
+  model: null, status: "ordered", intent: { side: "BUY", quantity: Decimal128("5") }, order: UUID("0199…"),
+  reason: null, created_at: ISODate("…") }
 
 ``strategy`` and ``account`` are null in what anybody may see. A stored signal never changes but for ``status``,
 ``order`` and ``reason``, once, when what became of it is known.
@@ -46,6 +46,7 @@ SPEC = CollectionSpec(
             "confidence": money(),
             "price": money(),
             "features": {"bsonType": "object"},
+            "model": {"bsonType": ["binData", "null"]},
             "status": {"enum": [fate.value for fate in Fate]},
             "intent": {"bsonType": ["object", "null"]},
             "order": {"bsonType": ["binData", "null"]},
@@ -144,6 +145,7 @@ def to_document(signal: Signal) -> Document:
         "confidence": encode_decimal(signal.confidence),
         "price": encode_decimal(signal.price),
         "features": dict(signal.features),
+        "model": signal.model,
         "status": signal.status.value,
         "intent": None if intent is None else _intent_document(intent),
         "order": signal.order,
@@ -167,6 +169,7 @@ def to_domain(document: dict[str, Any]) -> Signal:
         confidence=decode_decimal(document["confidence"]),
         price=decode_decimal(document["price"]),
         features=document["features"],
+        model=document.get("model"),  # signals of before there were any do not name one
         status=Fate(document["status"]),
         intent=None if intent is None else Intent(Side(intent["side"]), decode_decimal(intent["quantity"])),
         order=document["order"],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
+    from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
     from qsuite.services.news import NewsService
     from qsuite.services.performance import PerformanceService
@@ -75,3 +76,4 @@ class Services:
     models: "ModelStore"
     sentiment: "SentimentService"
     news: "NewsService"
+    model_training: "ModelTraining"

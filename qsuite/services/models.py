@@ -44,6 +44,14 @@ class ModelStore:
         """Return the newest model of a kind, and of a name where one is given, that beats its baselines; or None."""
         return await self._models.newest_usable(kind, name)
 
+    async def newest(self, kind: ModelKind, name: str) -> Model | None:
+        """Return the newest model of a kind and name, whether it may be used or not; or None."""
+        return await self._models.newest(kind, name)
+
+    async def newest_of_market(self, algorithm: str, symbol: str, interval: str) -> Model | None:
+        """Return the newest usable model of the market, made so, that learned from a symbol's bars; or None."""
+        return await self._models.newest_of_market(algorithm, symbol, interval)
+
     async def save(self, model: Model, data: bytes) -> None:
         """Store a model whose ``sha256`` is that of ``data``, its file."""
         if await self._models.find(model.id) is not None:

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from qsuite.domain.analytics.algorithms import HISTORY_BARS, Unscored, judge_all
+from qsuite.domain.analytics.algorithms import Unscored, history_of, judge_all
+from qsuite.domain.analytics.learning.market_model import MARKET_MODEL
 from qsuite.domain.analytics.series import as_series
 from qsuite.domain.analytics.signals import BarSeries, Verdict
 from qsuite.domain.channels import EVERY_SYMBOL, parse_channel
@@ -44,10 +45,11 @@ class Missed(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """The advice for a symbol, at the bar it is for."""
+    """The advice for a symbol, at the bar it is for, and the trained model that gave it, if one did."""
 
     bar: Bar
     verdict: Verdict
+    model: UUID | None = None
 
 
 class Workers(Protocol):
@@ -55,6 +57,15 @@ class Workers(Protocol):
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return ``function(*args)``."""
+
+
+class Models(Protocol):
+    """What judges by trained models."""
+
+    async def judge(
+        self, symbols: Sequence[str], parameters: Mapping[str, Any], interval: str
+    ) -> "tuple[list[Judged], list[Missed]]":
+        """Return the advice for each symbol at its newest closed bar, and those for which there is none."""
 
 
 class Publisher(Protocol):
@@ -77,6 +88,7 @@ class SignalService:
         bars: ClosedBars,
         reference: ReferenceService,
         workers: Workers,
+        models: Models,
         stream: Publisher,
         new_id: Callable[[], UUID],
         clock: Callable[[], int] = time.time_ns,
@@ -85,6 +97,7 @@ class SignalService:
         self._bars = bars
         self._reference = reference
         self._workers = workers
+        self._models = models
         self._stream = stream
         self._new_id = new_id
         self._clock = clock
@@ -113,8 +126,14 @@ class SignalService:
     async def judge(
         self, symbols: Sequence[str], algorithm: str, parameters: Mapping[str, Any], interval: str
     ) -> tuple[list[Judged], list[Missed]]:
-        """Return the advice for each symbol at its newest closed bar, and those for which there is none."""
-        histories = await asyncio.gather(*(self._history(symbol, interval) for symbol in symbols))
+        """Return the advice for each symbol at its newest closed bar, and those for which there is none.
+
+        Invalid and Conflict for a trained model that is not there or may not be used.
+        """
+        if algorithm == MARKET_MODEL.name:
+            return await self._models.judge(symbols, parameters, interval)
+        count = history_of(algorithm, parameters)
+        histories = await asyncio.gather(*(self._history(symbol, interval, count) for symbol in symbols))
         many = [series_of(bars) for bars in histories]
         if len(many) <= THREAD_SYMBOLS:
             verdicts = await asyncio.to_thread(judge_all, algorithm, parameters, many)
@@ -130,7 +149,7 @@ class SignalService:
 
     def signal_of(self, judged: Judged, algorithm: str) -> Signal:
         """Return a new public signal of a verdict."""
-        bar, verdict = judged
+        bar, verdict, model = judged
         return Signal(
             id=self._new_id(),
             symbol=bar.symbol,
@@ -140,6 +159,7 @@ class SignalService:
             signal=verdict.advice,
             confidence=verdict.confidence,
             features=verdict.features,
+            model=model,
             price=bar.close,
             created_at=floor_ms(self._clock()),
         )
@@ -148,9 +168,9 @@ class SignalService:
         """Return a page of the signals the caller may see: public ones, and those of their own strategies."""
         return await self._signals.page(listing, None if caller.reads_all else caller.accounts)
 
-    async def _history(self, symbol: str, interval: str) -> list[Bar]:
+    async def _history(self, symbol: str, interval: str, count: int) -> list[Bar]:
         async with self._gate:
-            return await self._bars.newest(symbol, interval, HISTORY_BARS)
+            return await self._bars.newest(symbol, interval, count)
 
     async def _snapshot(self, caller: Caller, channel: str) -> list[Message]:
         symbol = parse_channel(channel).symbol
@@ -163,7 +183,7 @@ class SignalService:
 
 def series_of(bars: Sequence[Bar]) -> BarSeries:
     """Return bars as arrays; statistics are no money, so floats will do."""
-    return BarSeries(as_series([bar.close for bar in bars]), as_series([bar.volume for bar in bars]))
+    return BarSeries(*(as_series([getattr(bar, name) for bar in bars]) for name in ("close", "volume", "high", "low")))
 
 
 def signal_message(signal: Signal) -> Message:
@@ -182,6 +202,7 @@ def show_signal(signal: Signal) -> Message:
         "confidence": float(signal.confidence),
         "algorithm": signal.algorithm,
         "features": dict(signal.features),
+        "model": None if signal.model is None else str(signal.model),
         "price": show(signal.price),
         "created_at": format_rfc3339(signal.created_at),
         "strategy": None if signal.strategy is None else str(signal.strategy),

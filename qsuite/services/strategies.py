@@ -20,11 +20,13 @@ from qsuite.domain.strategies import Strategy, read_parameters
 from qsuite.domain.times import NS_PER_S, floor_ms, format_rfc3339
 from qsuite.repos.strategies import StrategiesRepo
 from qsuite.repos.strategy_books import StrategyBooks
+from qsuite.services.model_choice import ModelChoice
 from qsuite.services.reference import ReferenceService
 
 # A change becomes visible later than its own time stamp says, by a slow write or another machine's clock.
 OVERLAP_NS = 5 * NS_PER_S
 UNCOUNTED = -1
+JUDGED_BY = frozenset({"algorithm", "parameters", "symbols", "interval"})
 
 Shown = dict[str, Any]
 
@@ -41,12 +43,14 @@ class StrategyService:
         strategies: StrategiesRepo,
         books: StrategyBooks,
         reference: ReferenceService,
+        models: ModelChoice,
         new_id: Callable[[], UUID],
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._repo = strategies
         self._books = books
         self._reference = reference
+        self._models = models
         self._new_id = new_id
         self._clock = clock
         self._by_id: dict[UUID, Strategy] = {}
@@ -97,7 +101,10 @@ class StrategyService:
     # -- changing ---------------------------------------------------------------------------------------------------
 
     async def create(self, caller: Caller, values: Mapping[str, Any]) -> Strategy:
-        """Store a new strategy of the caller's. Invalid names fields that are wrong."""
+        """Store a new strategy of the caller's. Invalid names fields that are wrong.
+
+        Conflict for a trained model that may not be used.
+        """
         now = floor_ms(self._clock())
         values = dict(values)
         strategy = Strategy(
@@ -108,6 +115,7 @@ class StrategyService:
             updated_at=now,
             **self._checked(values),
         )
+        await self._require_model(strategy)
         await self._repo.add(strategy)
         self._remember(strategy)
         return strategy
@@ -125,6 +133,8 @@ class StrategyService:
         if "account" in values:
             values["account"] = _own(caller, values["account"])
         changed = self._checked({"algorithm": known.algorithm, "parameters": known.parameters} | values)
+        if not JUDGED_BY.isdisjoint(values):  # one whose model got worse can still be switched off
+            await self._require_model(replace(known, **changed))
         return await self._save(known, **changed)
 
     async def delete(self, caller: Caller, identity: UUID, version: int | None = None) -> None:
@@ -165,6 +175,9 @@ class StrategyService:
         await self._repo.save(changed)
         self._remember(changed)
         return changed
+
+    async def _require_model(self, strategy: Strategy) -> None:
+        await self._models.require(strategy.algorithm, strategy.symbols, strategy.parameters, strategy.interval)
 
     def _checked(self, values: dict[str, Any]) -> dict[str, Any]:
         values["parameters"] = read_parameters(values["algorithm"], values["parameters"])

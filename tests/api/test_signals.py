@@ -50,7 +50,8 @@ async def test_asking_again_for_the_same_bar_shows_the_same_signal(api: Api) -> 
 
 
 async def test_forty_nine_bars_give_no_signal_but_the_reason(api: Api) -> None:
-    closes, volumes = after_a_fall()
+    fallen = after_a_fall()
+    closes, volumes = fallen.closes, fallen.volumes
     short = await symbol_with(api, BarSeries(closes[-49:], volumes[-49:]))
     enough = await symbol_with(api, BarSeries(closes[-50:], volumes[-50:]))
     empty = await symbol_with(api, BarSeries(np.empty(0), np.empty(0)))

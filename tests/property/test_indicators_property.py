@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qsuite.domain.analytics.algorithms import ALGORITHMS, with_defaults
 from qsuite.domain.analytics.indicators import ema, macd, rsi, sma
 from qsuite.domain.analytics.series import Series, as_series
-from qsuite.domain.analytics.signals import BarSeries, sma_cross, technical_indicators_v1
+from qsuite.domain.analytics.signals import BarSeries
 
 PRICES = st.lists(st.integers(1, 10**7).map(lambda cents: cents / 100), min_size=60, max_size=160).map(as_series)
 INDICATORS: dict[str, Callable[[Series], Series]] = {
@@ -35,10 +36,11 @@ def test_no_signal_knows_what_comes_after_it(closes: Series, cut: int, chance: o
     volumes = closes[::-1].copy()
     later = closes.copy()
     later[cut:] = later[cut:][::-1] * 1.5  # another future
-    for score, parameters in ((technical_indicators_v1, {}), (sma_cross, {"fast": 5, "slow": 20})):
-        once = score(BarSeries(closes, volumes), parameters)
-        again = score(BarSeries(later, volumes), parameters)
-        alone = score(BarSeries(closes[:cut], volumes[:cut]), parameters)
+    for algorithm in ALGORITHMS.values():
+        parameters = with_defaults(algorithm, {})
+        once = algorithm.score(BarSeries(closes, volumes), parameters)
+        again = algorithm.score(BarSeries(later, volumes), parameters)
+        alone = algorithm.score(BarSeries(closes[:cut], volumes[:cut]), parameters)
         assert once.scores[:cut].tolist() == again.scores[:cut].tolist() == alone.scores.tolist()
         for name, values in alone.features.items():
             assert np.array_equal(values, once.features[name][:cut], equal_nan=True)

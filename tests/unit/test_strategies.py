@@ -38,6 +38,12 @@ def test_parameters_are_read_exactly_and_defaults_are_left_out() -> None:
     assert read_parameters(V1, {}) == {}
 
 
+@pytest.mark.parametrize("sent", [2, D("2.0"), "2", 2.0])
+def test_a_parameter_that_is_no_whole_number_is_read_from_any_way_to_write_it(sent: object) -> None:
+    read = read_parameters("mean_reversion", {"band_percent": sent, "length": 30})
+    assert (read, type(read["band_percent"])) == ({"band_percent": 2.0, "length": 30}, float)
+
+
 @pytest.mark.parametrize(
     ("algorithm", "raw", "wrong"),
     [
@@ -57,6 +63,13 @@ def test_parameters_are_read_exactly_and_defaults_are_left_out() -> None:
         ("sma_cross", {"fast": D("5.5")}, "parameters.fast"),
         ("sma_cross", {"fast": 50}, "parameters"),
         ("sma_cross", {"slow": 401}, "parameters.slow"),
+        ("mean_reversion", {"band_percent": 0}, "parameters.band_percent"),
+        ("mean_reversion", {"band_percent": "fifty"}, "parameters.band_percent"),
+        ("mean_reversion", {"band_percent": True}, "parameters.band_percent"),
+        ("mean_reversion", {"band_percent": float("nan")}, "parameters.band_percent"),
+        ("mean_reversion", {"length": D("20.5")}, "parameters.length"),
+        ("rsi_reversal", {"low": 70, "high": 30}, "parameters"),
+        ("breakout", {"length": 1}, "parameters.length"),
     ],
 )
 def test_wrong_parameters_are_named(algorithm: str, raw: dict[str, Any], wrong: str) -> None:

@@ -4,45 +4,75 @@ A new one is a function in ``signals`` (or a module of its own) and an entry in 
 run one, ``judge`` and ``judge_all``, are plain and take plain arguments, so that a worker process can do it.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from qsuite.domain.analytics.catalog import LONGEST, read_name
 from qsuite.domain.analytics.signals import (
+    RSI_HIGH,
+    RSI_LENGTH,
+    RSI_LOW,
     SLOW,
     BarSeries,
     Scored,
     Verdict,
+    breakout,
+    mean_reversion,
+    rsi_reversal,
     sma_cross,
     technical_indicators_v1,
     verdict_at,
 )
+from qsuite.domain.money import parse_decimal
 
 HISTORY_BARS = 500
 """How many closed bars are looked at: with so many, what came before no longer changes the last digit of an average."""
-LONGEST = 400
+TEXT_MAX = 200
 
 Parameters = Mapping[str, Any]
 
 
 class Bound(NamedTuple):
-    """A whole number among an algorithm's parameters."""
+    """A number among an algorithm's parameters; where it is not ``whole``, a double."""
 
-    default: int
-    low: int
-    high: int
+    default: float
+    low: float
+    high: float
+    whole: bool = True
+
+    def read(self, value: object) -> float:
+        """Return what was sent, an int where it is to be whole. ValueError says what may be sent."""
+        if self.whole:
+            if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+                raise ValueError(f"a whole number from {self.low:.0f} to {self.high:.0f}")
+            return value
+        try:
+            # It is a statistic, so a double will do; one that was stored comes back as one.
+            number = value if isinstance(value, float) else float(parse_decimal(value))
+        except ValueError:
+            number = math.nan
+        if not self.low <= number <= self.high:
+            raise ValueError(f"a number from {self.low:g} to {self.high:g}")
+        return number
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """How to score bars; ``needs`` says how many there must be for the newest to be scored."""
+    """How to score bars; ``needs`` says how many there must be for the newest to be scored.
+
+    ``looks_back`` is how many its score depends on, where an average never quite forgets; ``check`` says what is wrong
+    with the parameters together, if anything; ``texts`` are parameters that are words of up to ``TEXT_MAX`` letters.
+    """
 
     name: str
     score: Callable[[BarSeries, Parameters], Scored]
     needs: Callable[[Parameters], int]
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     check: Callable[[Parameters], str] = lambda parameters: ""
-    """Say what is wrong with the parameters together, if anything."""
+    looks_back: Callable[[Parameters], int] = lambda parameters: HISTORY_BARS
+    texts: tuple[str, ...] = ()
 
 
 class Unscored(NamedTuple):
@@ -54,6 +84,14 @@ class Unscored(NamedTuple):
 
 def _fast_below_slow(parameters: Parameters) -> str:
     return "" if parameters["fast"] < parameters["slow"] else "fast must be below slow"
+
+
+def _low_below_high(parameters: Parameters) -> str:
+    return "" if parameters["low"] < parameters["high"] else "low must be below high"
+
+
+def _rsi_looks_back(parameters: Parameters) -> int:
+    return read_name(f"rsi_{parameters['length']}").bars_before + 2
 
 
 ALGORITHMS: Mapping[str, Algorithm] = {
@@ -68,6 +106,30 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             {"fast": Bound(20, 2, LONGEST), "slow": Bound(50, 3, LONGEST)},
             _fast_below_slow,
         ),
+        Algorithm(
+            "mean_reversion",
+            mean_reversion,
+            lambda parameters: int(parameters["length"]),
+            {"length": Bound(20, 2, LONGEST), "band_percent": Bound(2.0, 0.01, 50.0, whole=False)},
+        ),
+        Algorithm(
+            "rsi_reversal",
+            rsi_reversal,
+            lambda parameters: int(parameters["length"]) + 2,  # the first index, and one to have come back from
+            {
+                "length": Bound(RSI_LENGTH, 2, 100),
+                "low": Bound(RSI_LOW, 1.0, 99.0, whole=False),
+                "high": Bound(RSI_HIGH, 1.0, 99.0, whole=False),
+            },
+            _low_below_high,
+            _rsi_looks_back,
+        ),
+        Algorithm(
+            "breakout",
+            breakout,
+            lambda parameters: int(parameters["length"]) + 1,  # and the bar that breaks out
+            {"length": Bound(20, 2, LONGEST)},
+        ),
     )
 }
 DEFAULT = "technical_indicators_v1"
@@ -78,9 +140,19 @@ def with_defaults(algorithm: Algorithm, parameters: Parameters) -> dict[str, Any
     return {name: parameters.get(name, bound.default) for name, bound in algorithm.bounds.items()}
 
 
+def history_of(name: str, parameters: Parameters) -> int:
+    """Return how many closed bars to hand over, for a verdict that more of them would not change."""
+    algorithm = ALGORITHMS[name]
+    return max(HISTORY_BARS, algorithm.looks_back(with_defaults(algorithm, parameters)))
+
+
 def judge(name: str, parameters: Parameters, bars: BarSeries) -> Verdict | Unscored:
     """Return the advice at the newest of these closed bars, or why there is none."""
-    algorithm = ALGORITHMS[name]
+    return advice_of(ALGORITHMS[name], parameters, bars)
+
+
+def advice_of(algorithm: Algorithm, parameters: Parameters, bars: BarSeries) -> Verdict | Unscored:
+    """Return an algorithm's advice at the newest of these closed bars, or why there is none."""
     own = with_defaults(algorithm, parameters)
     needed, there = algorithm.needs(own), len(bars.closes)
     if there < needed:

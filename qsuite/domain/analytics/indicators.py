@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsuite.domain.analytics.series import Candles, Series
+from qsuite.domain.analytics.series import Candles, Ranges, Series
 from qsuite.domain.times import DAY_NS
 
 CUTLERS_NONE = 1e-14
@@ -76,7 +76,7 @@ def vwap(bars: Candles, length: int | None = None) -> Series:
     typical = (bars.highs + bars.lows + bars.closes) / 3.0
     value = typical * bars.volumes
     if length is not None:
-        traded = _called("MAX", bars.volumes, timeperiod=length) > 0.0
+        traded = highest(bars.volumes, length) > 0.0
         return _ratio(_called("SUM", value, timeperiod=length), _called("SUM", bars.volumes, timeperiod=length), traded)
     values, volumes = np.empty_like(value), np.empty_like(value)
     days = bars.starts_ns // DAY_NS
@@ -159,14 +159,14 @@ def bollinger(closes: Series, length: int = 20, deviations: float = 2.0) -> Band
     )
 
 
-def atr(bars: Candles, length: int = 14) -> Series:
+def atr(bars: Ranges, length: int = 14) -> Series:
     """Return Wilder's average true range."""
     return _called("ATR", bars.highs, bars.lows, bars.closes, timeperiod=length)
 
 
 def donchian(bars: Candles, length: int = 20) -> Bands:
     """Return the highest high and lowest low of the last ``length`` bars, this one among them, and their middle."""
-    upper, lower = _called("MAX", bars.highs, timeperiod=length), _called("MIN", bars.lows, timeperiod=length)
+    upper, lower = highest(bars.highs, length), lowest(bars.lows, length)
     return Bands(upper, (upper + lower) / 2.0, lower)
 
 
@@ -175,6 +175,16 @@ def keltner(bars: Candles, length: int = 20, ranges: float = 2.0, range_length: 
     middle, width = ema(bars.closes, length), ranges * atr(bars, range_length)
     middle = np.where(np.isnan(width), np.nan, middle)
     return Bands(middle + width, middle, middle - width)
+
+
+def highest(values: Series, length: int) -> Series:
+    """Return the greatest of the last ``length`` values, this one among them."""
+    return _called("MAX", values, timeperiod=length)
+
+
+def lowest(values: Series, length: int) -> Series:
+    """Return the least of the last ``length`` values, this one among them."""
+    return _called("MIN", values, timeperiod=length)
 
 
 # -- volume -----------------------------------------------------------------------------------------------------------
@@ -198,12 +208,12 @@ def mfi(bars: Candles, length: int = 14) -> Series:
         volumes = volumes / least
     found = _called("MFI", bars.highs, bars.lows, bars.closes, volumes, timeperiod=length)
     # The first of its flows is the one after the first bar.
-    return np.where(_called("MAX", bars.volumes, timeperiod=length) > 0.0, found, np.nan)
+    return np.where(highest(bars.volumes, length) > 0.0, found, np.nan)
 
 
 def volume_ratio(volumes: Series, length: int = 20) -> Series:
     """Return the volume in units of the mean of the last ``length``, this one among them; NaN where that is zero."""
-    return _ratio(volumes, sma(volumes, length), _called("MAX", volumes, timeperiod=length) > 0.0)
+    return _ratio(volumes, sma(volumes, length), highest(volumes, length) > 0.0)
 
 
 # -- TA-Lib -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Series of numbers, oldest first: what indicators take and return. NaN stands for "not known"."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,17 @@ class Candles(NamedTuple):
     lows: Series
     closes: Series
     volumes: Series
+
+
+class Ranges(Protocol):
+    """Whatever has the range and close of each bar."""
+
+    @property
+    def highs(self) -> Series: ...
+    @property
+    def lows(self) -> Series: ...
+    @property
+    def closes(self) -> Series: ...
 
 
 def as_series(values: Any) -> Series:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from qsuite.services.tasks.train_market_model import KIND as TRAIN_MARKET_MODEL
+from qsuite.services.tasks.train_market_model import train_market_model
 from qsuite.services.tasks.work import Task
 
-TASKS: Mapping[str, Task] = {}
+TASKS: Mapping[str, Task] = {TRAIN_MARKET_MODEL: train_market_model}
