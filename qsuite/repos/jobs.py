@@ -191,13 +191,16 @@ class JobsRepo:
             return [_held(document) for document in await found.to_list(None)]
 
     async def settle(self, held: Held, after: Job) -> bool:
-        """Write what became of a claimed job; False when the claim is not good any more, or it was asked to end."""
+        """Write what became of a claimed job.
+
+        False when the claim is not good any more; and where it should be queued again, also when a worker began it
+        meanwhile or somebody asked it to end.
+        """
         condition = {
             "_id": held.job.id,
             "claim": held.claim,
             "state": RUNNING,
-            # Who waits for a job to end must not find it queued again.
-            **({} if after.ended else {"cancel_asked": held.job.cancel_asked}),
+            **({} if after.ended else {"cancel_asked": held.job.cancel_asked, "worker": held.worker or None}),
         }
         values = {
             "state": after.state.value,
