@@ -43,6 +43,7 @@ class ProcessExecutor(Executor):
     """Run functions in up to ``size`` processes; none is started before it is needed."""
 
     def __init__(self, size: int) -> None:
+        self.capacity = size
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="qsuite-jobs")
         self._lock = threading.Lock()
         self._free: list[_Worker] = []
