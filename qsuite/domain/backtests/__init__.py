@@ -1,0 +1,1 @@
+"""Backtests: a strategy on recorded bars, what came of it in figures, and sweeps over its parameters."""
