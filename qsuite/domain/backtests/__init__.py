@@ -9,6 +9,8 @@
     traders       the protocol of a trader, and one that follows any algorithm
     run           play the periods, and say what came of it
     look_ahead    find a trader that knows what has not happened yet
+    trades        its fills as round trips
+    figures       what equity, trades and fills amount to
 
 Invariant: a trader is asked after a period's close, sees what ended by then and nothing else, and what it asks for acts
 from the next period's first print on.
