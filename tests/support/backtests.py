@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -32,6 +33,7 @@ def bar(number: int, prices: str, volume: int = 1000, symbol: str = "IBM", inter
     return Bar(symbol, interval, (20_000 + number) * 86_400 * 10**9, opened, high, low, close, Decimal(volume))
 
 
+@cache
 def goog_bars(shared_data: Path) -> list[Bar]:
     with (shared_data / "reference/backtestingpy/goog_daily_2004_2013.csv").open() as file:
         return [
@@ -177,5 +179,6 @@ def listed(shared_data: Path, name: str) -> list[Listed]:
         ]  # fmt: skip
 
 
+@cache
 def reference_run(shared_data: Path, name: str) -> Result:
     return play(REFERENCE[name](), goog_bars(shared_data), finish=Finish.LAST_OPEN)

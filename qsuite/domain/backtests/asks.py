@@ -1,12 +1,12 @@
 """What a trader asked for: kept from its decision until the next print of the symbol, then placed as an order."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
 from qsuite.domain.backtests.engine import Engine
-from qsuite.domain.backtests.sizes import Closing, Size
+from qsuite.domain.backtests.sizes import Closing, Exactly, OfEquity, Size
 from qsuite.domain.money import MONEY
 from qsuite.domain.signals import Intent
 from qsuite.domain.strategy_orders import Desk as Sizing
@@ -68,7 +68,11 @@ class Asks:
         """Place the stops that nothing asked for before them keeps back: they wait for the next print, and see it."""
         kept_back: set[str] = set()
         for ask in self.waits:
-            if ask.order_type not in WITH_STOP or self._engine.price(ask.symbol) is None:
+            if (
+                ask.order_type not in WITH_STOP
+                or not self._engine.market(ask.symbol).trade
+                or _is_due(self._engine, ask)
+            ):
                 kept_back.add(ask.symbol)
             elif ask.symbol not in kept_back:
                 self._place(ask)
@@ -84,6 +88,8 @@ class Asks:
             self._engine.show_again(symbol)
 
     def _place(self, ask: Ask) -> None:
+        if isinstance(ask.size, Closing):
+            self._engine.cancel(order.id for order in self._engine.protecting(ask.symbol))
         refused = place(self._engine, ask)
         if refused is not None and not isinstance(ask.size, Closing):
             self.refused.append(refused)
@@ -94,8 +100,21 @@ def place(engine: Engine, ask: Ask) -> Refused | None:
     found = ask.size.intent(sizing(engine, ask))
     if isinstance(found, str):
         return Refused(ts_ns=engine.now, symbol=ask.symbol, side=None, quantity=None, code=found, tag=ask.tag)
+    if _is_due(engine, ask):
+        # Live the controls refuse a stop that is passed. Between close and open nobody could have taken it back.
+        ask = replace(ask, order_type=OrderType.MARKET if ask.price is None else OrderType.LIMIT, stop_price=None)
     engine.send(_command(engine, ask, found))
     return None
+
+
+def _is_due(engine: Engine, ask: Ask) -> bool:
+    """Say whether the market has passed a stop that does not work yet, so that it is the order it would become."""
+    if ask.stop_price is None or not isinstance(ask.size, Exactly | OfEquity):
+        return False
+    price = touchline(engine.market(ask.symbol), ask.size.side is Side.BUY, engine.state.rules)
+    if price is None:
+        return False
+    return price >= ask.stop_price if ask.size.side is Side.BUY else price <= ask.stop_price
 
 
 def sizing(engine: Engine, ask: Ask) -> Sizing:

@@ -20,7 +20,6 @@ from qsuite.domain.backtests.history import History
 from qsuite.domain.backtests.sizes import Closing, Exactly, OfEquity, Size
 from qsuite.domain.money import MONEY, parse_decimal
 from qsuite.domain.reference import Ticker
-from qsuite.domain.trading.commands import CancelOrder
 from qsuite.domain.trading.order import Order, OrderType, Side, StopLoss, TakeProfit, TimeInForce
 
 Number = Decimal | int | float | str
@@ -113,7 +112,10 @@ class Desk:
         return self.ask(symbol, self._size(Side.SELL, symbol, quantity, fraction), **wanted)
 
     def close(self, symbol: str, tag: str = "") -> UUID:
-        """Ask to sell or buy back at the market what is held by then; nothing comes of it where that is nothing."""
+        """Ask to sell or buy back at the market what is held by then; nothing comes of it where that is nothing.
+
+        Orders that only reduce the position, as stops and targets do, are cancelled for it.
+        """
         return self.ask(symbol, Closing(), tag=tag)
 
     def ask(self, symbol: str, size: Size, **wanted: Unpack[Wanted]) -> UUID:
@@ -129,10 +131,7 @@ class Desk:
             return order in (None, identity) and symbol in (None, of_symbol) and tag in (None, of_tag)
 
         self._asks.waits = [ask for ask in self._asks.waits if not meant(ask.id, ask.symbol, ask.tag)]
-        account = self._engine.account
-        for each in self.orders():
-            if meant(each.id, each.symbol, self.tag_of(each)):
-                self._engine.send(CancelOrder(order=each.id, user=account.user, accounts=(account.id,)))
+        self._engine.cancel(each.id for each in self.orders() if meant(each.id, each.symbol, self.tag_of(each)))
 
     def _size(self, side: Side, symbol: str, quantity: Number | None, fraction: Number | None) -> Size:
         if (quantity is None) == (fraction is None):

@@ -4,7 +4,7 @@ Invariant: nothing is done here that the live engine does otherwise. Every order
 paper venue's rules and the double entry; only the clock is what the prints say, and nothing is stored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
@@ -96,9 +96,11 @@ class Engine:
             self.rejected += [order for order in changed.values() if order.reject is not None]
         return outcome
 
-    def cancel_all(self) -> None:
-        """Cancel every open order."""
-        self.send(CancelAll(account=self.account.id, user=self.account.user))
+    def cancel(self, orders: Iterable[UUID]) -> None:
+        """Cancel these of the open orders."""
+        named = frozenset(orders)
+        if named:
+            self.send(CancelAll(account=self.account.id, user=self.account.user, orders=named))
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
@@ -113,6 +115,10 @@ class Engine:
     def positions(self) -> list[Position]:
         """Return the positions that are not flat."""
         return [held for held in self.state.positions.get(self.account.id, {}).values() if held.quantity]
+
+    def protecting(self, symbol: str) -> list[Order]:
+        """Return the open orders that only reduce the position in a symbol."""
+        return list(self.state.open.reducers.get((self.account.id, symbol), {}).values())
 
     def resting(self, symbol: str) -> RestingOrders | None:
         """Return what rests in a symbol, None where nothing ever did."""
