@@ -50,5 +50,5 @@ class AlgorithmTrader:
 
 def series_of(bars: Sequence[Bar]) -> BarSeries:
     """Return closed bars as the arrays that algorithms take."""
-    closes, volumes = ([getattr(bar, name) for bar in bars] for name in ("close", "volume"))
-    return BarSeries(np.array(closes, dtype=np.float64), np.array(volumes, dtype=np.float64))
+    columns = ([getattr(bar, name) for bar in bars] for name in ("close", "volume", "high", "low"))
+    return BarSeries(*(np.array(column, dtype=np.float64) for column in columns))
