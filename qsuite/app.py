@@ -33,6 +33,7 @@ from qsuite.services.container import Services
 from qsuite.services.demo_market import DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
+from qsuite.services.job_runner import JobRunner
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.neighbours import Neighbours
 from qsuite.services.passwords import Passwords
@@ -61,6 +62,7 @@ class App:
         neighbours: Neighbours | None,
         redis: RedisProbe | None,
         gateways: Gateways,
+        job_runner: JobRunner | None,
     ) -> None:
         self.database = database
         self.services = services
@@ -75,6 +77,7 @@ class App:
         self._neighbours = neighbours
         self._redis = redis
         self._gateways = gateways
+        self._job_runner = job_runner
         self._ends = AsyncExitStack()
 
     async def start(self) -> None:
@@ -148,6 +151,8 @@ class App:
         ends.push_async_callback(self._gateways.stop)
         if self._redis is not None:
             ends.push_async_callback(self._redis.stop)
+        if self._job_runner is not None:
+            ends.push_async_callback(self._job_runner.stop)
         self.supervisor.start()
         ends.push_async_callback(self.supervisor.stop)
 
@@ -181,6 +186,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         neighbours=made.market.neighbours,
         redis=made.operations.redis,
         gateways=made.gateways,
+        job_runner=made.jobs.runner,
     )
 
 
@@ -202,6 +208,8 @@ def _loops(made: Sections) -> list[Loop]:
         made.operations.system,
         made.operations.host,
         made.workers,
+        made.jobs.runner,
+        made.jobs.stream,
         made.accounts.history,
         made.market.sessions,
         made.operations.redis,
@@ -237,6 +245,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         strategy_performance=made.accounts.strategy_performance,
         signals=made.strategy_work.signals,
         indicators=made.strategy_work.indicators,
+        jobs=made.jobs.service,
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,

@@ -156,6 +156,10 @@ class WorkerSettings:
 
     processes: int = _setting(0, "processes at most, 0 for one a processor; none runs before it is needed", low=0)
     timeout_s: float = _setting(30.0, "one computation may take, the wait for a free process included", low=0.1)
+    jobs_at_once: int = _setting(0, "jobs under way in this process's care, 0 for one a processor", low=0)
+    jobs_queued: int = _setting(200, "jobs that wait at most, all users together; more are refused", low=1)
+    job_timeout_s: float = _setting(3_600.0, "one attempt at a job may take", low=0.1)
+    job_lease_s: float = _setting(10.0, "a job nobody has worked on for so long is begun again", low=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

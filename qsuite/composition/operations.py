@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from qsuite.composition.feeds import Feeds
 from qsuite.composition.gateways import GATEWAY, Gateways, stream_source
+from qsuite.composition.jobs import Jobs
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.repos.database import Database
@@ -14,6 +15,7 @@ from qsuite.services.figures import (
     show_feed,
     show_gateways,
     show_host,
+    show_jobs,
     show_market,
     show_process,
     show_stream,
@@ -55,6 +57,7 @@ def make_operations(
     supervisor: Supervisor,
     metrics: Metrics,
     workers: WorkerPool,
+    jobs: Jobs,
     market: Market,
     trading: Trading,
     feeds: Feeds,
@@ -88,6 +91,7 @@ def make_operations(
     show_process(metrics, health, supervisor, watchdog)
     show_host(metrics, host)
     show_workers(metrics, workers)
+    show_jobs(metrics, jobs.runner)
     system = make_system_metrics(market=market, trading=trading, clock=clock)
     return Operations(health=health, host=host, system=system, watchdog=watchdog, redis=redis)
 

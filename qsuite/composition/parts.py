@@ -19,5 +19,7 @@ class Parts:
     clock: Clock = time.time_ns
     new_id: Callable[[], UUID] = uuid7
     engine_store: EngineStore | None = None
+    catalogue: str = "qsuite.services.tasks.catalogue"
+    """The module whose ``TASKS`` jobs are made of."""
     watched: bool = True
     """Watch the event loop for blocks."""

@@ -6,6 +6,7 @@ from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
 from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
+from qsuite.composition.jobs import Jobs, make_jobs
 from qsuite.composition.market import Market, make_market
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
@@ -35,6 +36,7 @@ class Sections:
     feeds: Feeds
     gateways: Gateways
     strategy_work: StrategyWork
+    jobs: Jobs
     accounts: Accounts
     operations: Operations
 
@@ -75,6 +77,9 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         new_id=new_id,
         clock=clock,
     )
+    jobs = make_jobs(
+        settings=settings, database=database, market=market, catalogue=parts.catalogue, new_id=new_id, clock=clock
+    )
     accounts = make_accounts(
         database=database,
         currency=settings.trading.currency,
@@ -92,6 +97,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         supervisor=supervisor,
         metrics=metrics,
         workers=workers,
+        jobs=jobs,
         market=market,
         trading=trading,
         feeds=feeds,
@@ -111,6 +117,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         feeds=feeds,
         gateways=gateways,
         strategy_work=strategy_work,
+        jobs=jobs,
         accounts=accounts,
         operations=operations,
     )

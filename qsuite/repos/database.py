@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
@@ -49,12 +50,24 @@ DOCUMENT_VALIDATION_FAILURE = 121
 READERS = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a process needs to open the same database. It may hold a password, so it does not show."""
+
+    uri: str = field(repr=False)
+    name: str
+
+
 class Database:
     """One database. ``collection(name)`` for single calls, ``sync`` and ``in_thread`` for units of work."""
 
-    def __init__(self, client: Any, name: str, *, transactions: bool = True, workers: int = 8) -> None:
+    def __init__(
+        self, client: Any, name: str, *, transactions: bool = True, workers: int = 8, address: Address | None = None
+    ) -> None:
         self.client = client
         self.name = name
+        self.address = address
+        """Where other processes find it; None where none can."""
         self.transactions = transactions
         self._db: Any = client.get_database(
             name,
@@ -127,7 +140,7 @@ def connect(uri: str, name: str, *, pool_size: int = 32, timeout_s: float = 5.0)
         appname="qsuite",
         readPreference=ReadPreference.PRIMARY.mongos_mode,
     )
-    return Database(client, name)
+    return Database(client, name, address=Address(uri, name))
 
 
 def in_memory(name: str = "qsuite") -> Database:

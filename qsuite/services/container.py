@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qsuite.services.health import HealthService
     from qsuite.services.idempotency import IdempotencyKeys
     from qsuite.services.indicators import IndicatorService
+    from qsuite.services.jobs import JobService
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
@@ -56,6 +57,7 @@ class Services:
     strategy_performance: "StrategyPerformance"
     signals: "SignalService"
     indicators: "IndicatorService"
+    jobs: "JobService"
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"

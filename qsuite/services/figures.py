@@ -10,6 +10,7 @@ from qsuite.services.engine import TradingEngine
 from qsuite.services.feeds.watch import FeedWatch
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
+from qsuite.services.job_runner import JobRunner
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.metrics import Metrics
 from qsuite.services.stream import StreamHub
@@ -134,6 +135,17 @@ def show_workers(metrics: Metrics, pool: WorkerPool) -> None:
     metrics.counter("qsuite_worker_calls", "Computations handed to the process pool", lambda: pool.calls)
     metrics.counter("qsuite_worker_deaths", "Times a worker process died at its work", lambda: pool.deaths)
     metrics.gauge("qsuite_worker_running", "Computations under way or waiting for a process", lambda: pool.running)
+
+
+def show_jobs(metrics: Metrics, runner: JobRunner | None) -> None:
+    """Show the jobs of all users together, and what this process does for them."""
+    if runner is None:
+        return
+    counts = runner.counts
+    metrics.gauges("qsuite_jobs", "Jobs that have not ended, by state", "state", lambda: dict(counts.open))
+    metrics.gauge("qsuite_jobs_running_here", "Attempts at jobs in this process's care", lambda: runner.running)
+    metrics.counter("qsuite_job_attempts", "Attempts at jobs begun", lambda: counts.attempts)
+    metrics.counter("qsuite_job_deaths", "Attempts at jobs whose worker or server died", lambda: counts.deaths)
 
 
 def show_host(metrics: Metrics, host: HostWatch) -> None:

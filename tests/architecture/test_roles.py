@@ -104,6 +104,9 @@ GET     /api/v1/strategies/{id}/performance/     T R U A
 GET     /api/v1/indicators/{id}/                 V T R U A
 GET     /api/v1/signals/                         V T R U A
 POST    /api/v1/signals/generate/                T R A
+GET     /api/v1/jobs/                            V T R U A
+GET     /api/v1/jobs/{id}/                       V T R U A
+DELETE  /api/v1/jobs/{id}/                       T R A
 GET     /api/v1/stream/                          V T R U A
 GET     /api/v1/system-metrics/                  V T R U A
 GET     /ws/v1/stream/                           anyone

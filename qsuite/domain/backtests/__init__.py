@@ -11,6 +11,7 @@
     look_ahead    find a trader that knows what has not happened yet
     trades        its fills as round trips
     figures       what equity, trades and fills amount to
+    outcome       both, of a run
 
 Invariant: a trader is asked after a period's close, sees what ended by then and nothing else, and what it asks for acts
 from the next period's first print on.

@@ -66,17 +66,14 @@ class Asks:
 
     def rest(self) -> None:
         """Place the stops that nothing asked for before them keeps back: they wait for the next print, and see it."""
-        kept_back: set[str] = set()
+        kept: list[Ask] = []
         for ask in self.waits:
-            if (
-                ask.order_type not in WITH_STOP
-                or not self._engine.market(ask.symbol).trade
-                or _is_due(self._engine, ask)
-            ):
-                kept_back.add(ask.symbol)
-            elif ask.symbol not in kept_back:
+            rests = ask.order_type in WITH_STOP and self._engine.price(ask.symbol) is not None
+            if not rests or _is_due(self._engine, ask) or any(each.symbol == ask.symbol for each in kept):
+                kept.append(ask)
+            else:
                 self._place(ask)
-        self.waits = [ask for ask in self.waits if ask.symbol in kept_back]
+        self.waits = kept
 
     def place(self, symbols: Collection[str]) -> None:
         """Place what waits for these symbols, in the order it was asked for."""

@@ -19,7 +19,7 @@ from qsuite.domain.trading.commands import CancelAll, Command, MarkAccounts, Mar
 from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.order import Execution, Order
-from qsuite.domain.trading.resting import RestingOrders
+from qsuite.domain.trading.resting import RestingOrders, stop_prices
 from qsuite.domain.trading.risk import LimitBook, ReferenceTape, reference_price
 from qsuite.domain.trading.state import TradingState
 from qsuite.domain.trading.valuation import Valuation, value_account
@@ -68,10 +68,16 @@ class Engine:
         self._meet(tick)
 
     def show_again(self, symbol: str) -> None:
-        """Show a symbol's last tick to those who came after it; who took from it cannot take from it again."""
-        trade, quote = self._market.get(symbol, NO_MARKET)
-        newest = max((tick for tick in (trade, quote) if tick), key=lambda tick: (tick.ts_ns, tick.seq), default=None)
-        if newest is not None:
+        """Show a symbol's last tick to the stops that came after it, if it is beyond any.
+
+        Who took from it cannot take from it again.
+        """
+        market, resting = self.market(symbol), self.resting(symbol)
+        newest = max((tick for tick in market if tick), key=lambda tick: (tick.ts_ns, tick.seq), default=None)
+        if newest is None or resting is None:
+            return
+        up, down = stop_prices(newest, traded=market.trade is not None)
+        if resting.stop_buys.reached(up) or resting.stop_sells.reached(down):
             self._meet(newest)
 
     def move_to(self, ts_ns: int) -> None:

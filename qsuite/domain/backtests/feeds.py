@@ -40,7 +40,7 @@ class Period(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BarPeriod:
-    """Bars that begin together, as the prints they stand for: all opens first, so that a sale can pay for a purchase."""
+    """Bars that begin together, as prints: all opens first, so that a sale can pay for what is bought."""
 
     start_ns: int
     end_ns: int

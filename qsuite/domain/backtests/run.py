@@ -30,7 +30,7 @@ class Mark(NamedTuple):
 class Result:
     """What came of a run. ``marks`` are one a period; ``positions`` are what is left at the end.
 
-    ``first_opens`` and ``last_closes`` are each symbol's, for what holding it would have brought.
+    ``closes`` are each symbol's newest at each mark, None before its first.
     """
 
     terms: Terms
@@ -39,8 +39,7 @@ class Result:
     asked: tuple[Ask, ...]
     refused: tuple[Refused, ...]
     positions: tuple[Position, ...]
-    first_opens: Mapping[str, Decimal]
-    last_closes: Mapping[str, Decimal]
+    closes: Mapping[str, tuple[Decimal | None, ...]]
 
 
 def run(terms: Terms, periods: Iterable[Period], trader: Trader) -> Result:
@@ -62,6 +61,7 @@ class _Play:
         self._histories = {symbol: History() for symbol in terms.tickers}
         self._desk = Desk(self._engine, self._asks, self._histories)
         self._marks: list[Mark] = []
+        self._closes: dict[str, list[Decimal | None]] = {symbol: [] for symbol in terms.tickers}
 
     def period(self, period: Period, *, is_last: bool) -> None:
         """Play one period, then let the trader decide on what is known after it."""
@@ -77,6 +77,8 @@ class _Play:
         engine.mark()
         for bar in period.bars:
             self._histories[bar.symbol].add(bar)
+        for symbol, bars in self._histories.items():
+            self._closes[symbol].append(bars[-1].close if len(bars) else None)
         value = engine.value()
         self._marks.append(Mark(period.end_ns, value.equity, value.cash, value.long_value, value.short_value))
         self._desk.closed = tuple(bar.symbol for bar in period.bars)
@@ -84,7 +86,6 @@ class _Play:
 
     def result(self) -> Result:
         """Return what came of it."""
-        seen = {symbol: bars for symbol, bars in self._histories.items() if len(bars)}
         rejected = [self._refused(order) for order in self._engine.rejected]
         return Result(
             terms=self._terms,
@@ -93,8 +94,7 @@ class _Play:
             asked=tuple(self._asks.made.values()),
             refused=tuple(sorted([*self._asks.refused, *rejected], key=lambda each: each.ts_ns)),
             positions=tuple(self._engine.positions()),
-            first_opens={symbol: bars[0].open for symbol, bars in seen.items()},
-            last_closes={symbol: bars[-1].close for symbol, bars in seen.items()},
+            closes={symbol: tuple(closes) for symbol, closes in self._closes.items()},
         )
 
     def _open_and_close(self, symbols: Iterable[str]) -> None:

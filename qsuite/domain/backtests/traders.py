@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-
-from qsuite.domain.analytics.algorithms import ALGORITHMS, with_defaults
-from qsuite.domain.analytics.signals import BarSeries, Scored, verdict_at
+from qsuite.domain.analytics.algorithms import ALGORITHMS, Unscored, history_of, judge, with_defaults
+from qsuite.domain.analytics.signals import BarSeries, Scored, Verdict, series_of, verdict_at
 from qsuite.domain.backtests.desk import Desk
 from qsuite.domain.backtests.sizes import Advised
 from qsuite.domain.market import Bar
@@ -24,31 +22,37 @@ class Trader(Protocol):
 class AlgorithmTrader:
     """Trade what a strategy's algorithm advises, sized and bounded as in live trading: market orders for the day.
 
-    The scores of the whole past are computed at once. That is only right because each follows from the bars up to its
-    own: ``look_ahead`` finds an algorithm that does not keep to it.
+    Given all the bars there will be, it scores them at once, for speed. That is right only because each score follows
+    from the bars up to its own: ``look_ahead`` finds an algorithm that does not keep to it. Without them it judges the
+    newest bars at each close, as live trading does.
     """
 
-    def __init__(self, strategy: Strategy, past: Mapping[str, Sequence[Bar]]) -> None:
+    def __init__(self, strategy: Strategy, bars: Mapping[str, Sequence[Bar]] | None = None) -> None:
         self._strategy = strategy
-        algorithm = ALGORITHMS[strategy.algorithm]
-        own = with_defaults(algorithm, strategy.parameters)
-        self._needs = algorithm.needs(own)
-        self._scored: dict[str, Scored] = {
-            symbol: algorithm.score(series_of(bars), own) for symbol, bars in past.items() if len(bars) >= self._needs
-        }
+        self._algorithm = ALGORITHMS[strategy.algorithm]
+        self._own = with_defaults(self._algorithm, strategy.parameters)
+        self._needs = self._algorithm.needs(self._own)
+        self._looks_back = history_of(strategy.algorithm, strategy.parameters)
+        self._scored = None if bars is None else {symbol: self._score(each) for symbol, each in bars.items()}
 
     def on_bar(self, desk: Desk) -> None:
         """Ask for what is advised at the bars that just closed."""
         for symbol in desk.closed:
-            seen = len(desk.bars(symbol))
-            if seen < self._needs:
-                continue
-            verdict = verdict_at(self._scored[symbol], seen - 1)
-            if verdict.actionable:
+            verdict = self._verdict(desk, symbol)
+            if verdict is not None and verdict.actionable:
                 desk.ask(symbol, Advised(self._strategy, verdict.advice), time_in_force=TimeInForce.DAY)
 
+    def _score(self, bars: Sequence[Bar]) -> Scored | None:
+        return self._algorithm.score(series_of(bars), self._own) if len(bars) >= self._needs else None
 
-def series_of(bars: Sequence[Bar]) -> BarSeries:
-    """Return closed bars as the arrays that algorithms take."""
-    columns = ([getattr(bar, name) for bar in bars] for name in ("close", "volume", "high", "low"))
-    return BarSeries(*(np.array(column, dtype=np.float64) for column in columns))
+    def _verdict(self, desk: Desk, symbol: str) -> Verdict | None:
+        bars = desk.bars(symbol)
+        if len(bars) < self._needs:
+            return None
+        if self._scored is not None:
+            scored = self._scored[symbol]
+            return None if scored is None else verdict_at(scored, len(bars) - 1)
+        begin = max(0, len(bars) - self._looks_back)
+        newest = BarSeries(bars.closes[begin:], bars.volumes[begin:], bars.highs[begin:], bars.lows[begin:])
+        judged = judge(self._strategy.algorithm, self._strategy.parameters, newest)
+        return None if isinstance(judged, Unscored) else judged

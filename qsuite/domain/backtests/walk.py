@@ -28,7 +28,7 @@ HALF = Decimal("0.5")
 
 
 def open_of(bar: Bar, *, bounded: bool) -> Trade | None:
-    """Return a bar's first print, None where nothing traded. What is not ``bounded`` has sizes of 0: they bound nothing."""
+    """Return a bar's first print, None where nothing traded. Sizes of 0, if not ``bounded``, bound nothing."""
     if bounded and not bar.volume:
         return None
     return Trade(bar.symbol, bar.ts_ns, bar.open, bar.volume * QUARTER if bounded else ZERO)

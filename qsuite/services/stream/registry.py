@@ -60,11 +60,11 @@ class Registry:
         """Return one account's channel, if its owner listens or lately did."""
         return self._private.get((owner, name)) if self._private else None
 
-    def private_owners(self) -> set[UUID]:
-        """Return whose private channels are told of here; any thread may ask."""
+    def private_owners(self, wanted: str | None = None) -> set[UUID]:
+        """Return whose private channels, or those of one name, are told of here; any thread may ask."""
         if self.mirror is not None:  # the other process tells
             return set()
-        return {owner for owner, _ in list(self._private)}
+        return {owner for owner, name in list(self._private) if wanted is None or name == wanted}
 
     def break_private(self) -> None:
         """Break off every private channel."""

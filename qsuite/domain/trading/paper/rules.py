@@ -27,9 +27,9 @@ class FillRules:
 
     ``participation`` is the part of a shown size that a fill may take (above 0, at most 1); slippage is in basis
     points; ``limit_needs_through`` lets a resting limit wait for a print beyond it; ``quote_max_age_ns`` is in market
-    time, beside the last trade; ``latency_ns`` is how long an order takes to the market. ``cushion`` is how far beyond the
-    market shown an order without a limit is valued while the price collar is off: a market that moves on before the
-    order arrives can deal it there.
+    time, beside the last trade; ``latency_ns`` is how long an order takes to the market. ``cushion`` is how far beyond
+    the market shown an order without a limit is valued while the price collar is off: where a market that moves on
+    before the order arrives can deal it.
     """
 
     commission: Commission = field(default_factory=Commission)

@@ -1,0 +1,120 @@
+"""Jobs as their owners see them: asked for, looked at, cancelled.
+
+    handler ──submit──> jobs (queued) ──> JobRunner, in this process or another ──> jobs (done) ──> GET jobs/{id}/
+
+Invariant: at most ``workers.jobs_queued`` jobs wait; whoever comes then is told to come back, and nothing is stored.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from qsuite.domain.errors import Conflict, NotFound, TooMany, Unavailable
+from qsuite.domain.jobs import Job, JobState
+from qsuite.domain.listing import Listing, Page
+from qsuite.domain.roles import Caller, Role
+from qsuite.domain.times import floor_ms, format_rfc3339
+from qsuite.repos.jobs import JobsRepo
+
+RETRY_AFTER_S = 5.0
+
+
+class JobService:
+    """Take jobs in and show them. ``reachable``: worker processes can open the database."""
+
+    def __init__(
+        self,
+        *,
+        repo: JobsRepo,
+        most_queued: int,
+        reachable: bool,
+        new_id: Callable[[], UUID],
+        clock: Callable[[], int],
+    ) -> None:
+        self._repo = repo
+        self._most_queued = most_queued
+        self._reachable = reachable
+        self._new_id = new_id
+        self._clock = clock
+        self._entering = asyncio.Lock()
+        self._wakes: list[Callable[[], None]] = []
+
+    def on_change(self, wake: Callable[[], None]) -> None:
+        """Call back when a job was taken in or cancelled here."""
+        self._wakes.append(wake)
+
+    async def submit(self, caller: Caller, kind: str, parameters: Mapping[str, Any], *, priority: int = 0) -> Job:
+        """Queue a job of a kind in ``services.tasks.catalogue``; its parameters are plain values, as in JSON.
+
+        TooMany when the queue is full; Unavailable where all is kept in memory, which no worker can read.
+        """
+        if not self._reachable:
+            raise Unavailable("jobs need a database; this server keeps all in memory", code="jobs.no_database")
+        job = Job(
+            id=self._new_id(),
+            kind=kind,
+            owner=caller.user,
+            parameters=parameters,
+            priority=priority,
+            created_at=floor_ms(self._clock()),
+        )
+        async with self._entering:  # or as many as ask at once would be taken in
+            if await self._repo.queued(self._most_queued) >= self._most_queued:
+                raise TooMany("too many jobs wait", code="jobs.queue_full", retry_after_s=RETRY_AFTER_S)
+            await self._repo.add(job)
+        self._wake()
+        return job
+
+    async def get(self, caller: Caller, identity: UUID) -> Job:
+        """Return one of the caller's jobs, or any for who reads all. NotFound."""
+        job = await self._repo.get(identity)
+        if job.owner != caller.user and not caller.reads_all:
+            raise NotFound(f"no job {identity}")
+        return job
+
+    async def page(self, caller: Caller, listing: Listing) -> Page[Job]:
+        """Return a page of the jobs the caller may see."""
+        return await self._repo.page(listing, None if caller.reads_all else caller.user)
+
+    async def cancel(self, caller: Caller, identity: UUID) -> Job:
+        """End a job of the caller's, an admin anybody's; a running one ends a moment later.
+
+        A job cancelled before is returned as it is. Conflict when it ended otherwise.
+        """
+        job = await self.get(caller, identity)
+        if job.owner != caller.user and caller.role is not Role.ADMIN:
+            raise NotFound(f"no job {identity} of yours")
+        if not job.ended:
+            job = await self._repo.cancel(identity, floor_ms(self._clock()))
+            self._wake()
+        if job.state in (JobState.DONE, JobState.FAILED):
+            raise Conflict(f"the job is {job.state.value} already", code="jobs.ended")
+        return job
+
+    def _wake(self) -> None:
+        for wake in self._wakes:
+            wake()
+
+
+def show_job(job: Job) -> dict[str, Any]:
+    """Show a job. What its task returned is shown as that returned it."""
+    return {
+        "id": str(job.id),
+        "kind": job.kind,
+        "state": job.state.value,
+        "progress": job.progress,
+        "result": None if job.result is None else dict(job.result),
+        "error": None if job.error is None else dict(job.error),
+        "priority": job.priority,
+        "attempts": job.attempts,
+        "owner": str(job.owner),
+        "cancel_asked": job.cancel_asked,
+        "created_at": format_rfc3339(job.created_at),
+        "started_at": _time(job.started_at),
+        "finished_at": _time(job.finished_at),
+    }
+
+
+def _time(moment: int | None) -> str | None:
+    return None if moment is None else format_rfc3339(moment)
