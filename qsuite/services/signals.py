@@ -14,8 +14,7 @@ from uuid import UUID
 
 from qsuite.domain.analytics.algorithms import Unscored, history_of, judge_all
 from qsuite.domain.analytics.learning.market_model import MARKET_MODEL
-from qsuite.domain.analytics.series import as_series
-from qsuite.domain.analytics.signals import BarSeries, Verdict
+from qsuite.domain.analytics.signals import Verdict, series_of
 from qsuite.domain.channels import EVERY_SYMBOL, parse_channel
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.market import Bar
@@ -179,11 +178,6 @@ class SignalService:
         else:
             found = await self._signals.newest([symbol], 1)
         return [signal_message(signal) for signal in reversed(found)]
-
-
-def series_of(bars: Sequence[Bar]) -> BarSeries:
-    """Return bars as arrays; statistics are no money, so floats will do."""
-    return BarSeries(*(as_series([getattr(bar, name) for bar in bars]) for name in ("close", "volume", "high", "low")))
 
 
 def signal_message(signal: Signal) -> Message:
