@@ -23,21 +23,12 @@ from qsuite.services.executors.processes import ProcessExecutor
 from tests.crash.clients import SCALE, end, spawn
 from tests.support.jobs import JobQueue, running_jobs
 from tests.support.waiting import eventually, wait_until
+from tests.support.workers import workers
 
 VARIABLES = {"QSUITE_WORKERS__JOB_LEASE_S": "1.0", "QSUITE_WORKERS__JOBS_AT_ONCE": "2"}
 WORKER_KILLS = 4 * SCALE
 SERVER_KILLS = SCALE
 JOBS = 8 * SCALE
-
-
-def workers(of: int | None = None) -> list[psutil.Process]:
-    """Return the processes that a process (this one by default) runs jobs in."""
-    found = []
-    for child in psutil.Process(of).children():
-        with suppress(psutil.NoSuchProcess):
-            if any("spawn_main" in word for word in child.cmdline()):
-                found.append(child)
-    return found
 
 
 def marks(database: Database, mark: str) -> Counter[UUID]:

@@ -35,7 +35,7 @@ async def fail(work: Work, given: Values) -> Values:
 
 
 async def huge(work: Work, given: Values) -> Values:
-    return {"text": "x" * 20_000_000}
+    return {"text": "x" * 300_000}
 
 
 async def steps(work: Work, given: Values) -> Values:

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 
@@ -33,8 +32,6 @@ class TurnGauge:
         gc.disable()  # a server has frozen what it keeps (``calm_collector``), a test process has not
         asyncio.Handle._run = run  # type: ignore[method-assign]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         asyncio.Handle._run = self._real  # type: ignore[method-assign]
         gc.enable()
