@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from qsuite.services.tasks.backtest import backtest
 from qsuite.services.tasks.work import Task
 
-TASKS: Mapping[str, Task] = {}
+TASKS: Mapping[str, Task] = {"backtest": backtest}
