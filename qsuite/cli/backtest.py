@@ -97,7 +97,7 @@ def backtest(strategy: str, symbols: tuple[str, ...], **options: Any) -> None:
     """Play an algorithm to the past of SYMBOLS, on the engine that trades on paper.
 
     STRATEGY is one of technical_indicators_v1, sma_cross, mean_reversion, rsi_reversal, breakout. Without a size
-    (quantity, order_value, equity_fraction) an order is an even share of the cash.
+    (quantity, order_value, equity_fraction) each symbol gets an even part of the equity.
 
     \b
     Example:  qsuite backtest sma_cross AAPL IBM --start 2010-01-01 --param fast=10 --param slow=30

@@ -33,10 +33,13 @@ class Strategy:
 
     ``parameters`` holds its algorithm's own, and:
 
-        quantity | order_value | equity_fraction    the size of an order; without one of them, an even share of
-                                                    ``risk_limit`` for each symbol
-        allow_short                                 sell more than it holds (the controls must allow it too)
-        every_s                                     run this often instead of once for each bar
+        quantity | order_value     the size of an order
+        equity_fraction            the part of the account's equity that a position grows to; without any of the three,
+                                   an even share of ``risk_limit`` for each symbol
+        allow_short                sell more than it holds (the controls must allow it too)
+        every_s                    run this often instead of once for each bar
+
+    An order that turns a position first closes it whole; see ``strategy_orders``.
     """
 
     id: UUID

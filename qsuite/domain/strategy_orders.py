@@ -35,37 +35,46 @@ class Desk:
 
 
 def intent_of(strategy: Strategy, advice: Advice, desk: Desk) -> Intent | str:
-    """Return the order to place, or the code of why there is none."""
+    """Return the order to place, or the code of why there is none.
+
+    A side first closes all that is held the other way: sizes are of what an order opens. Without ``allow_short`` a sale
+    only closes. A ``quantity`` is taken at its word, and sells no more than there is.
+    """
     assert advice is not Advice.HOLD, "a HOLD never becomes an order"
     side = Side.BUY if advice is Advice.BUY else Side.SELL
-    wanted = _wanted(strategy, side, desk)
-    if side is Side.SELL and not strategy.parameters.get("allow_short", False):
-        free = desk.held - desk.working_sells
-        if free <= ZERO:
-            return NOTHING_HELD
-        wanted = free if wanted is None else min(wanted, free)
-    if wanted is None:
-        wanted = _share(strategy, side, desk)
-        if wanted <= ZERO:
-            return NO_ROOM
+    closes = max(ZERO, _free(side, desk))
+    shorts = strategy.parameters.get("allow_short", False)
+    if side is Side.SELL and not shorts and not closes:
+        return NOTHING_HELD
+    fixed: Decimal | None = strategy.parameters.get("quantity")
+    if side is Side.SELL and not shorts:
+        wanted = closes if fixed is None else min(fixed, closes)
+    else:
+        wanted = _wanted(strategy, desk, closes, exposed=-_free(side, desk)) if fixed is None else fixed
+    if wanted <= ZERO:
+        return NO_ROOM
     lots = MONEY.divide(wanted, desk.lot_size).to_integral_value(ROUND_DOWN)
-    return Intent(side, MONEY.multiply(lots, desk.lot_size)) if lots > ZERO else TOO_SMALL
+    if lots > ZERO:
+        return Intent(side, MONEY.multiply(lots, desk.lot_size))
+    return NO_ROOM if _is_part(strategy) and _free(side, desk) < ZERO else TOO_SMALL
 
 
-def _wanted(strategy: Strategy, side: Side, desk: Desk) -> Decimal | None:
-    """Return the quantity that the parameters name, None where they leave it to the limit."""
+def _free(side: Side, desk: Desk) -> Decimal:
+    """Return what a side could close, with working orders taken for filled; below zero what it has opened already."""
+    return desk.held - desk.working_sells if side is Side.SELL else -(desk.held + desk.working_buys)
+
+
+def _is_part(strategy: Strategy) -> bool:
+    """Say whether a position has a size of its own to grow to, rather than each order one."""
+    return "order_value" not in strategy.parameters and "quantity" not in strategy.parameters
+
+
+def _wanted(strategy: Strategy, desk: Desk, closes: Decimal, exposed: Decimal) -> Decimal:
+    """Return what closes what is held the other way, and opens what a value or a part of a whole pays for."""
     given = strategy.parameters
-    if "quantity" in given:
-        return Decimal(given["quantity"])
     if "order_value" in given:
-        return MONEY.divide(given["order_value"], desk.price)
+        return closes + MONEY.divide(given["order_value"], desk.price)
     if "equity_fraction" in given:
-        return MONEY.divide(MONEY.multiply(desk.equity, given["equity_fraction"]), desk.price)
-    return None
-
-
-def _share(strategy: Strategy, side: Side, desk: Desk) -> Decimal:
-    """Return what is left of an even share of the limit, with working orders taken for filled."""
-    exposed = desk.held + desk.working_buys if side is Side.BUY else desk.working_sells - desk.held
+        return MONEY.divide(MONEY.multiply(desk.equity, given["equity_fraction"]), desk.price) - exposed
     share = MONEY.divide(strategy.risk_limit, Decimal(max(1, len(strategy.symbols))))
     return MONEY.divide(share, desk.price) - exposed

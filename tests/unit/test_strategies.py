@@ -119,6 +119,10 @@ def test_a_signal_is_fresh_for_the_length_of_its_bar_but_not_within_ten_minutes(
         ({"order_value": D(1_050)}, {"price": "105"}, 10),
         ({"order_value": D(1_049)}, {"price": "105"}, 9),
         ({"equity_fraction": D("0.1")}, {"equity": "50000", "price": "52.50"}, 95),
+        ({"equity_fraction": D("0.1")}, {"equity": "50000", "price": "52.50", "held": "90"}, 5),
+        ({"equity_fraction": D("0.1")}, {"equity": "50000", "price": "52.50", "held": "-7", "working_buys": "2"}, 100),
+        ({"order_value": D(1_050)}, {"price": "105", "held": "30"}, 10),
+        ({"order_value": D(1_050)}, {"price": "105", "held": "-30"}, 40),
         # 10,000 for two symbols: 5,000 each, at 100.
         ({}, {}, 50),
         ({}, {"held": "20", "working_buys": "10"}, 20),
@@ -139,6 +143,12 @@ def test_what_a_buy_amounts_to(parameters: dict[str, Any], at: dict[str, str], q
         ({"quantity": D(7)}, {"held": "-5"}, "strategy.nothing_held"),
         ({"quantity": D(7), "allow_short": True}, {}, 7),
         ({}, {"held": "80"}, 80),
+        # Bought dearer, or when the equity was more: all of it goes all the same.
+        ({"equity_fraction": D("0.1")}, {"held": "80", "equity": "5000"}, 80),
+        ({"order_value": D(1_000)}, {"held": "80"}, 80),
+        ({"order_value": D(1_000)}, {"held": "80", "working_sells": "30"}, 50),
+        ({"order_value": D(1_000), "allow_short": True}, {"held": "80"}, 90),
+        ({"equity_fraction": D("0.1"), "allow_short": True}, {"held": "80", "equity": "10000"}, 90),
         ({}, {"held": "0.5"}, "strategy.size_below_lot"),
         ({"allow_short": True}, {"held": "10"}, 60),
         ({"allow_short": True}, {"held": "-30", "working_sells": "5"}, 15),
@@ -157,7 +167,8 @@ def test_a_sell_is_of_what_the_strategy_holds_unless_it_may_be_short(
         ({"order_value": D(99)}, {}, "strategy.size_below_lot"),
         ({}, {"held": "50"}, "strategy.no_room"),
         ({}, {"price": "5001"}, "strategy.size_below_lot"),
-        ({"equity_fraction": D(1)}, {"equity": "0"}, "strategy.size_below_lot"),
+        ({"equity_fraction": D(1)}, {"equity": "0"}, "strategy.no_room"),
+        ({"equity_fraction": D(1)}, {"equity": "9999.5", "held": "99"}, "strategy.no_room"),
     ],
 )
 def test_where_no_whole_lot_fits_the_reason_is_kept(

@@ -6,10 +6,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from qsuite.domain.backtests.engine import Engine
-from qsuite.domain.backtests.sizes import Closing, Exactly, OfEquity, Size
+from qsuite.domain.backtests.sizes import Advised, Closing, Exactly, OfEquity, Size
 from qsuite.domain.money import MONEY
 from qsuite.domain.signals import Intent
-from qsuite.domain.strategy_orders import NOTHING_HELD
+from qsuite.domain.strategy_orders import NO_ROOM, NOTHING_HELD
 from qsuite.domain.strategy_orders import Desk as Sizing
 from qsuite.domain.trading.commands import PlaceOrder
 from qsuite.domain.trading.commission import Commission
@@ -89,8 +89,13 @@ class Asks:
         if isinstance(ask.size, Closing):
             self._engine.cancel(order.id for order in self._engine.protecting(ask.symbol))
         refused = place(self._engine, ask)
-        if refused is not None and refused.code != NOTHING_HELD:  # who holds nothing has nothing to close
+        if refused is not None and not _is_idle(ask, refused):
             self.refused.append(refused)
+
+
+def _is_idle(ask: Ask, refused: Refused) -> bool:
+    """Say whether nothing was to be done: nothing is held to close, or a strategy has all it wants already."""
+    return refused.code == NOTHING_HELD or (refused.code == NO_ROOM and isinstance(ask.size, Advised))
 
 
 def place(engine: Engine, ask: Ask) -> Refused | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from qsuite.domain.backtests.terms import Finish, Terms, open_limits
 from qsuite.domain.money import parse_decimal, show, show_all
 from qsuite.domain.reference import Ticker
-from qsuite.domain.strategies import Strategy, read_parameters
+from qsuite.domain.strategies import SIZES, Strategy, read_parameters
 from qsuite.domain.times import format_rfc3339, parse_rfc3339
 from qsuite.domain.trading.commission import commission_from
 
@@ -85,7 +85,12 @@ class Plan:
         )
 
     def as_strategy(self) -> Strategy:
-        """Return the strategy that trades; where nothing sizes its orders, an even share of the initial cash does."""
+        """Return the strategy that trades; where nothing sizes its orders, symbols get even parts of the equity."""
+        even = (
+            {}
+            if any(name in self.parameters for name in SIZES)
+            else {"equity_fraction": Decimal(1) / len(self.symbols)}
+        )
         return Strategy(
             id=NOBODY,
             name=self.strategy,
@@ -94,7 +99,7 @@ class Plan:
             risk_limit=self.initial_cash,
             algorithm=self.strategy,
             symbols=self.symbols,
-            parameters=self.parameters,
+            parameters={**self.parameters, **even},
             interval=self.interval,
         )
 
