@@ -39,9 +39,8 @@ def walk(engine: Engine, bar: Bar, *, bounded: bool) -> None:
     last_ns = bar_end(bar.ts_ns, bar.interval) - NS_PER_MS
     untraded = bounded and not bar.volume
     if untraded or not engine.resting(bar.symbol):  # nobody sees the way, so only where it ends counts
-        engine.show(
-            Trade(bar.symbol, last_ns, bar.close, bar.volume * QUARTER if bounded else ZERO, 1), met=not untraded
-        )
+        size = bar.volume * QUARTER if bounded else ZERO
+        engine.show(Trade(bar.symbol, last_ns, bar.close, size, 1), met=not untraded)
         return
     low_first = falls_first(engine, bar)
     ends = (bar.low, bar.high, bar.close) if low_first else (bar.high, bar.low, bar.close)
