@@ -177,9 +177,14 @@ def test_an_order_takes_at_most_its_part_of_what_a_bar_traded() -> None:
 
 def test_a_bar_without_volume_fills_nothing_where_volume_counts() -> None:
     bars = [bar(0, FLAT), bar(1, "101 120 80 101", volume=0), bar(2, "102 102 102 102", volume=4_000)]
-    ask = {0: lambda desk: desk.buy("IBM", 10)}
+    ask = {0: lambda desk: desk.buy("IBM", 10), 1: lambda desk: desk.buy("IBM", 1, limit=D(90))}
     assert fills(play(Does(ask), bars, participation=D(1))) == [("BUY", "10", "102")]
     assert fills(play(Does(ask), bars)) == [("BUY", "10", "101")]
+    held = [bar(0, FLAT, volume=4_000), *bars]
+    for number, each in enumerate(held):
+        held[number] = each._replace(ts_ns=bar(number, FLAT).ts_ns)
+    marks = play(Does(ask), held, participation=D(1)).marks
+    assert [mark.equity - 10_000 for mark in marks] == [0, 0, 10, 20]  # worth its close, traded or not
 
 
 def test_the_seed_draws_the_slippage() -> None:
