@@ -8,9 +8,9 @@ from qsuite.domain.trading.order import Side
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
 from qsuite.handlers.market_fields import EdgeField, IntervalField
 from qsuite.handlers.strategy_schemas import ALGORITHM, symbols_field
+from qsuite.services.backtests import MOST_BPS
 
 MOST_CASH = 10**15
-MOST_BPS = 1_000
 MOST_SEED = 2**53 - 1
 NAME = fields.String(validate=validate.Length(1, 64))
 

@@ -12,13 +12,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.backtests.plan import Plan, Source
-from qsuite.domain.backtests.record import Backtest
+from qsuite.domain.backtests.outcome import held
+from qsuite.domain.backtests.plan import NOBODY, Plan, Source
+from qsuite.domain.backtests.record import Backtest, record_of
 from qsuite.domain.backtests.terms import Finish
 from qsuite.domain.errors import Invalid, NotFound
 from qsuite.domain.jobs import Job
 from qsuite.domain.listing import Listing, Page
-from qsuite.domain.money import show, show_all
+from qsuite.domain.money import ZERO, show, show_all
 from qsuite.domain.reference import Ticker
 from qsuite.domain.roles import Caller
 from qsuite.domain.strategies import read_parameters
@@ -26,10 +27,13 @@ from qsuite.domain.times import format_rfc3339
 from qsuite.domain.trading.commission import commission_from
 from qsuite.domain.trading.paper import FillRules
 from qsuite.repos.backtests import BacktestsRepo
+from qsuite.services.backtest_report import html_report
+from qsuite.services.backtest_runs import Ran
 from qsuite.services.jobs import JobService
 
 KIND = "backtest"
 CASH = Decimal(100_000)
+MOST_BPS = 1_000
 
 Shown = dict[str, Any]
 
@@ -79,17 +83,15 @@ def make_plan(asked: Mapping[str, Any], ticker: Callable[[str], Ticker | None], 
     unknown = [symbol for symbol, found in tickers.items() if found is None]
     if unknown:
         raise Invalid("some symbols are unknown", errors={"symbols": [f"no ticker {name}" for name in unknown[:20]]})
-    start, end = asked.get("start"), asked.get("end")
-    if start is not None and end is not None and start >= end:
-        raise Invalid("some fields are wrong", errors={"end": ["must be after start"]})
+    _check(asked)
     given, slippage = asked.get("commission"), asked.get("slippage_bps")
     own = {symbol: found.commission for symbol, found in tickers.items() if found is not None and found.commission}
     return Plan(
         strategy=asked["strategy"],
         symbols=tuple(asked["symbols"]),
         interval=asked["interval"],
-        start=start,
-        end=end,
+        start=asked.get("start"),
+        end=asked.get("end"),
         initial_cash=asked.get("initial_cash", CASH),
         parameters=_parameters(asked["strategy"], asked.get("parameters", {})),
         commission=rules.commission.shown if given is None else _commission(given),
@@ -101,6 +103,19 @@ def make_plan(asked: Mapping[str, Any], ticker: Callable[[str], Ticker | None], 
         adjusted=asked.get("adjusted", True),
         finish=Finish(asked.get("finish", Finish.LEAVE)),
     )
+
+
+def _check(asked: Mapping[str, Any]) -> None:
+    start, end, part = asked.get("start"), asked.get("end"), asked.get("participation")
+    wrong = {
+        "end": start is not None and end is not None and start >= end and "must be after start",
+        "initial_cash": asked.get("initial_cash", CASH) <= ZERO and "must be above 0",
+        "slippage_bps": not ZERO <= (asked.get("slippage_bps") or ZERO) <= MOST_BPS and f"must be from 0 to {MOST_BPS}",
+        "participation": part is not None and not ZERO < part <= 1 and "must be above 0 and at most 1",
+    }
+    errors = {name: [message] for name, message in wrong.items() if isinstance(message, str)}
+    if errors:
+        raise Invalid("some fields are wrong", errors=errors)
 
 
 def _parameters(strategy: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,6 +147,20 @@ def show_backtest(backtest: Backtest, *, course: bool = True) -> Shown:
         for name in ("trades", "open_trades", "refused"):
             shown[name] = [_row(asdict(each)) for each in getattr(backtest, name)]
     return shown
+
+
+def page_of(plan: Plan, ran: Ran) -> str:
+    """Return a run that is not kept as a page of HTML, with charts beside buying and holding."""
+    record = record_of(NOBODY, NOBODY, plan, ran.result, ran.outcome, 0)
+    instants = [format_rfc3339(mark.ts_ns) for mark in ran.result.marks]
+    curve = held(ran.result)
+    worth = [] if curve is None else [show(plan.initial_cash * Decimal(str(each))) for each in curve.tolist()]
+    closes = ran.result.closes[plan.symbols[0]] if len(plan.symbols) == 1 else ()
+    return html_report(
+        show_backtest(record),
+        benchmark=[{"ts": ts, "equity": equity} for ts, equity in zip(instants, worth, strict=False)],
+        prices=[{"ts": ts, "close": show(close)} for ts, close in zip(instants, closes, strict=False) if close],
+    )
 
 
 def _row(values: Mapping[str, Any]) -> Shown:
