@@ -35,7 +35,7 @@ from qsuite.repos.ticks import TickQuery, TicksRepo
 from qsuite.services.frame_backtests import Played, backtest, look_ahead
 from qsuite.services.tick_arrays import decimal_array, of_all_rows, put_floats
 
-__all__ = ["LocalTicks", "Played", "backtest", "look_ahead"]
+__all__ = ["LiveIndicators", "LocalTicks", "Played", "backtest", "look_ahead"]
 
 Instant: TypeAlias = str | int | datetime | None
 """RFC 3339 text, nanoseconds since 1970, or a datetime (or pandas' Timestamp) with a zone."""

@@ -3,7 +3,7 @@
 Invariant: ``plan_from(plan.plain())`` is the plan again, so that it can be handed to another process and kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -85,12 +85,7 @@ class Plan:
         )
 
     def as_strategy(self) -> Strategy:
-        """Return the strategy that trades; where nothing sizes its orders, symbols get even parts of the equity."""
-        even = (
-            {}
-            if any(name in self.parameters for name in SIZES)
-            else {"equity_fraction": Decimal(1) / len(self.symbols)}
-        )
+        """Return the strategy that trades."""
         return Strategy(
             id=NOBODY,
             name=self.strategy,
@@ -99,9 +94,16 @@ class Plan:
             risk_limit=self.initial_cash,
             algorithm=self.strategy,
             symbols=self.symbols,
-            parameters={**self.parameters, **even},
+            parameters=sized(self.parameters, self.symbols),
             interval=self.interval,
         )
+
+
+def sized(parameters: Mapping[str, Any], symbols: Sequence[str]) -> dict[str, Any]:
+    """Return parameters with a size: where none is given, each symbol's position is an even part of the equity."""
+    if any(name in parameters for name in SIZES):
+        return dict(parameters)
+    return {**parameters, "equity_fraction": Decimal(1) / len(symbols)}
 
 
 def plan_from(plain: Mapping[str, Any]) -> Plan:

@@ -11,7 +11,7 @@ Invariant: a position is a whole number of lots, so flat is exactly zero. Cash i
 of a cent of the exact one up to ten million, and a decision that hangs on less than ``NEAR`` falls to the even side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ from qsuite.domain.backtests.swept_orders import Orders, Places
 from qsuite.domain.backtests.terms import Finish, Terms
 from qsuite.domain.trading.risk.money import SHORT_COLLATERAL
 from qsuite.domain.trading.risk.review import SHORT_MARGIN
+
+TOLD_EVERY = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,21 +43,21 @@ class Market:
 
 
 class Sizes(NamedTuple):
-    """How each set sizes its orders: ``quantity + (money + fraction x equity) / cost of one``.
+    """How each set sizes its orders: a ``quantity``, or what ``money + fraction x equity`` pays for.
 
-    ``shares`` says that ``money`` is an even share of a limit, less what is exposed already; ``shorts`` that a sale
-    may go beyond what is held.
+    ``grows`` says that the latter is the size of a position, not of each order; ``shorts`` that a sale may go beyond
+    what is held. What is held the other way is closed first, as ``strategy_orders`` says.
     """
 
     quantity: Series
     money: Series
     fraction: Series
-    shares: Flags
+    grows: Flags
     shorts: Flags
 
     def of(self, sets: "Places | slice") -> "Sizes":
         """Return those of some sets."""
-        return Sizes(self.quantity[sets], self.money[sets], self.fraction[sets], self.shares[sets], self.shorts[sets])
+        return Sizes(self.quantity[sets], self.money[sets], self.fraction[sets], self.grows[sets], self.shorts[sets])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,10 +97,12 @@ def market_of(panel: Panel, terms: Terms) -> Market:
     return Market(panel, terms, Charges([own.commission for own in rules]), buys, sells, worst, lots)
 
 
-def traded(market: Market, orders: Sequence[Orders], sizes: Sizes) -> Fills:
-    """Let every set trade its orders; sets in the order given."""
+def traded(
+    market: Market, orders: Sequence[Orders], sizes: Sizes, told: Callable[[float], None] = lambda part: None
+) -> Fills:
+    """Let every set trade its orders; sets in the order given. ``told`` hears how much is done, and may end it."""
     accounts = _Accounts(market, orders, sizes)
-    accounts.trade()
+    accounts.trade(told)
     return accounts.fills()
 
 
@@ -129,13 +133,14 @@ class _Accounts:
         self._until = np.full(sets, -1, dtype=np.int64)
         self._sums = np.zeros((5, sets))  # value, commission, slippage, gained, lost
         self._tallies = np.zeros((3, sets), dtype=np.int64)  # trips, wins, bars held
-        self._any_share = bool(self._sizes.shares.any())
         self._any_short = bool(self._sizes.shorts.any())
         self._ask_equity = bool((self._sizes.fraction > 0.0).any()) or not market.charges.is_linear
 
-    def trade(self) -> None:
+    def trade(self, told: Callable[[float], None]) -> None:
         """Take the steps one after the other, then close what is to be closed at the end."""
         for step in range(self._most):
+            if step % TOLD_EVERY == 0:
+                told(step / self._most)
             live = int(np.searchsorted(-self._counts, -step, side="left"))
             columns, periods = self._columns[step, :live], self._periods[step, :live]
             buys = self._buys[step, :live]
@@ -178,12 +183,13 @@ class _Accounts:
         lot, cost = market.lots[columns], market.buys[periods, columns]
         equity = self._equity(periods) if self._ask_equity else np.zeros(live)
         cost = cost + market.charges.of_one(columns, equity, cost)
-        wanted = (own.quantity + (own.money + own.fraction * equity) / cost) / lot
-        if self._any_share:
-            wanted = wanted - np.where(own.shares, np.where(buys, held, -held), 0.0)
-        sells_held = ~buys & ~own.shorts
-        # Without a size of its own, what is sold is all of it.
-        wanted = np.where(sells_held, np.where(own.shares, held, np.minimum(wanted, held)), wanted)
+        wanted = (own.money + own.fraction * equity) / cost / lot
+        exposed = np.where(buys, held, -held)
+        wanted = np.where(own.grows, wanted - exposed, wanted + np.maximum(-exposed, 0.0))
+        fixed = own.quantity > 0.0
+        wanted = np.where(fixed, own.quantity / lot, wanted)
+        # Who may not be short sells all, or as much as was named.
+        wanted = np.where(~buys & ~own.shorts, np.where(fixed, np.minimum(wanted, held), held), wanted)
         return np.maximum(floored(wanted), 0.0)
 
     def _let_through(self, periods: Places, columns: Places, buys: Flags, lots: Series) -> Series:
