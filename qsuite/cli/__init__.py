@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "import": ("qsuite.cli.import_:import_", "Load bars or ticks from files."),
     "replay": ("qsuite.cli.replay:replay", "Play a recorded market, live."),
     "user": ("qsuite.cli.user:user", "Create and list users, set passwords."),
+    "models": ("qsuite.cli.models:models", "Train models and see what they are worth."),
     "check": ("qsuite.cli.check:check", "Verify that the books agree."),
     "migrate": ("qsuite.cli.migrate:migrate", "Bring validators and indexes up to date."),
     "doctor": ("qsuite.cli.doctor:doctor", "Look for what would keep QSuite from running."),
