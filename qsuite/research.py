@@ -1,14 +1,18 @@
-"""Ticks for research on the machine of the database: a range as a pandas DataFrame or a pyarrow Table, at full speed.
+"""For research and live code of one's own: ticks straight from the database, and indicators bar by bar.
 
     with LocalTicks("mongodb://127.0.0.1:27017/?replicaSet=qsuite") as ticks:
         frame = ticks.frame("EURUSD", start="2014-05-01T00:00:00Z", kind="quote")
         table = ticks.table("IBM", kind="trade")
 
-Reads what ``qsuite.client`` reads over HTTP, in the same order and as whole, without a server in between: blocks and
-time series are decoded into columns here. Reads only, beside any number of servers.
+    live = LiveIndicators(["sma_20", "macd_12_26_9"])
+    for bar in past_bars + messages_of_the_stream:
+        values = live.take(bar)
+
+``LocalTicks`` reads what ``qsuite.client`` reads over HTTP, in the same order and as whole, with no server in between:
+blocks and time series are decoded into columns here. It reads only, beside any number of servers.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any, Self, TypeAlias
@@ -18,6 +22,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from qsuite.domain.analytics.live import LivePanel
+from qsuite.domain.analytics.series import Candle
 from qsuite.domain.market import QUOTE, TRADE
 from qsuite.domain.tick_columns.columns import OF_QUOTES, OF_TRADES, TickColumns
 from qsuite.domain.times import parse_rfc3339
@@ -31,6 +37,39 @@ Instant: TypeAlias = str | int | datetime | None
 TIMEOUT_S = 30.0
 _FIELDS = {TRADE: OF_TRADES, QUOTE: OF_QUOTES}
 _KINDS = pa.array([QUOTE, TRADE])
+
+
+class LiveIndicators:
+    """Indicators of one symbol and interval, bar by bar: what ``GET indicators/`` says, in microseconds.
+
+    ``names`` are those of ``GET indicators/``; UnknownIndicator for one that is none. Averages that never quite forget
+    need a past to begin with: some hundred bars of ``bars/`` before those of the stream.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._panel = LivePanel(names)
+        self._last_ns: int | None = None
+        self._last: dict[str, float | None] = {}
+
+    def take(self, bar: Mapping[str, Any]) -> dict[str, float | None]:
+        """Return the values at a bar as ``bars/`` or the channel ``bars:INTERVAL:SYM`` shows it, None where unknown.
+
+        A bar that is not ``final`` may come again, changed; a final one counts once, and coming again shows the same
+        values. ValueError for a bar before the last final one.
+        """
+        candle = _candle_of(bar)
+        if candle.start_ns == self._last_ns:
+            return dict(self._last)
+        if not bar.get("final", True):
+            return self._panel.revise(candle)
+        self._last = self._panel.push(candle)
+        self._last_ns = candle.start_ns
+        return dict(self._last)
+
+
+def _candle_of(bar: Mapping[str, Any]) -> Candle:
+    start = bar["ts"] if "ts" in bar else bar["timestamp"]
+    return Candle(parse_rfc3339(start), *(float(bar[name]) for name in ("open", "high", "low", "close", "volume")))
 
 
 class LocalTicks:

@@ -73,6 +73,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     )
     strategy_work = make_strategy_work(
         settings=settings.risk,
+        public=settings.signals,
         database=database,
         strategies=strategies,
         market=market,

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+import numpy as np
+
 from qsuite.domain.analytics.algorithms import Unscored, history_of, judge_all
 from qsuite.domain.analytics.learning.market_model import MARKET_MODEL
 from qsuite.domain.analytics.series import as_series
@@ -113,15 +115,15 @@ class SignalService:
         """
         require_tickers(self._reference, tuple(symbols))
         judged, missed = await self.judge(symbols, algorithm, {}, interval)
-        found = []
-        for each in judged:
-            signal = self.signal_of(each, algorithm)
-            if await self._signals.add(signal):
-                self._stream.publish(f"signals:{signal.symbol}", signal_message(signal))
-                found.append(signal)
-            else:
-                found.append(await self._signals.find_at(signal) or signal)
-        return found, missed
+        return [await self.record(each, algorithm) for each in judged], missed
+
+    async def record(self, judged: Judged, algorithm: str) -> Signal:
+        """Store a public signal and tell it; return the one that was there, which was told then."""
+        signal = self.signal_of(judged, algorithm)
+        if not await self._signals.add(signal):
+            return await self._signals.find_at(signal) or signal
+        self._stream.publish(f"signals:{signal.symbol}", signal_message(signal))
+        return signal
 
     async def judge(
         self, symbols: Sequence[str], algorithm: str, parameters: Mapping[str, Any], interval: str
@@ -183,7 +185,13 @@ class SignalService:
 
 def series_of(bars: Sequence[Bar]) -> BarSeries:
     """Return bars as arrays; statistics are no money, so floats will do."""
-    return BarSeries(*(as_series([getattr(bar, name) for bar in bars]) for name in ("close", "volume", "high", "low")))
+    numbers = as_series([numbers_of(bar) for bar in bars]).reshape(-1, 4)
+    return BarSeries(*np.ascontiguousarray(numbers.T))
+
+
+def numbers_of(bar: Bar) -> tuple[float, float, float, float]:
+    """Return close, volume, high and low."""
+    return float(bar.close), float(bar.volume), float(bar.high), float(bar.low)
 
 
 def signal_message(signal: Signal) -> Message:

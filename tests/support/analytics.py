@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from qsuite.domain.analytics.series import Series, as_series
+from qsuite.domain.analytics.catalog import FAMILIES, panel
+from qsuite.domain.analytics.live import LivePanel
+from qsuite.domain.analytics.series import Candles, Series, as_series, each_bar
 from qsuite.domain.analytics.signals import BarSeries
 
 
@@ -60,3 +62,37 @@ def rising_by_steps(volume_factor: float = 1.0) -> BarSeries:
     volumes = np.full(121, 1_000.0)
     volumes[-1] *= volume_factor
     return BarSeries(100.0 + np.cumsum(steps), volumes)
+
+
+# -- live indicators ---------------------------------------------------------------------------------------------------
+
+PLAIN_AND_ODD_INDICATORS = [
+    *FAMILIES,
+    *("sma_2", "ema_3", "wma_5", "vwap_20", "vwap_2", "rsi_2", "rsi_30", "rsi_simple_3", "macd_3_10_4", "macd_5_40_2"),
+    *("roc_2", "stoch_5_1_1", "stoch_2_4_2", "cci_2", "cci_5", "adx_2", "adx_5", "bbands_5_1.5", "bbands_50_3"),
+    *("atr_2", "donchian_2", "keltner_10_1.5_30", "keltner_30_2.5_5", "mfi_2", "volume_ratio_2"),
+]
+
+
+def one_by_one(names: list[str], bars: Candles) -> dict[str, Series]:
+    """Return what live indicators say at each bar."""
+    live = LivePanel(names)
+    found = [live.push(bar) for bar in each_bar(bars)]
+    return {name: np.array([np.nan if at[name] is None else at[name] for at in found]) for name in found[0]}
+
+
+PRICED = {"sma", "ema", "wma", "vwap", "macd", "bbands", "atr", "donchian", "keltner"}
+
+
+def assert_live_equals_whole(bars: Candles, names: list[str]) -> None:
+    """Compare at every bar, to 1e-9 of the greatest price, of all volume, or of the hundred that an index goes to."""
+    price, volume = float(np.abs(bars.highs).max()), float(bars.volumes.sum())
+    live, whole = one_by_one(names, bars), panel(names, bars)
+    assert live.keys() == whole.keys()
+    for name, values in whole.items():
+        family = max((each for each in FAMILIES if name.startswith(each)), key=len)
+        assert np.array_equal(np.isnan(values), np.isnan(live[name])), name
+        known = ~np.isnan(values)
+        off = np.abs(values - live[name])[known].max(initial=0.0)
+        size = volume if family == "obv" else price if family in PRICED else 100.0
+        assert off <= 1e-9 * size, (name, off)

@@ -1,5 +1,7 @@
 """Every indicator by its name: TA-Lib's figures, spreadsheets, published tables, arithmetic by hand."""
 
+import math
+import statistics
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from qsuite.domain.analytics.catalog import FAMILIES, UnknownIndicator, panel, panels, read_name
 from qsuite.domain.analytics.series import Candles, as_series
+from qsuite.domain.analytics.windows import window_deviation, window_sum
 from qsuite.domain.times import DAY_NS
 from tests.support.analytics import column, rows_of
 
@@ -260,3 +263,50 @@ def test_a_name_without_numbers_takes_the_usual_ones() -> None:
     assert read_name("vwap").numbers == ()
     assert read_name("vwap_20").numbers == (20,)
     assert read_name("rsi_simple_7").family.name == "rsi_simple"
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [2, 3, 13, 20, 64, 400])
+def test_windows_are_put_together_from_smaller_ones_to_the_last_digits(length: int) -> None:
+    # More than two pieces, prices that fall from millions to cents: beside exact sums, each window for itself.
+    values = np.concatenate((np.random.default_rng(2).uniform(1e6, 2e6, 9_000), np.linspace(0.01, 0.02, 9_000)))
+    sums, (means, deviations) = window_sum(values, length), window_deviation(values, length)
+    assert np.isnan(sums[: length - 1]).all()
+    assert np.isnan(deviations[: length - 1]).all()
+    for end in (length, 8_191, 8_192, 8_200, 9_000 + length, 9_100 + length, 16_400, 18_000):
+        window = values[end - length : end].tolist()
+        assert sums[end - 1] == pytest.approx(math.fsum(window), rel=1e-14)
+        assert means[end - 1] == pytest.approx(math.fsum(window) / length, rel=1e-14)
+        assert deviations[end - 1] == pytest.approx(statistics.pstdev(window), rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5])
+def test_windows_longer_than_the_series_are_not_known(count: int) -> None:
+    assert np.isnan(window_sum(np.ones(count), 5)).sum() == min(count, 4)
+    assert np.isnan(window_deviation(np.ones(count), 5)[1]).sum() == min(count, 4)
+
+
+def test_bands_of_a_price_that_stands_still_have_no_width() -> None:
+    # The squares of 10.1 do not cancel out to the last digit; TA-Lib's bands are then 10^-7 apart.
+    closes = [9.3, 12.7, 10.4] * 20 + [10.1] * 40
+    found = panel(["bbands_20_2"], of_closes(closes))
+    assert found["bbands_20_2.upper"][-1] == found["bbands_20_2.lower"][-1] == 10.1
+
+
+def test_a_typical_price_that_differs_by_rounding_alone_is_no_deviation() -> None:
+    # (0.1 + 0.2 + 0.3) / 3 and (0.3 + 0.2 + 0.1) / 3 differ in the last digit.
+    highs, lows, closes = as_series([0.1, 0.3] * 3), as_series([0.2, 0.2] * 3), as_series([0.3, 0.1] * 3)
+    bars = Candles(np.arange(6, dtype=np.int64) * DAY_NS, closes, highs, lows, closes, np.ones(6))
+    assert panel(["cci_4"], bars)["cci_4"][3:].tolist() == [0.0] * 3
+
+
+def test_volumes_of_another_magnitude_before_change_no_ratio() -> None:
+    volumes = [3e17 / 7, 1e17 / 3] * 20 + [1.0, 3.0] * 20
+    closes = [10.0, 11.0] * 40
+    found = panel(["volume_ratio_4", "vwap_4", "mfi_4"], of_closes(closes, volumes))
+    assert found["volume_ratio_4"][-2:].tolist() == [0.5, 1.5]
+    # 2 times 10 and 6 times 11; of the flows 10 fall and 33 rise, twice.
+    assert found["vwap_4"][-1] == 86 / 8
+    assert found["mfi_4"][-1] == pytest.approx(100 * 66 / 86, rel=1e-15)

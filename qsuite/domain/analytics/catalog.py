@@ -5,6 +5,7 @@
 A name without numbers takes the usual ones: ``macd`` is MACD(12, 26, 9). A further indicator is an entry in FAMILIES.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,7 @@ class UnknownIndicator(ValueError):
     """A name that no indicator has, or that has wrong numbers; the message says which."""
 
 
+@functools.lru_cache(maxsize=1_024)
 def read_name(name: str) -> Indicator:
     """Read a name. UnknownIndicator."""
     match = _NAME.fullmatch(name)

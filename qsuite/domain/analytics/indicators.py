@@ -1,7 +1,9 @@
 """Indicators over whole series, oldest first: TA-Lib's where it has them, in its terms where it has not.
 
 Each returns series of the same length, NaN while there is not enough past. Invariant: the value at a bar depends on
-that bar and those before it, never on a later one, to the last bit.
+that bar and those before it, never on a later one, to the last bit. What TA-Lib makes of moving sums and then divides,
+or of squares that cancel out, is computed by ``windows`` instead: to TA-Lib's digits on prices as they are, and right
+where volumes vary by a million times or prices stand still.
 
 A further indicator is one function here and an entry in ``catalog``.
 """
@@ -11,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qsuite.domain.analytics.series import Candles, Ranges, Series
+from qsuite.domain.analytics.windows import window_deviation, window_sum
 from qsuite.domain.times import DAY_NS
 
+SAME = 1e-12
+"""Typical prices that differ by less, relative to their size, are the same: what differs is how they were added up."""
 CUTLERS_NONE = 1e-14
 """TA-Lib takes average moves that add up to less for none, and gives 0 there."""
-TALIB_NO_FLOW = 1.0
-"""TA-Lib takes a flow of money below this for none."""
 
 
 class Macd(NamedTuple):
@@ -73,11 +76,10 @@ def vwap(bars: Candles, length: int | None = None) -> Series:
 
     NaN where nothing was traded.
     """
-    typical = (bars.highs + bars.lows + bars.closes) / 3.0
-    value = typical * bars.volumes
+    value = typical_prices(bars) * bars.volumes
     if length is not None:
-        traded = highest(bars.volumes, length) > 0.0
-        return _ratio(_called("SUM", value, timeperiod=length), _called("SUM", bars.volumes, timeperiod=length), traded)
+        volumes = window_sum(bars.volumes, length)
+        return _ratio(window_sum(value, length), volumes, volumes > 0.0)
     values, volumes = np.empty_like(value), np.empty_like(value)
     days = bars.starts_ns // DAY_NS
     begins = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
@@ -99,8 +101,8 @@ def rsi_simple(closes: Series, length: int = 14) -> Series:
     """Return the index of plain means instead of Wilder's averages (Cutler's), which forgets all before them."""
     moves = np.diff(closes, prepend=closes[:1])
     moves[:1] = np.nan
-    gains = sma(np.maximum(moves, 0.0), length)
-    both = gains + sma(np.maximum(-moves, 0.0), length)
+    gains = window_sum(np.maximum(moves, 0.0), length) / length
+    both = window_sum(np.abs(moves), length) / length
     moved = both >= CUTLERS_NONE
     return np.where(np.isnan(both), np.nan, np.where(moved, 100.0 * gains / np.where(moved, both, 1.0), 0.0))
 
@@ -135,8 +137,12 @@ def stochastic(bars: Candles, length: int = 14, smoothing: int = 3, averaged: in
 
 
 def cci(bars: Candles, length: int = 20) -> Series:
-    """Return the commodity channel index."""
-    return _called("CCI", bars.highs, bars.lows, bars.closes, timeperiod=length)
+    """Return the commodity channel index; 0 where typical prices differ by no more than their rounding."""
+    typical = typical_prices(bars)
+    found = _called("CCI", bars.highs, bars.lows, bars.closes, timeperiod=length)
+    top = highest(typical, length)
+    found[top - lowest(typical, length) <= SAME * top] = 0.0
+    return found
 
 
 def adx(bars: Candles, length: int = 14) -> Directional:
@@ -154,9 +160,9 @@ def adx(bars: Candles, length: int = 14) -> Directional:
 
 def bollinger(closes: Series, length: int = 20, deviations: float = 2.0) -> Bands:
     """Return the mean and so many standard deviations (of the population) to both sides."""
-    return Bands(
-        *_called_for_more("BBANDS", closes, timeperiod=length, nbdevup=deviations, nbdevdn=deviations, matype=0)
-    )
+    middle, deviation = window_deviation(closes, length)
+    width = deviations * deviation
+    return Bands(middle + width, middle, middle - width)
 
 
 def atr(bars: Ranges, length: int = 14) -> Series:
@@ -196,24 +202,27 @@ def obv(bars: Candles) -> Series:
 
 
 def mfi(bars: Candles, length: int = 14) -> Series:
-    """Return the money flow index, 0 to 100; NaN where nothing was traded.
-
-    It does not depend on the unit of volume, but TA-Lib gives 0 for flows below 1: fractions of coins are scaled up.
-    """
-    volumes, traded = bars.volumes, bars.volumes > 0.0
-    if not traded.any():
-        return np.full(len(volumes), np.nan)
-    least = float((bars.lows * volumes)[traded].min())
-    if 0.0 < least < TALIB_NO_FLOW:
-        volumes = volumes / least
-    found = _called("MFI", bars.highs, bars.lows, bars.closes, volumes, timeperiod=length)
-    # The first of its flows is the one after the first bar.
+    """Return the money flow index, 0 to 100; NaN where nothing was traded, 0 where no typical price differs."""
+    typical = typical_prices(bars)
+    moves = np.diff(typical, prepend=typical[:1])
+    flow = typical * bars.volumes
+    flow[:1] = np.nan  # the first of its flows is the one after the first bar
+    risen = window_sum(np.where(moves > 0.0, flow, 0.0 * flow), length)
+    both = risen + window_sum(np.where(moves < 0.0, flow, 0.0 * flow), length)
+    moved = both > 0.0
+    found = np.where(moved, 100.0 * risen / np.where(moved, both, 1.0), 0.0 * both)
     return np.where(highest(bars.volumes, length) > 0.0, found, np.nan)
 
 
 def volume_ratio(volumes: Series, length: int = 20) -> Series:
     """Return the volume in units of the mean of the last ``length``, this one among them; NaN where that is zero."""
-    return _ratio(volumes, sma(volumes, length), highest(volumes, length) > 0.0)
+    mean = window_sum(volumes, length) / length
+    return _ratio(volumes, mean, mean > 0.0)
+
+
+def typical_prices(bars: Candles) -> Series:
+    """Return the mean of high, low and close."""
+    return (bars.highs + bars.lows + bars.closes) / 3.0
 
 
 # -- TA-Lib -----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Series of numbers, oldest first: what indicators take and return. NaN stands for "not known"."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -8,6 +9,17 @@ import numpy.typing as npt
 Series = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Instants = npt.NDArray[np.int64]
+
+
+class Candle(NamedTuple):
+    """One bar; its start in nanoseconds since 1970."""
+
+    start_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
 
 class Candles(NamedTuple):
@@ -35,6 +47,11 @@ class Ranges(Protocol):
 def as_series(values: Any) -> Series:
     """Return an array of doubles."""
     return np.asarray(values, dtype=np.float64)
+
+
+def each_bar(bars: Candles) -> Iterator[Candle]:
+    """Yield the bars one by one."""
+    return map(Candle, *(column.tolist() for column in bars))
 
 
 def from_bar(bars: Candles, place: int) -> Candles:
