@@ -28,6 +28,10 @@ class JobExecutor(Protocol):
     def state(self) -> State:
         """Return up where a function would be run now; never waits."""
 
+    @property
+    def capacity(self) -> int:
+        """Return how many functions can run at once."""
+
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Run ``function(*args, **kwargs)``; all of it must pickle. The future may raise WorkerDied or GridLost."""
 
