@@ -269,4 +269,6 @@ def _services(settings: Settings, made: Sections) -> Services:
         exposure=made.accounts.exposure,
         models=made.models,
         model_training=ModelTraining(jobs=made.jobs.service, reference=made.market.reference),
+        sentiment=made.sentiment.service,
+        news=made.sentiment.news,
     )

@@ -12,6 +12,7 @@ from qsuite.composition.models import make_models
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
 from qsuite.composition.sealing import make_sealer
+from qsuite.composition.sentiment import Sentiment, make_sentiment
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
@@ -42,6 +43,7 @@ class Sections:
     accounts: Accounts
     operations: Operations
     models: ModelStore
+    sentiment: Sentiment
 
 
 def make_sections(settings: Settings, database: Database, parts: Parts) -> Sections:
@@ -113,6 +115,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         watched=parts.watched,
         clock=clock,
     )
+    models = make_models(database, clock=clock)
     return Sections(
         supervisor=supervisor,
         metrics=metrics,
@@ -129,4 +132,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         accounts=accounts,
         operations=operations,
         models=models,
+        sentiment=make_sentiment(
+            database=database, models=models, market=market, workers=workers, new_id=new_id, clock=clock
+        ),
     )

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from qsuite.services.metrics import Metrics
     from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
+    from qsuite.services.news import NewsService
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.quoted_trades import QuotedTrades
     from qsuite.services.reference import ReferenceService
     from qsuite.services.risk import RiskService
+    from qsuite.services.sentiment.service import SentimentService
     from qsuite.services.signals import SignalService
     from qsuite.services.strategies import StrategyService
     from qsuite.services.strategy_performance import StrategyPerformance
@@ -73,3 +75,5 @@ class Services:
     depth: "DepthService"
     models: "ModelStore"
     model_training: "ModelTraining"
+    sentiment: "SentimentService"
+    news: "NewsService"

@@ -70,6 +70,8 @@ class ReferenceService:
         self._by_symbol: dict[str, Ticker] = {}
         self._by_id: dict[UUID, Ticker] = {}
         self._newest_ns = 0
+        self.revision = 0
+        """Rises whenever a ticker comes, goes or changes."""
         self._count = UNCOUNTED
         self._refers: list[tuple[str, Refers]] = []
         self._open_orders: Refers | None = None
@@ -189,8 +191,7 @@ class ReferenceService:
             if await refers(known.symbol):
                 raise Conflict(f"{what} refer to {known.symbol}; make it inactive instead", code="ticker.in_use")
         await self._tickers.delete(known.id, known.version)
-        self._by_symbol.pop(known.symbol, None)
-        self._by_id.pop(known.id, None)
+        self._forget(known.id)
 
     # -- data sources -----------------------------------------------------------------------------------------------
 
@@ -275,6 +276,7 @@ class ReferenceService:
         return max(floor_ms(self._clock()), ts_ns)
 
     def _forget(self, ticker_id: UUID) -> None:
+        self.revision += 1
         ticker = self._by_id.pop(ticker_id, None)
         if ticker is not None and self._by_symbol.get(ticker.symbol) is ticker:
             del self._by_symbol[ticker.symbol]
@@ -291,6 +293,8 @@ class ReferenceService:
                 log.error("reference.ticker_unreadable", symbol=ticker.symbol, reason=reason)
             # Nobody can say what an order would cost.
             ticker = replace(ticker, is_active=False, commission=None, fill=None)
+        if ticker != known:
+            self.revision += 1
         self._by_symbol[ticker.symbol] = ticker
         self._by_id[ticker.id] = ticker
         self._newest_ns = max(self._newest_ns, ticker.updated_at)

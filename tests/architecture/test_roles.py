@@ -104,6 +104,11 @@ GET     /api/v1/strategies/{id}/performance/     T R U A
 GET     /api/v1/indicators/{id}/                 V T R U A
 GET     /api/v1/signals/                         V T R U A
 POST    /api/v1/signals/generate/                T R A
+POST    /api/v1/sentiment/                       V T R U A
+GET     /api/v1/news/                            V T R U A
+POST    /api/v1/news/                            A
+GET     /api/v1/news/{id}/                       V T R U A
+DELETE  /api/v1/news/{id}/                       A
 GET     /api/v1/models/                          V T R U A
 POST    /api/v1/models/                          T R A
 GET     /api/v1/models/{id}/                     V T R U A
