@@ -10,8 +10,8 @@ from qsuite.domain.errors import SetupError
 from qsuite.domain.intervals import parse_interval
 from qsuite.domain.strategies import Strategy
 from qsuite.domain.trading.commands import Scope, TradingMode
+from qsuite.domain.trading.paper.rules import CUSHION
 from qsuite.domain.trading.risk import OFF
-from qsuite.domain.trading.risk.review import CUSHION
 from qsuite.repos.database import Database
 from qsuite.repos.signals import SignalsRepo
 from qsuite.repos.strategies import StrategiesRepo

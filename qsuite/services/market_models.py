@@ -12,14 +12,14 @@ from typing import Any
 
 from qsuite.domain.analytics.algorithms import HISTORY_BARS, Unscored
 from qsuite.domain.analytics.learning.market_model import judge_by
-from qsuite.domain.analytics.signals import BarSeries, Verdict
+from qsuite.domain.analytics.signals import BarSeries, Verdict, series_of
 from qsuite.domain.market import Bar
 from qsuite.domain.models import Model
 from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.market_learner import opened
 from qsuite.services.model_choice import ModelChoice, none_for
 from qsuite.services.models import ModelStore
-from qsuite.services.signals import Judged, Missed, Workers, series_of
+from qsuite.services.signals import Judged, Missed, Workers
 
 READS_AT_ONCE = 2
 

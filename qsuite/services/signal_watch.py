@@ -21,7 +21,7 @@ import structlog
 
 from qsuite.domain.analytics.algorithms import Unscored, history_of, judge_newest
 from qsuite.domain.analytics.kept_bars import KeptBars
-from qsuite.domain.analytics.signals import Verdict
+from qsuite.domain.analytics.signals import Verdict, numbers_of
 from qsuite.domain.errors import Unavailable
 from qsuite.domain.intervals import bar_end, bucket_start
 from qsuite.domain.market import Bar
@@ -30,7 +30,7 @@ from qsuite.domain.times import NS_PER_S
 from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.reference import ReferenceService
-from qsuite.services.signals import Judged, SignalService, numbers_of
+from qsuite.services.signals import Judged, SignalService
 
 log = structlog.get_logger(__name__)
 

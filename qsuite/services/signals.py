@@ -12,12 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-import numpy as np
-
 from qsuite.domain.analytics.algorithms import Unscored, history_of, judge_all
 from qsuite.domain.analytics.learning.market_model import MARKET_MODEL
-from qsuite.domain.analytics.series import as_series
-from qsuite.domain.analytics.signals import BarSeries, Verdict
+from qsuite.domain.analytics.signals import Verdict, series_of
 from qsuite.domain.channels import EVERY_SYMBOL, parse_channel
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.market import Bar
@@ -181,17 +178,6 @@ class SignalService:
         else:
             found = await self._signals.newest([symbol], 1)
         return [signal_message(signal) for signal in reversed(found)]
-
-
-def series_of(bars: Sequence[Bar]) -> BarSeries:
-    """Return bars as arrays; statistics are no money, so floats will do."""
-    numbers = as_series([numbers_of(bar) for bar in bars]).reshape(-1, 4)
-    return BarSeries(*np.ascontiguousarray(numbers.T))
-
-
-def numbers_of(bar: Bar) -> tuple[float, float, float, float]:
-    """Return close, volume, high and low."""
-    return float(bar.close), float(bar.volume), float(bar.high), float(bar.low)
 
 
 def signal_message(signal: Signal) -> Message:

@@ -7,7 +7,7 @@ figure is above another only where it is so by more than rounding; two prices ar
 advice at a bar follows from that bar and those before it; bars that are not closed yet are not given here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qsuite.domain.analytics.indicators import highest, lowest, macd, rsi, sma
-from qsuite.domain.analytics.series import Flags, Series
+from qsuite.domain.analytics.series import Flags, Series, as_series
+from qsuite.domain.market import Bar
 
 Scores = npt.NDArray[np.int64]
 
@@ -60,6 +61,17 @@ class BarSeries:
         for name in ("highs", "lows"):
             if getattr(self, name) is NOT_GIVEN:
                 object.__setattr__(self, name, self.closes)
+
+
+def series_of(bars: Sequence[Bar]) -> BarSeries:
+    """Return bars as arrays; statistics are no money, so floats will do."""
+    numbers = as_series([numbers_of(bar) for bar in bars]).reshape(-1, 4)
+    return BarSeries(*np.ascontiguousarray(numbers.T))
+
+
+def numbers_of(bar: Bar) -> tuple[float, float, float, float]:
+    """Return close, volume, high and low."""
+    return float(bar.close), float(bar.volume), float(bar.high), float(bar.low)
 
 
 class Scored(NamedTuple):

@@ -41,7 +41,7 @@ def _back(state: TradingState, order: Order, filled: Order, now: int) -> None:
     ticker = state.ticker(order.symbol)
     rules = state.rules if ticker is None else state.rules.for_ticker(ticker)
     limits = state.limits.effective(order.account, order.strategy, order.symbol)
-    price = worst_price(order, touchline(state.market(order.symbol), order.is_buy, rules), limits)
+    price = worst_price(order, touchline(state.market(order.symbol), order.is_buy, rules), limits, rules)
     if price is None:  # the market has gone quiet: what was just paid is the last that is known
         price = filled.avg_fill_price
         assert price is not None

@@ -50,6 +50,10 @@ class Ranked:
         """Say whether a price is at or beyond the best order's."""
         return bool(self.entries) and price is not None and self.entries[0][0] <= self._sign * price
 
+    def prices(self) -> list[Decimal]:
+        """Return the orders' prices, best first."""
+        return [self._sign * entry[0] for entry in self.entries]
+
     def __bool__(self) -> bool:
         return bool(self.entries)
 

@@ -16,6 +16,7 @@ from qsuite.domain.trading.commission import Commission, commission_from
 ONE = Decimal(1)
 LIMIT_FILLS = ("touch", "through")
 OVERRIDES = frozenset({"limit_fill", "participation", "slippage_min_bps", "slippage_max_bps", "latency_ms"})
+CUSHION = Decimal("0.05")
 MOST_LATENCY_MS = 60_000
 MOST_SLIPPAGE_BPS = 10_000
 
@@ -26,7 +27,9 @@ class FillRules:
 
     ``participation`` is the part of a shown size that a fill may take (above 0, at most 1); slippage is in basis
     points; ``limit_needs_through`` lets a resting limit wait for a print beyond it; ``quote_max_age_ns`` is in market
-    time, beside the last trade; ``latency_ns`` is how long an order takes to the market.
+    time, beside the last trade; ``latency_ns`` is how long an order takes to the market. ``cushion`` is how far beyond
+    the market shown an order without a limit is valued while the price collar is off: where a market that moves on
+    before the order arrives can deal it.
     """
 
     commission: Commission = field(default_factory=Commission)
@@ -36,6 +39,7 @@ class FillRules:
     limit_needs_through: bool = False
     latency_ns: int = 0
     quote_max_age_ns: int = 60 * NS_PER_S
+    cushion: Decimal = CUSHION
     _of_tickers: dict[str, tuple[Ticker, "FillRules"]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -44,6 +48,7 @@ class FillRules:
         assert ZERO < self.participation <= ONE
         assert ZERO <= self.slippage_min_bps <= self.slippage_max_bps
         assert self.latency_ns >= 0
+        assert self.cushion >= ZERO
 
     def for_ticker(self, ticker: Ticker) -> "FillRules":
         """Return the rules with the ticker's own in their place. Asking the answer again gives the same."""

@@ -24,8 +24,6 @@ from qsuite.domain.trading.risk.limits import Limits
 from qsuite.domain.trading.risk.rates import RateBook
 from qsuite.domain.trading.risk.reference import ReferencePrice
 
-CUSHION = Decimal("0.05")
-"""How far beyond the market an order without a limit is valued while the price collar is off."""
 HUNDRED = Decimal(100)
 SHORT_MARGIN = Decimal("0.5")
 
@@ -117,7 +115,7 @@ class Review:
             worst_quantity(held, buys + added, sells) if is_buy else worst_quantity(held, buys, sells + added)
         )
         self.touch = touchline(self.market, is_buy, self.rules)
-        self.worst_price = worst_price(order, self.touch, self.limits)
+        self.worst_price = worst_price(order, self.touch, self.limits, self.rules)
         self.reference_price = reference_price(self.market, self.rules)
         self.mark = self.worst_price if self.reference_price is None else self.reference_price
 
@@ -161,13 +159,14 @@ def cash_behind(order: Order, price: Decimal, model: Commission) -> Decimal:
     return (value if order.is_buy else SHORT_MARGIN * value) + commission
 
 
-def worst_price(order: Order, touch: Decimal | None, limits: Limits) -> Decimal | None:
+def worst_price(order: Order, touch: Decimal | None, limits: Limits, rules: FillRules) -> Decimal | None:
     """Return the price an order is valued at: the most a buy may pay, the most a sell can bring or come to cost.
 
-    That is its limit, or where it has none the market (of a waiting stop: the stop) moved by the aggressive collar. A
-    sell that the market would take at better than its limit is valued at the market. None while no price is known.
+    That is its limit, or where it has none the market (of a waiting stop: the stop) moved by the aggressive collar, or
+    by the rules' cushion while that is off. A sell that the market would take at better than its limit is valued at the
+    market. None while no price is known.
     """
-    collar = limits.price_collar if isinstance(limits.price_collar, Decimal) else CUSHION
+    collar = limits.price_collar if isinstance(limits.price_collar, Decimal) else rules.cushion
     base = stop_of(order, touch) if order.waits else touch
     limit = order.limit
     if limit is None:
@@ -204,8 +203,9 @@ def protective_limit(order: Order, market: Snapshot, limits: Limits, rules: Fill
 
     It is the price that ``worst_price`` counted with, so that what was reserved is enough.
     """
-    touch = touchline(market, order.is_buy, rules or FillRules())
+    rules = rules or FillRules()
+    touch = touchline(market, order.is_buy, rules)
     if touch is None:
         return None
-    collar = limits.price_collar if isinstance(limits.price_collar, Decimal) else CUSHION
+    collar = limits.price_collar if isinstance(limits.price_collar, Decimal) else rules.cushion
     return touch * (1 + collar if order.is_buy else 1 - collar)

@@ -1,0 +1,157 @@
+"""A sweep: one algorithm traded with many parameter sets over the same past, all accounts at once.
+
+    sets ──swept_orders──> what each asks for ──swept_account──> fills ──figures──> one row a set ──> ranked, deflated
+
+What a set comes to is what the event-driven run comes to with its parameters, to the cent: the same decisions at
+closes, orders at opens, whole lots, commission, slippage and buying power, and the same functions for the figures.
+That is so for market orders that fill at once. What a bar's inside decides (limits, stops, brackets, a part of the
+volume), and slippage that is drawn, is for the event-driven run: ``check_terms`` refuses it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from qsuite.domain.analytics.series import Series
+from qsuite.domain.backtests.figures import CurveFigures, Drawdown, curve_figures, drawdown_of, pace
+from qsuite.domain.backtests.panel import Panel
+from qsuite.domain.backtests.swept_account import Fills, Market, Sizes, market_of, traded
+from qsuite.domain.backtests.swept_orders import Asked
+from qsuite.domain.backtests.terms import Terms, open_limits
+from qsuite.domain.errors import Invalid
+
+BLOCK = 500
+"""Sets whose fills are kept at once: a few megabytes each a thousand bars."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What one set came to; names and meanings as in ``figures``."""
+
+    total_return: float | None
+    cagr: float | None
+    volatility: float | None
+    sharpe_ratio: float | None
+    sortino_ratio: float | None
+    calmar_ratio: float | None
+    max_drawdown: float | None
+    max_drawdown_days: float | None
+    longest_drawdown_days: float | None
+    win_rate: float | None
+    profit_factor: float | None
+    total_trades: int
+    exposure: float | None
+    turnover: float | None
+    costs: float
+    skewness: float | None
+    kurtosis: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRun:
+    """What is swept: an algorithm on a past, on terms; ``risk_limit`` is shared evenly where a set has no size."""
+
+    algorithm: str
+    panel: Panel
+    terms: Terms
+    risk_limit: Decimal
+
+
+def check_terms(terms: Terms) -> None:
+    """Refuse what only the event-driven run can do. Invalid names it."""
+    low, high = terms.slippage_bps
+    wrong: dict[str, list[str]] = {}
+    if terms.participation is not None:
+        wrong["participation"] = ["a sweep fills every order at once: run a backtest for a part of the volume"]
+    if low != high:
+        wrong["slippage_bps"] = ["a sweep slips every order alike: run a backtest for slippage that is drawn"]
+    if replace(terms.limits, short_sale=False) != open_limits():
+        wrong["limits"] = ["a sweep knows buying power only: run a backtest for other limits"]
+    if any(ticker.fill for ticker in terms.tickers.values()):
+        wrong["symbols"] = ["a ticker with fill rules of its own cannot be swept: run a backtest"]
+    if wrong:
+        raise Invalid("this cannot be swept", errors=wrong)
+
+
+def sweep(
+    run: SweepRun, sets: Sequence[Mapping[str, Any]], progress: Callable[[float], None] = lambda part: None
+) -> list[Swept]:
+    """Return what each set comes to, in their order; ``progress`` is told how much is done, block by block."""
+    found: list[Swept] = []
+    for fills, market in _blocks(run, sets):
+        curves = _curves(market, fills)
+        bars = pace(run.panel.ends_ns, run.panel.interval)
+        found += [_figures(run, fills, number, curve, bars) for number, curve in enumerate(curves)]
+        progress(len(found) / len(sets))
+    return found
+
+
+def equity_of(run: SweepRun, parameters: Mapping[str, Any]) -> Series:
+    """Return one set's equity at the closes."""
+    ((fills, market),) = _blocks(run, [parameters])
+    return next(_curves(market, fills))
+
+
+def _blocks(run: SweepRun, sets: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Fills, Market]]:
+    check_terms(run.terms)
+    market, asked = market_of(run.panel, run.terms), Asked(run.algorithm, run.panel)
+    for start in range(0, len(sets), BLOCK):
+        block = sets[start : start + BLOCK]
+        yield traded(market, [asked.by(each) for each in block], _sizes(run, block)), market
+        asked.forget()
+
+
+def _sizes(run: SweepRun, sets: Sequence[Mapping[str, Any]]) -> Sizes:
+    def column(name: str) -> Series:
+        return np.array([float(each.get(name, 0)) for each in sets])
+
+    quantity, money, fraction = column("quantity"), column("order_value"), column("equity_fraction")
+    shares = (quantity == 0.0) & (money == 0.0) & (fraction == 0.0)
+    share = float(run.risk_limit) / len(run.panel.symbols)
+    shorts = np.array([bool(each.get("allow_short", False)) for each in sets])
+    return Sizes(quantity, np.where(shares, share, money), fraction, shares, shorts)
+
+
+def _curves(market: Market, fills: Fills) -> Iterator[Series]:
+    """Yield each set's equity at the closes."""
+    panel = market.panel
+    for number in range(fills.lots.shape[1]):
+        steps = np.flatnonzero(fills.lots[:, number])
+        periods = fills.periods[steps, number]
+        cash = np.concatenate(([float(market.terms.cash)], fills.cash[steps, number]))
+        lasts = np.diff(np.concatenate(([0], periods, [len(panel.starts_ns)])))
+        equity = np.repeat(cash, lasts)
+        lots, columns = fills.lots[steps, number], fills.columns[steps, number]
+        for column in range(len(panel.symbols)):
+            own = columns == column
+            held = np.concatenate(([0.0], np.cumsum(lots[own]))) * market.lots[column]
+            if len(held) > 1:
+                lasts = np.diff(np.concatenate(([0], periods[own], [len(panel.starts_ns)])))
+                equity += np.repeat(held, lasts) * panel.closes[:, column]
+        yield equity
+
+
+def _figures(run: SweepRun, fills: Fills, number: int, equity: Series, per_year: float) -> Swept:
+    curve = curve_figures(equity, per_year)
+    drawdown = drawdown_of(run.panel.ends_ns, equity)
+    trips, lost, mean = int(fills.trips[number]), float(fills.lost[number]), float(np.mean(equity))
+    return Swept(
+        **_of_curve(curve, drawdown),
+        win_rate=float(fills.wins[number] / trips) if trips else None,
+        profit_factor=float(fills.gained[number]) / lost if lost else None,
+        total_trades=trips,
+        exposure=float(fills.bars_held[number] / len(equity)),
+        turnover=float(fills.value[number]) / mean if mean > 0.0 else None,
+        costs=float(fills.commission[number] + fills.slippage[number]),
+    )
+
+
+def _of_curve(curve: CurveFigures, drawdown: Drawdown | None) -> dict[str, float | None]:
+    return curve._asdict() | {
+        "max_drawdown": drawdown.depth if drawdown else None,
+        "max_drawdown_days": drawdown.days if drawdown else None,
+        "longest_drawdown_days": drawdown.longest_days if drawdown else None,
+    }

@@ -1,0 +1,278 @@
+"""The accounts of many sets at once: the n-th order of every set is sized, checked and filled in one pass.
+
+What the event-driven run does with an order at a bar's open, in its terms (``sizes``, ``trading.risk.money``,
+``paper``), over arrays with one place a set:
+
+    size      a quantity, or what a value, a part of the equity or a share of a limit pays for, in whole lots
+    control   cash behind what opens a position: a buy's value, half a short's, and commission; shorts hold 1.5 x
+    fill      the open, slipped on to the next tick; commission; cash, position, round trip
+
+Invariant: a position is a whole number of lots, so flat is exactly zero. Cash is a double: it stays within a millionth
+of a cent of the exact one up to ten million, and a decision that hangs on less than ``NEAR`` falls to the even side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from qsuite.domain.analytics.series import Flags, Series
+from qsuite.domain.backtests.panel import Panel
+from qsuite.domain.backtests.swept_costs import NEAR, Charges, floored, slipped
+from qsuite.domain.backtests.swept_orders import Orders, Places
+from qsuite.domain.backtests.terms import Finish, Terms
+from qsuite.domain.trading.risk.money import SHORT_COLLATERAL
+from qsuite.domain.trading.risk.review import SHORT_MARGIN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """What a panel costs to trade on these terms: prices by row and column, lots by column."""
+
+    panel: Panel
+    terms: Terms
+    charges: Charges
+    buys: Series
+    sells: Series
+    worst: Series
+    """What an order is valued at before it is let through."""
+    lots: Series
+
+
+class Sizes(NamedTuple):
+    """How each set sizes its orders: ``quantity + (money + fraction x equity) / cost of one``.
+
+    ``shares`` says that ``money`` is an even share of a limit, less what is exposed already; ``shorts`` that a sale
+    may go beyond what is held.
+    """
+
+    quantity: Series
+    money: Series
+    fraction: Series
+    shares: Flags
+    shorts: Flags
+
+    def of(self, sets: "Places | slice") -> "Sizes":
+        """Return those of some sets."""
+        return Sizes(self.quantity[sets], self.money[sets], self.fraction[sets], self.shares[sets], self.shorts[sets])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fills:
+    """All fills of a block, one row a step and one column a set; ``lots`` zero where none was. What follows is a set's.
+
+    ``cash`` is after each step. ``value`` and ``slippage`` are in money; ``bars_held`` counts periods in which anything
+    was held for any time; ``gained`` and ``lost`` are what winning and losing round trips made, the latter above zero.
+    """
+
+    periods: Places
+    columns: Places
+    lots: Series
+    cash: Series
+    steps: Places
+    value: Series
+    commission: Series
+    slippage: Series
+    trips: Places
+    wins: Places
+    gained: Series
+    lost: Series
+    bars_held: Places
+
+
+def market_of(panel: Panel, terms: Terms) -> Market:
+    """Price a panel."""
+    tickers = [terms.tickers[symbol] for symbol in panel.symbols]
+    rules = [terms.rules().for_ticker(ticker) for ticker in tickers]
+    buys, sells, worst = (np.empty_like(panel.shown) for _ in range(3))
+    for column, (ticker, own) in enumerate(zip(tickers, rules, strict=True)):
+        shown = panel.shown[:, column]
+        buys[:, column] = slipped(shown, own.slippage_max_bps, ticker.tick_size, buy=True)
+        sells[:, column] = slipped(shown, own.slippage_max_bps, ticker.tick_size, buy=False)
+        worst[:, column] = shown * (1.0 + float(own.cushion))
+    lots = np.array([float(ticker.lot_size) for ticker in tickers])
+    return Market(panel, terms, Charges([own.commission for own in rules]), buys, sells, worst, lots)
+
+
+def traded(market: Market, orders: Sequence[Orders], sizes: Sizes) -> Fills:
+    """Let every set trade its orders; sets in the order given."""
+    accounts = _Accounts(market, orders, sizes)
+    accounts.trade()
+    return accounts.fills()
+
+
+class _Accounts:
+    """A block of accounts under way. Those with the most orders come first, so that a step is a slice."""
+
+    def __init__(self, market: Market, orders: Sequence[Orders], sizes: Sizes) -> None:
+        self._market = market
+        counts = np.array([len(each.periods) for each in orders], dtype=np.int64)
+        self._rank = np.argsort(-counts, kind="stable")
+        self._counts = counts[self._rank]
+        self._sizes = sizes.of(self._rank)
+        sets, symbols = len(orders), len(market.panel.symbols)
+        closing = symbols if market.terms.finish is not Finish.LEAVE else 0
+        self._most = int(counts.max(initial=0))
+        steps = self._most + closing
+        self._periods, self._columns = np.zeros((steps, sets), dtype=np.int64), np.zeros((steps, sets), dtype=np.int64)
+        self._buys = np.zeros((steps, sets), dtype=np.bool_)
+        for place, number in enumerate(self._rank):
+            own, count = orders[number], counts[number]
+            self._periods[:count, place] = own.periods
+            self._columns[:count, place] = own.columns
+            self._buys[:count, place] = own.buys
+        self._lots, self._cash_after = np.zeros((steps, sets)), np.zeros((steps, sets))
+        self._cash = np.full(sets, float(market.terms.cash))
+        self._held, self._trip = np.zeros((sets, symbols)), np.zeros((sets, symbols))
+        self._open, self._since = np.zeros(sets, dtype=np.int64), np.zeros(sets, dtype=np.int64)
+        self._until = np.full(sets, -1, dtype=np.int64)
+        self._sums = np.zeros((5, sets))  # value, commission, slippage, gained, lost
+        self._tallies = np.zeros((3, sets), dtype=np.int64)  # trips, wins, bars held
+        self._any_share = bool(self._sizes.shares.any())
+        self._any_short = bool(self._sizes.shorts.any())
+        self._ask_equity = bool((self._sizes.fraction > 0.0).any()) or not market.charges.is_linear
+
+    def trade(self) -> None:
+        """Take the steps one after the other, then close what is to be closed at the end."""
+        for step in range(self._most):
+            live = int(np.searchsorted(-self._counts, -step, side="left"))
+            columns, periods = self._columns[step, :live], self._periods[step, :live]
+            buys = self._buys[step, :live]
+            lots = self._let_through(periods, columns, buys, self._sized(periods, columns, buys))
+            market = self._market
+            prices = np.where(buys, market.buys[periods, columns], market.sells[periods, columns])
+            self._fill(step, lots, prices, market.panel.shown[periods, columns], buys)
+        if self._market.terms.finish is not Finish.LEAVE:
+            self._close()
+
+    def fills(self) -> Fills:
+        """Return what was done, sets in the order they came."""
+        self._tallies[2] += np.where(self._open > 0, len(self._market.panel.starts_ns) - self._begins(), 0)
+        back = np.argsort(self._rank, kind="stable")
+        value, commission, slippage, gained, lost = self._sums[:, back]
+        trips, wins, bars_held = self._tallies[:, back]
+        return Fills(
+            periods=self._periods[:, back],
+            columns=self._columns[:, back],
+            lots=self._lots[:, back],
+            cash=self._cash_after[:, back],
+            steps=self._counts[back],
+            value=value,
+            commission=commission,
+            slippage=slippage,
+            trips=trips,
+            wins=wins,
+            gained=gained,
+            lost=lost,
+            bars_held=bars_held,
+        )
+
+    # -- one step -----------------------------------------------------------------------------------------------------
+
+    def _sized(self, periods: Places, columns: Places, buys: Flags) -> Series:
+        """Return what is ordered, in lots."""
+        live, market = len(periods), self._market
+        own = self._sizes.of(slice(live))
+        held = self._held[np.arange(live), columns]
+        lot, cost = market.lots[columns], market.buys[periods, columns]
+        equity = self._equity(periods) if self._ask_equity else np.zeros(live)
+        cost = cost + market.charges.of_one(columns, equity, cost)
+        wanted = (own.quantity + (own.money + own.fraction * equity) / cost) / lot
+        if self._any_share:
+            wanted = wanted - np.where(own.shares, np.where(buys, held, -held), 0.0)
+        sells_held = ~buys & ~own.shorts
+        # Without a size of its own, what is sold is all of it.
+        wanted = np.where(sells_held, np.where(own.shares, held, np.minimum(wanted, held)), wanted)
+        return np.maximum(floored(wanted), 0.0)
+
+    def _let_through(self, periods: Places, columns: Places, buys: Flags, lots: Series) -> Series:
+        """Return the lots of orders that have cash behind them, zero for the others."""
+        live, market = len(periods), self._market
+        held = self._held[np.arange(live), columns]
+        opens = lots > np.maximum(np.where(buys, -held, held), 0.0)
+        quantity = lots * market.lots[columns]
+        value = quantity * market.worst[periods, columns]
+        needed = np.where(buys, value, float(SHORT_MARGIN) * value) + market.charges.total(columns, quantity, value)
+        free = self._cash[:live]
+        if self._any_short:
+            owed = np.maximum(-self._held[:live], 0.0) * market.lots * market.panel.shown[periods]
+            free = free - float(SHORT_COLLATERAL) * owed.sum(axis=1)
+        lacking = needed - free > NEAR * np.maximum(np.abs(needed), np.abs(free))
+        return np.where(opens & lacking, 0.0, lots)
+
+    def _fill(self, step: int, lots: Series, prices: Series, shown: Series, buys: Flags) -> None:
+        """Book fills at these prices."""
+        live = len(lots)
+        rows, columns, periods = np.arange(live), self._columns[step, :live], self._periods[step, :live]
+        signed = np.where(buys, lots, -lots)
+        lot = self._market.lots[columns]
+        value = lots * lot * prices
+        fees = np.where(lots > 0.0, self._market.charges.total(columns, lots * lot, value), 0.0)
+        before = self._held[rows, columns]
+        after = before + signed
+        self._book_trips(columns, signed * lot, before * lot, after * lot, prices, fees)
+        self._book_time(periods, before, after)
+        self._cash[:live] -= signed * lot * prices + fees
+        self._held[rows, columns] = after
+        self._lots[step, :live], self._cash_after[step, :live] = signed, self._cash[:live]
+        self._sums[0, :live] += value
+        self._sums[1, :live] += fees
+        self._sums[2, :live] += signed * lot * (prices - shown)
+
+    def _book_trips(
+        self, columns: Places, signed: Series, before: Series, after: Series, prices: Series, fees: Series
+    ) -> None:
+        """Add to the round trips under way; count those that close."""
+        live = len(signed)
+        rows = np.arange(live)
+        turned = before * after < 0.0
+        closing = np.where(turned, -before, signed)
+        fees_of_closing = fees * closing / np.where(signed == 0.0, 1.0, signed)
+        made = self._trip[rows, columns] - closing * prices - fees_of_closing
+        done = (signed != 0.0) & (turned | (after == 0.0))
+        # Floats of amounts in cents: what is nothing but rounding was even.
+        even = np.abs(made) <= 1e-9 * np.maximum(1.0, np.abs(signed * prices))
+        profit = np.where(done & ~even, made, 0.0)
+        self._tallies[0, :live] += done
+        self._tallies[1, :live] += profit > 0.0
+        self._sums[3, :live] += np.maximum(profit, 0.0)
+        self._sums[4, :live] += np.maximum(-profit, 0.0)
+        rest = np.where(turned, (closing - signed) * prices - (fees - fees_of_closing), 0.0)
+        self._trip[rows, columns] = np.where(done, rest, made)
+
+    def _book_time(self, periods: Places, before: Series, after: Series) -> None:
+        """Count the periods in which anything is held, from the first position opened to the last one closed."""
+        live = len(periods)
+        opened = self._open[:live] + (after != 0.0) - (before != 0.0)
+        begins, ends = (self._open[:live] == 0) & (opened > 0), (self._open[:live] > 0) & (opened == 0)
+        self._since[:live] = np.where(begins, periods, self._since[:live])
+        self._tallies[2, :live] += np.where(ends, periods - self._begins()[:live] + 1, 0)
+        self._until[:live] = np.where(ends, periods, self._until[:live])
+        self._open[:live] = opened
+
+    def _begins(self) -> Places:
+        """Return the first period not counted yet: a position may open in the very one in which the last closed."""
+        found: Places = np.maximum(self._since, self._until + 1)
+        return found
+
+    def _equity(self, periods: Places) -> Series:
+        market = self._market
+        worth = self._held[: len(periods)] * market.lots * market.panel.shown[periods]
+        found: Series = self._cash[: len(periods)] + worth.sum(axis=1)
+        return found
+
+    def _close(self) -> None:
+        """Close every position in the last period, at its open or at its close."""
+        market, last = self._market, len(self._market.panel.starts_ns) - 1
+        panel, terms = market.panel, market.terms
+        for column, symbol in enumerate(panel.symbols):
+            step = self._most + column
+            self._periods[step], self._columns[step] = last, column
+            at_open = terms.finish is Finish.LAST_OPEN and bool(panel.traded[last, column])
+            shown = (panel.shown if at_open else panel.closes)[last : last + 1, column]
+            ticker = terms.tickers[symbol]
+            bps = terms.rules().for_ticker(ticker).slippage_max_bps
+            up, down = (slipped(shown, bps, ticker.tick_size, buy=buy)[0] for buy in (True, False))
+            held = self._held[:, column].copy()
+            self._fill(step, np.abs(held), np.where(held < 0.0, up, down), np.repeat(shown, len(held)), held < 0.0)
