@@ -18,6 +18,8 @@ SUITES = (
     "memory",
     "tick_import",
     "tick_reads",
+    "backtest",
+    "sweep",
 )
 
 
