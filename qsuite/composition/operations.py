@@ -99,7 +99,7 @@ def make_operations(
 
 def workers_state(workers: WorkerPool, runner: JobRunner | None) -> State:
     """Return how what computes is: the pool of short computations, which trading needs, then what jobs run on."""
-    if workers.state is State.UP and runner is not None and runner.executor.state is not State.UP:
+    if workers.state is State.UP and runner is not None and not runner.executor.ready:
         return State.AWAY
     return workers.state
 

@@ -27,7 +27,6 @@ from qsuite.domain.times import floor_ms
 from qsuite.repos.database import Address
 from qsuite.repos.jobs import Held, JobsRepo
 from qsuite.services.executors import GridLost, JobExecutor, WorkerDied
-from qsuite.services.health import State
 from qsuite.services.tasks.run import Attempt, run_attempt
 
 log = structlog.get_logger(__name__)
@@ -175,7 +174,7 @@ class JobRunner:
     async def _fill(self) -> None:
         """Begin attempts while there is room, somebody to run them, and something to run."""
         room = self._at_once or self.executor.capacity
-        while len(self._attended) < room and self.executor.state is State.UP and not self._stopped:
+        while len(self._attended) < room and self.executor.ready and not self._stopped:
             held = await self._repo.claim(self._new_id(), self._now())
             if held is None:
                 return

@@ -11,7 +11,6 @@ from qsuite.domain.jobs import Job
 from qsuite.repos.database import Address, Database
 from qsuite.services.executors.grid import GridExecutor
 from qsuite.services.executors.processes import ProcessExecutor
-from qsuite.services.health import State
 from tests.support.grid import Grid, running_grid
 from tests.support.jobs import JobQueue, running_jobs
 from tests.support.waiting import eventually
@@ -92,7 +91,7 @@ async def test_a_killed_scheduler_loses_no_job(grid: Grid, database: Database, t
         await eventually(lambda: note.exists() and note.read_text(), timeout_s=START_S)
         with capture_logs():
             grid.kill_scheduler()
-            await eventually(lambda: executor.state is State.DOWN)
+            await eventually(lambda: not executor.ready)
             kept, unwanted = await queue.submit("add", left=1, right=2), await queue.submit("add", left=1, right=2)
             assert (await queue.cancel(unwanted)).state.value == "cancelled"
             note.unlink()  # its worker is cut off from the scheduler, not from the database

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from qsuite.services.health import State
-
 T = TypeVar("T")
 
 
@@ -25,8 +23,8 @@ class JobExecutor(Protocol):
     """A ``concurrent.futures.Executor`` for jobs. Any thread may call it, and must expect to wait."""
 
     @property
-    def state(self) -> State:
-        """Return up where a function would be run now; never waits."""
+    def ready(self) -> bool:
+        """Say whether a function would be run now; never waits."""
 
     @property
     def capacity(self) -> int:

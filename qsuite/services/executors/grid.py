@@ -23,7 +23,6 @@ import structlog
 
 from qsuite.domain.errors import SetupError
 from qsuite.services.executors import GridLost
-from qsuite.services.health import State
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -52,10 +51,10 @@ class GridExecutor(Executor):
         """Threads of all workers, as they were counted last."""
 
     @property
-    def state(self) -> State:
-        """Return up while the scheduler answers and has workers."""
+    def ready(self) -> bool:
+        """Say whether the scheduler answers and has workers."""
         client = self._client
-        return State.UP if client is not None and client.status == "running" and self.capacity else State.DOWN
+        return client is not None and client.status == "running" and self.capacity > 0
 
     def look(self) -> None:
         """Connect, or count the workers of a scheduler that is connected."""

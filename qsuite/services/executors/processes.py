@@ -25,7 +25,6 @@ from pickle import PicklingError
 from typing import Any, TypeVar
 
 from qsuite.services.executors import WorkerDied
-from qsuite.services.health import State
 
 T = TypeVar("T")
 NICENESS = 10
@@ -54,9 +53,9 @@ class ProcessExecutor(Executor):
         self._stopped = False
 
     @property
-    def state(self) -> State:
-        """Return up: a process can be started at any time, and where not, that is the job's failure."""
-        return State.UP
+    def ready(self) -> bool:
+        """Return True: a process can be started at any time, and where not, that is the job's failure."""
+        return True
 
     def look(self) -> None:
         """End processes that had nothing to do for a while."""
