@@ -256,6 +256,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         signals=made.strategy_work.signals,
         indicators=made.strategy_work.indicators,
         jobs=made.jobs.service,
+        backtests=made.backtests,
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
+from qsuite.composition.backtests import make_backtests
 from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.jobs import Jobs, make_jobs
@@ -16,6 +17,7 @@ from qsuite.composition.sentiment import Sentiment, make_sentiment
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
+from qsuite.services.backtests import BacktestService
 from qsuite.services.metrics import Metrics
 from qsuite.services.models import ModelStore
 from qsuite.services.supervisor import Supervisor
@@ -40,6 +42,7 @@ class Sections:
     gateways: Gateways
     strategy_work: StrategyWork
     jobs: Jobs
+    backtests: BacktestService
     accounts: Accounts
     operations: Operations
     models: ModelStore
@@ -90,6 +93,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     jobs = make_jobs(
         settings=settings, database=database, market=market, catalogue=parts.catalogue, new_id=new_id, clock=clock
     )
+    backtests = make_backtests(settings=settings.trading, database=database, market=market, jobs=jobs.service)
     accounts = make_accounts(
         database=database,
         currency=settings.trading.currency,
@@ -129,6 +133,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         gateways=gateways,
         strategy_work=strategy_work,
         jobs=jobs,
+        backtests=backtests,
         accounts=accounts,
         operations=operations,
         models=models,

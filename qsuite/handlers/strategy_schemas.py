@@ -18,7 +18,7 @@ def _unique(symbols: list[str]) -> None:
         raise ValidationError("a symbol is given twice")
 
 
-def _symbols(least: int, **kwargs: object) -> "fields.List[str]":
+def symbols_field(least: int, **kwargs: object) -> "fields.List[str]":
     one = fields.String(validate=SYMBOL)
     return fields.List(one, validate=[validate.Length(least, MAX_SYMBOLS), _unique], **kwargs)  # type: ignore[arg-type]
 
@@ -31,7 +31,7 @@ class StrategyInputSchema(Schema):
     is_active = FlagField(load_default=True)
     risk_limit = DecimalField(required=True, least=0)
     algorithm = fields.String(load_default=DEFAULT, validate=ALGORITHM)
-    symbols = _symbols(0, load_default=list)
+    symbols = symbols_field(0, load_default=list)
     parameters = fields.Dict(keys=fields.String(validate=validate.Length(1, 64)), load_default=dict)
     interval = IntervalField(load_default="1d")
     account = fields.UUID()
@@ -88,7 +88,7 @@ class MissedSignalSchema(Schema):
 class GenerateSignalsSchema(Schema):
     """For which symbols, and by which rules."""
 
-    symbols = _symbols(1, required=True)
+    symbols = symbols_field(1, required=True)
     algorithm = fields.String(load_default=DEFAULT, validate=ALGORITHM)
     interval = IntervalField(load_default="1d")
 

@@ -7,6 +7,7 @@
   created_at: ISODate("…"), updated_at: ISODate("…"), version: 1 }
 """
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -84,6 +85,10 @@ class TickersRepo(DocumentRepo[Ticker]):
     async def all(self) -> list[Ticker]:
         """Return every ticker, by symbol."""
         return await self.find_many({}, [("symbol", 1)])
+
+    async def of_symbols(self, symbols: Iterable[str]) -> list[Ticker]:
+        """Return the tickers of these symbols, those that there are."""
+        return await self.find_many({"symbol": {"$in": list(symbols)}})
 
     async def changed_since(self, ts_ns: int) -> list[Ticker]:
         """Return the tickers changed at or after an instant."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from qsuite.services.account_history import AccountHistory
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
+    from qsuite.services.backtests import BacktestService
     from qsuite.services.depth import DepthService
     from qsuite.services.downloads import Downloads
     from qsuite.services.exposure import ExposureService
@@ -62,6 +63,7 @@ class Services:
     signals: "SignalService"
     indicators: "IndicatorService"
     jobs: "JobService"
+    backtests: "BacktestService"
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"

@@ -91,6 +91,9 @@ POST    /api/v1/risk/check/                      T
 GET     /api/v1/risk/kill-switch/                T R U A
 POST    /api/v1/risk/kill-switch/                R A
 DELETE  /api/v1/risk/kill-switch/                R A
+GET     /api/v1/backtests/                       T R U A
+POST    /api/v1/backtests/                       T R A
+GET     /api/v1/backtests/{id}/                  T R U A
 GET     /api/v1/strategies/                      T R U A
 POST    /api/v1/strategies/                      T
 GET     /api/v1/strategies/{id}/                 T R U A

@@ -9,6 +9,7 @@ from qsuite.domain.backtests.engine import Engine
 from qsuite.domain.backtests.sizes import Closing, Exactly, OfEquity, Size
 from qsuite.domain.money import MONEY
 from qsuite.domain.signals import Intent
+from qsuite.domain.strategy_orders import NOTHING_HELD
 from qsuite.domain.strategy_orders import Desk as Sizing
 from qsuite.domain.trading.commands import PlaceOrder
 from qsuite.domain.trading.commission import Commission
@@ -41,7 +42,7 @@ class Ask:
 class Refused:
     """An order that was asked for and not let through, with the code and the detail of why."""
 
-    ts_ns: int
+    ts: int
     symbol: str
     side: Side | None
     quantity: Decimal | None
@@ -88,7 +89,7 @@ class Asks:
         if isinstance(ask.size, Closing):
             self._engine.cancel(order.id for order in self._engine.protecting(ask.symbol))
         refused = place(self._engine, ask)
-        if refused is not None and not isinstance(ask.size, Closing):
+        if refused is not None and refused.code != NOTHING_HELD:  # who holds nothing has nothing to close
             self.refused.append(refused)
 
 
@@ -96,7 +97,7 @@ def place(engine: Engine, ask: Ask) -> Refused | None:
     """Place what was asked for at the market as it is now; say so where no order came of it."""
     found = ask.size.intent(sizing(engine, ask))
     if isinstance(found, str):
-        return Refused(ts_ns=engine.now, symbol=ask.symbol, side=None, quantity=None, code=found, tag=ask.tag)
+        return Refused(ts=engine.now, symbol=ask.symbol, side=None, quantity=None, code=found, tag=ask.tag)
     if _is_due(engine, ask):
         # Live the controls refuse a stop that is passed. Between close and open nobody could have taken it back.
         ask = replace(ask, order_type=OrderType.MARKET if ask.price is None else OrderType.LIMIT, stop_price=None)

@@ -31,7 +31,7 @@ def outcome(result: Result, interval: str) -> Outcome:
         trades=trades,
         traded=traded(result),
         interval=interval,
-        benchmark=_benchmark(result),
+        benchmark=held(result),
     )
     return Outcome(trades, reckoned)
 
@@ -46,16 +46,19 @@ def traded(result: Result) -> Traded:
     )
 
 
-def _slipped(fill: Execution) -> Decimal:
-    """Return by how much a fill's price was worse than the print it took."""
-    return abs(fill.price - fill.basis["price"]) if fill.basis["rule"] == "last" else ZERO
+def held(result: Result) -> Series | None:
+    """Return the curve of holding equal shares of all symbols that had bars, as multiples of the start.
 
-
-def _benchmark(result: Result) -> Series | None:
-    """Return the curve of holding equal shares of all symbols that had bars; each is cash until its first close."""
-    held = []
+    Each share is cash until its symbol's first close. None where nothing had bars.
+    """
+    shares = []
     for closes in result.closes.values():
         first = next((close for close in closes if close is not None), None)
         if first is not None:
-            held.append(np.array([first if close is None else close for close in closes], dtype=np.float64))
-    return buy_and_hold(held) if held else None
+            shares.append(np.array([first if close is None else close for close in closes], dtype=np.float64))
+    return buy_and_hold(shares) if shares else None
+
+
+def _slipped(fill: Execution) -> Decimal:
+    """Return by how much a fill's price was worse than the print it took."""
+    return abs(fill.price - fill.basis["price"]) if fill.basis["rule"] == "last" else ZERO

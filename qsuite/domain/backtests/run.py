@@ -92,7 +92,7 @@ class _Play:
             executions=tuple(self._engine.executions),
             marks=tuple(self._marks),
             asked=tuple(self._asks.made.values()),
-            refused=tuple(sorted([*self._asks.refused, *rejected], key=lambda each: each.ts_ns)),
+            refused=tuple(sorted([*self._asks.refused, *rejected], key=lambda each: each.ts)),
             positions=tuple(self._engine.positions()),
             closes={symbol: tuple(closes) for symbol, closes in self._closes.items()},
         )
@@ -113,7 +113,7 @@ class _Play:
     def _refused(self, order: Order) -> Refused:
         assert order.reject is not None
         return Refused(
-            ts_ns=order.updated_at,
+            ts=order.updated_at,
             symbol=order.symbol,
             side=order.side,
             quantity=order.quantity,
