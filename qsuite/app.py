@@ -35,7 +35,7 @@ from qsuite.services.demo_market import NAMES, DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
 from qsuite.services.job_runner import JobRunner
-from qsuite.services.model_training import ModelTraining
+from qsuite.services.market_training import MarketModelTraining
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.neighbours import Neighbours
 from qsuite.services.passwords import Passwords
@@ -269,7 +269,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         depth=made.trading.depth,
         exposure=made.accounts.exposure,
         models=made.models,
-        model_training=ModelTraining(jobs=made.jobs.service, reference=made.market.reference),
+        market_training=MarketModelTraining(jobs=made.jobs.service, reference=made.market.reference),
         sentiment=made.sentiment.service,
         news=made.sentiment.news,
     )

@@ -50,7 +50,7 @@ class ModelsHandler(ApiHandler):
     )
     async def post(self) -> None:
         """Queue its training."""
-        answer_job(self, await self.services.model_training.train_market(self.caller, self.body))
+        answer_job(self, await self.services.market_training.train(self.caller, self.body))
 
 
 class ModelHandler(ApiHandler):

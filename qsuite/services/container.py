@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from qsuite.services.jobs import JobService
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
+    from qsuite.services.market_training import MarketModelTraining
     from qsuite.services.metrics import Metrics
-    from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
     from qsuite.services.news import NewsService
     from qsuite.services.performance import PerformanceService
@@ -76,6 +76,6 @@ class Services:
     exposure: "ExposureService"
     depth: "DepthService"
     models: "ModelStore"
-    model_training: "ModelTraining"
+    market_training: "MarketModelTraining"
     sentiment: "SentimentService"
     news: "NewsService"

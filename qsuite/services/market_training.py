@@ -1,4 +1,4 @@
-"""Models asked for: what is wrong with a training is said at once, and the rest is a job."""
+"""Models of the market asked for: what is wrong with a training is said at once, and the rest is a job."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -18,14 +18,14 @@ class Jobs(Protocol):
         """Queue one."""
 
 
-class ModelTraining:
-    """Have models trained."""
+class MarketModelTraining:
+    """Have models of the market trained."""
 
     def __init__(self, *, jobs: Jobs, reference: ReferenceService) -> None:
         self._jobs = jobs
         self._reference = reference
 
-    async def train_market(self, caller: Caller, values: Mapping[str, Any]) -> Job:
+    async def train(self, caller: Caller, values: Mapping[str, Any]) -> Job:
         """Queue the training of a model of the market. Invalid names what is wrong, TooMany when the queue is full."""
         asked = read_training(values)
         require_tickers(self._reference, asked.symbols)
