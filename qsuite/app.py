@@ -258,6 +258,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         depth=made.trading.depth,
         exposure=made.accounts.exposure,
         models=made.models,
+        model_training=made.model_training,
         sentiment=made.sentiment.service,
         news=made.sentiment.news,
     )

@@ -1,9 +1,12 @@
 """What trained models look like over HTTP."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from qsuite.domain.models import ModelKind
 from qsuite.handlers.fields import InstantField
+from qsuite.services.sentiment.labelled import MOST_ROWS
+
+TRAINED_HERE = (ModelKind.SENTIMENT,)
 
 
 class ScoreSchema(Schema):
@@ -24,6 +27,18 @@ class TrainedOnSchema(Schema):
 
 def _scores() -> "fields.Dict":
     return fields.Dict(keys=fields.String(), values=fields.Nested(ScoreSchema), required=True)
+
+
+class TrainModelSchema(Schema):
+    """What to train, and on what: a classifier of texts on up to 200,000 ``rows``, ``{"text": …, "label": …}``.
+
+    A label is positive, neutral or negative, or a number from -1 to 1.
+    """
+
+    kind = fields.Enum(ModelKind, required=True, by_value=fields.String, validate=validate.OneOf(tuple(TRAINED_HERE)))
+    name = fields.String(required=True, validate=validate.Length(1, 100))
+    description = fields.String(load_default="", validate=validate.Length(0, 500))
+    rows = fields.List(fields.Raw(allow_none=True), required=True, validate=validate.Length(1, MOST_ROWS))
 
 
 class ModelSchema(Schema):

@@ -7,8 +7,10 @@ from qsuite.domain.roles import ADMINS, EVERY_ROLE
 from qsuite.handlers.auth import uuid_of
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
+from qsuite.handlers.job_schemas import JobSchema
+from qsuite.handlers.jobs import answer_job
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
-from qsuite.handlers.model_schemas import ModelSchema
+from qsuite.handlers.model_schemas import ModelSchema, TrainModelSchema
 from qsuite.handlers.operations import operation
 from qsuite.services.models import show_model
 
@@ -39,6 +41,21 @@ class ModelsHandler(ApiHandler):
         """List them."""
         page = await self.services.models.page(self.listing())
         self.answer_page(page, [show_model(model) for model in page.items])
+
+    @operation(
+        "Train a model; what is used of it from then on is the newest one that beats its baselines",
+        roles=ADMINS,
+        body=TrainModelSchema(),
+        returns={202: JobSchema()},
+        bulk=True,
+    )
+    async def post(self) -> None:
+        """Queue the training."""
+        asked = self.body
+        training = self.services.model_training
+        answer_job(
+            self, await training.train_sentiment(self.caller, asked["name"], asked["description"], asked["rows"])
+        )
 
 
 class ModelHandler(ApiHandler):

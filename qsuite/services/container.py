@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.metrics import Metrics
+    from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
     from qsuite.services.news import NewsService
     from qsuite.services.performance import PerformanceService
@@ -73,5 +74,6 @@ class Services:
     exposure: "ExposureService"
     depth: "DepthService"
     models: "ModelStore"
+    model_training: "ModelTraining"
     sentiment: "SentimentService"
     news: "NewsService"

@@ -110,6 +110,7 @@ POST    /api/v1/news/                            A
 GET     /api/v1/news/{id}/                       V T R U A
 DELETE  /api/v1/news/{id}/                       A
 GET     /api/v1/models/                          V T R U A
+POST    /api/v1/models/                          A
 GET     /api/v1/models/{id}/                     V T R U A
 DELETE  /api/v1/models/{id}/                     A
 GET     /api/v1/jobs/                            V T R U A

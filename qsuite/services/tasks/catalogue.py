@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from qsuite.services.tasks import train_sentiment
 from qsuite.services.tasks.work import Task
 
-TASKS: Mapping[str, Task] = {}
+TASKS: Mapping[str, Task] = {train_sentiment.KIND: train_sentiment.train_sentiment}
