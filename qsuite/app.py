@@ -270,6 +270,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         exposure=made.accounts.exposure,
         models=made.models,
         market_training=MarketModelTraining(jobs=made.jobs.service, reference=made.market.reference),
+        model_training=made.model_training,
         sentiment=made.sentiment.service,
         news=made.sentiment.news,
     )

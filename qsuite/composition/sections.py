@@ -9,7 +9,7 @@ from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.jobs import Jobs, make_jobs
 from qsuite.composition.market import Market, make_market
-from qsuite.composition.models import make_models
+from qsuite.composition.models import make_models, make_training
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
 from qsuite.composition.sealing import make_sealer
@@ -19,6 +19,7 @@ from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
 from qsuite.services.backtests import BacktestService
 from qsuite.services.metrics import Metrics
+from qsuite.services.model_training import ModelTraining
 from qsuite.services.models import ModelStore
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.tick_sealer import TickSealer
@@ -46,6 +47,7 @@ class Sections:
     accounts: Accounts
     operations: Operations
     models: ModelStore
+    model_training: ModelTraining
     sentiment: Sentiment
 
 
@@ -137,6 +139,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         accounts=accounts,
         operations=operations,
         models=models,
+        model_training=make_training(database=database, jobs=jobs.service, new_id=new_id, clock=clock),
         sentiment=make_sentiment(
             database=database, models=models, market=market, workers=workers, new_id=new_id, clock=clock
         ),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qsuite.services.market_records import MarketRecords
     from qsuite.services.market_training import MarketModelTraining
     from qsuite.services.metrics import Metrics
+    from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
     from qsuite.services.news import NewsService
     from qsuite.services.performance import PerformanceService
@@ -77,5 +78,6 @@ class Services:
     depth: "DepthService"
     models: "ModelStore"
     market_training: "MarketModelTraining"
+    model_training: "ModelTraining"
     sentiment: "SentimentService"
     news: "NewsService"

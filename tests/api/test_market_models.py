@@ -227,3 +227,16 @@ async def test_what_cannot_be_trained_is_said_at_once(api: Api, learned: tuple[M
     assert await wrong(margin_percent=16) == ["margin_percent"]
     assert await wrong(kind="magic") == ["kind"]
     assert await wrong(start="2020-01-01T00:00:00Z", end="2020-01-01T00:00:00Z") == ["end"]
+
+
+async def test_each_kind_of_model_takes_its_own_fields_and_who_may_train_it(api: Api) -> None:
+    rows = [{"text": "Good", "label": 1}]
+    for client, asked, status, fields in (
+        (api.admin, {"kind": "sentiment", "rows": rows}, 422, ["name"]),
+        (api.admin, {"kind": "sentiment", "name": "x", "rows": rows, "symbols": ["A"]}, 422, ["symbols"]),
+        (api.trader, {"kind": "market"}, 422, ["symbols"]),
+        (api.trader, {"kind": "market", "symbols": ["A"], "rows": rows}, 422, ["rows"]),
+        (api.trader, {"kind": "sentiment", "name": "x", "rows": rows}, 403, []),
+    ):
+        answer = await client.post(MODELS, asked)
+        assert (answer.status, list(answer.json.get("errors", {}))) == (status, fields), answer
