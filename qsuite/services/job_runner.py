@@ -164,8 +164,11 @@ class JobRunner:
         """Renew the claims held here, then see to those that nobody renewed."""
         if self._looking is None or self._looking.done():  # it may take its time
             self._looking = asyncio.create_task(asyncio.to_thread(self.executor.look), name="job-executor")
-        await self._repo.keep([one.held.claim for one in self._attended.values()])
+        mine = {one.held.claim for one in self._attended.values()}
+        await self._repo.keep(mine)
         for held in await self._repo.lapsed(self._lease_s):
+            if held.claim in mine:  # this process was held up, and is at it all the same
+                continue
             after = jobs.after_loss(held.job, self._now())
             if await self._repo.settle(held, after):
                 self.counts.deaths += 1

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -110,9 +111,8 @@ class GridExecutor(Executor):
     # -- the connection -----------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        import distributed
-
-        make: Any = distributed.Client
+        # Imported only here, in a thread: it takes a second, and only those who have a grid need it.
+        make: Any = import_module("distributed").Client
         try:
             self._client = make(self._scheduler, timeout=CONNECT_S, set_as_default=False, name="qsuite")
         except (OSError, ValueError) as error:
