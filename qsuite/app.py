@@ -257,4 +257,5 @@ def _services(settings: Settings, made: Sections) -> Services:
         risk=made.accounts.risk,
         depth=made.trading.depth,
         exposure=made.accounts.exposure,
+        correlation=made.accounts.correlation,
     )

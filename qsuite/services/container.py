@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from qsuite.services.account_history import AccountHistory
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
+    from qsuite.services.correlation import CorrelationService
     from qsuite.services.depth import DepthService
     from qsuite.services.downloads import Downloads
     from qsuite.services.exposure import ExposureService
@@ -66,4 +67,5 @@ class Services:
     account_history: "AccountHistory"
     risk: "RiskService"
     exposure: "ExposureService"
+    correlation: "CorrelationService"
     depth: "DepthService"
