@@ -273,4 +273,5 @@ def _services(settings: Settings, made: Sections) -> Services:
         model_training=made.model_training,
         sentiment=made.sentiment.service,
         news=made.sentiment.news,
+        correlation=made.accounts.correlation,
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
     from qsuite.services.backtests import BacktestService
+    from qsuite.services.correlation import CorrelationService
     from qsuite.services.depth import DepthService
     from qsuite.services.downloads import Downloads
     from qsuite.services.exposure import ExposureService
@@ -75,6 +76,7 @@ class Services:
     account_history: "AccountHistory"
     risk: "RiskService"
     exposure: "ExposureService"
+    correlation: "CorrelationService"
     depth: "DepthService"
     models: "ModelStore"
     market_training: "MarketModelTraining"
