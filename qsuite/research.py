@@ -8,6 +8,9 @@
     for bar in past_bars + messages_of_the_stream:
         values = live.take(bar)
 
+``backtest`` plays frames of bars to a trader of one's own on the code that trades on paper, ``look_ahead`` finds one
+that knows the future (``services.frame_backtests``).
+
 ``LocalTicks`` reads what ``qsuite.client`` reads over HTTP, in the same order and as whole, with no server in between:
 blocks and time series are decoded into columns here. It reads only, beside any number of servers.
 """
@@ -29,7 +32,10 @@ from qsuite.domain.tick_columns.columns import OF_QUOTES, OF_TRADES, TickColumns
 from qsuite.domain.times import parse_rfc3339
 from qsuite.repos.database import connect
 from qsuite.repos.ticks import TickQuery, TicksRepo
+from qsuite.services.frame_backtests import Played, backtest, look_ahead
 from qsuite.services.tick_arrays import decimal_array, of_all_rows, put_floats
+
+__all__ = ["LocalTicks", "Played", "backtest", "look_ahead"]
 
 Instant: TypeAlias = str | int | datetime | None
 """RFC 3339 text, nanoseconds since 1970, or a datetime (or pandas' Timestamp) with a zone."""

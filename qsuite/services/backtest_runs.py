@@ -10,7 +10,6 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, closing
 from dataclasses import replace
-from decimal import Decimal
 from itertools import chain
 from typing import NamedTuple
 
@@ -19,10 +18,10 @@ from qsuite.domain.backtests.feeds import Period, of_bars, of_ticks
 from qsuite.domain.backtests.outcome import Outcome, outcome
 from qsuite.domain.backtests.plan import Plan, Source
 from qsuite.domain.backtests.run import Result, run
+from qsuite.domain.backtests.terms import on_their_grid
 from qsuite.domain.backtests.traders import AlgorithmTrader
 from qsuite.domain.errors import Invalid
 from qsuite.domain.market import Bar, Snapshot, Tick
-from qsuite.domain.money import is_multiple
 from qsuite.domain.reference import Ticker
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
@@ -98,15 +97,6 @@ async def bars_of(database: Database, plan: Plan, told: Told) -> dict[str, list[
         if not found:
             raise Invalid(f"there are no bars of {symbol} then", code="backtest.no_prices")
     return bars
-
-
-def on_their_grid(ticker: Ticker, bars: Iterable[Bar]) -> Ticker:
-    """Return the ticker with a tick size that its bars' prices are multiples of: adjusted ones are finer."""
-    prices = [price for bar in bars for price in (bar.open, bar.high, bar.low, bar.close)]
-    if all(is_multiple(price, ticker.tick_size) for price in prices):
-        return ticker
-    finest = min(int(price.as_tuple().exponent) for price in prices)
-    return replace(ticker, tick_size=Decimal((0, (1,), finest)))
 
 
 def _run_bars(

@@ -79,6 +79,9 @@ class Asks:
     def place(self, symbols: Collection[str]) -> None:
         """Place what waits for these symbols, in the order it was asked for."""
         due = [ask for ask in self.waits if ask.symbol in symbols]
+        if not due:
+            return
+        self._engine.mark(orders=True)
         self.waits = [ask for ask in self.waits if ask.symbol not in symbols]
         for ask in due:
             self._place(ask)

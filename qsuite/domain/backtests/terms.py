@@ -5,12 +5,13 @@ many, how far from the market) is off unless asked for; what money can do is not
 where it is allowed.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from qsuite.domain.money import ZERO
+from qsuite.domain.market import Bar
+from qsuite.domain.money import ZERO, is_multiple
 from qsuite.domain.reference import Ticker
 from qsuite.domain.trading.commission import Commission, Model
 from qsuite.domain.trading.paper import FillRules
@@ -65,3 +66,12 @@ class Terms:
             limit_needs_through=self.limit_needs_through,
             cushion=high / BPS,
         )
+
+
+def on_their_grid(ticker: Ticker, bars: Iterable[Bar]) -> Ticker:
+    """Return the ticker with a tick size that its bars' prices are multiples of: adjusted ones are finer."""
+    prices = [price for bar in bars for price in (bar.open, bar.high, bar.low, bar.close)]
+    if all(is_multiple(price, ticker.tick_size) for price in prices):
+        return ticker
+    finest = min(int(price.as_tuple().exponent) for price in prices)
+    return replace(ticker, tick_size=Decimal((0, (1,), finest)))
