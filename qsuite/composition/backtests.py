@@ -1,11 +1,13 @@
-"""Backtests: asked for and shown here; jobs run them."""
+"""Backtests and sweeps: asked for and shown here; jobs run them."""
 
 from qsuite.composition.market import Market
 from qsuite.repos.backtests import BacktestsRepo
 from qsuite.repos.database import Database
+from qsuite.repos.sweeps import SweepsRepo
 from qsuite.services.backtests import BacktestService
 from qsuite.services.fill_rules import rules_from
 from qsuite.services.jobs import JobService
+from qsuite.services.sweeps import SweepService
 from qsuite.settings import TradingSettings
 
 
@@ -16,3 +18,8 @@ def make_backtests(
     return BacktestService(
         repo=BacktestsRepo(database), jobs=jobs, ticker=market.reference.ticker, rules=rules_from(settings)
     )
+
+
+def make_sweeps(*, database: Database, backtests: BacktestService, jobs: JobService) -> SweepService:
+    """Make what lets sweeps be run."""
+    return SweepService(repo=SweepsRepo(database), jobs=jobs, backtests=backtests)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from qsuite.services.account_history import AccountHistory
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
+    from qsuite.services.backtest_pages import BacktestPages
     from qsuite.services.backtests import BacktestService
     from qsuite.services.correlation import CorrelationService
     from qsuite.services.depth import DepthService
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from qsuite.services.strategy_performance import StrategyPerformance
     from qsuite.services.strategy_runs import StrategyRuns
     from qsuite.services.stream import StreamHub
+    from qsuite.services.sweeps import SweepService
     from qsuite.services.system_metrics import SystemMetrics
     from qsuite.services.tick_ingest import TickIngest
     from qsuite.services.trading import TradingService
@@ -66,6 +68,8 @@ class Services:
     indicators: "IndicatorService"
     jobs: "JobService"
     backtests: "BacktestService"
+    backtest_pages: "BacktestPages"
+    sweeps: "SweepService"
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"
