@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 from qsuite.composition.gateways import Gateways
 from qsuite.composition.parts import Parts
 from qsuite.composition.sections import Sections, make_sections
+from qsuite.domain.analytics.algorithms import DEFAULT
 from qsuite.domain.errors import SetupError
 from qsuite.handlers.metrics import access_log
 from qsuite.handlers.routes import ApiApplication, all_routes, make_application
@@ -30,16 +31,17 @@ from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.schema import migrate
 from qsuite.services.book_market import BookMarket
 from qsuite.services.container import Services
-from qsuite.services.demo_market import DemoMarket, Progress, load_demo
+from qsuite.services.demo_market import NAMES, DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
 from qsuite.services.job_runner import JobRunner
-from qsuite.services.model_training import ModelTraining
+from qsuite.services.market_training import MarketModelTraining
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.neighbours import Neighbours
 from qsuite.services.passwords import Passwords
 from qsuite.services.quiet_symbols import QuietSymbols
 from qsuite.services.redis_probe import RedisProbe
+from qsuite.services.signal_watch import SignalWatch
 from qsuite.services.supervisor import Loop, Supervisor
 from qsuite.services.watchdog import LoopWatchdog
 from qsuite.settings import Settings
@@ -64,6 +66,7 @@ class App:
         redis: RedisProbe | None,
         gateways: Gateways,
         job_runner: JobRunner | None,
+        signal_watch: SignalWatch,
     ) -> None:
         self.database = database
         self.services = services
@@ -79,6 +82,7 @@ class App:
         self._redis = redis
         self._gateways = gateways
         self._job_runner = job_runner
+        self._signal_watch = signal_watch
         self._ends = AsyncExitStack()
 
     async def start(self) -> None:
@@ -116,6 +120,7 @@ class App:
     async def start_demo(self, progress: Progress) -> tuple[str, str]:
         """Load the demo's prices, play its market, and return the demo trader's name and password.
 
+        Its symbols' signals are made at each minute's close, where the settings do not say which others are.
         The password is empty when it was changed since. SetupError where the demo's prices are not installed.
         """
         services = self.services
@@ -123,6 +128,8 @@ class App:
         demo = DemoMarket(settings=services.settings.market, market=services.market, reference=services.reference)
         await demo.run_once(time.time_ns())  # there are prices when this returns
         self.supervisor.add(demo)
+        if not self._signal_watch.on:
+            self._signal_watch.follow((DEFAULT,), ("1m",), tuple(NAMES))
         return await services.users.ensure_demo()
 
     async def _start(self) -> None:
@@ -188,6 +195,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         redis=made.operations.redis,
         gateways=made.gateways,
         job_runner=made.jobs.runner,
+        signal_watch=made.strategy_work.watch,
     )
 
 
@@ -200,6 +208,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.market.reference,
         made.strategies.service,
         made.strategy_work.runs,
+        made.strategy_work.watch,
         made.market.data.writer,
         made.market.data,
         QuietSymbols(made.market.data),
@@ -262,7 +271,9 @@ def _services(settings: Settings, made: Sections) -> Services:
         depth=made.trading.depth,
         exposure=made.accounts.exposure,
         models=made.models,
+        market_training=MarketModelTraining(jobs=made.jobs.service, reference=made.market.reference),
+        model_training=made.model_training,
         sentiment=made.sentiment.service,
         news=made.sentiment.news,
-        model_training=ModelTraining(jobs=made.jobs.service, reference=made.market.reference),
+        correlation=made.accounts.correlation,
     )

@@ -170,6 +170,18 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignalSettings:
+    """Public signals that are made by themselves."""
+
+    algorithms: tuple[str, ...] = _setting((), "algorithms whose signals are made, comma separated; none makes none")
+    intervals: tuple[str, ...] = _setting(("1m",), "of bars of these lengths, comma separated")
+    symbols: tuple[str, ...] = _setting((), "of these symbols, comma separated; without any, of all active tickers")
+    every_s: int = _setting(
+        0, "0: as each bar closes; else at the newest closed bars, this often", low=0, high=7 * 86_400
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings:
     """The WebSocket."""
 
@@ -307,6 +319,7 @@ class Settings:
     trading: TradingSettings = field(default_factory=TradingSettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
     workers: WorkerSettings = field(default_factory=WorkerSettings)
+    signals: SignalSettings = field(default_factory=SignalSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     market: MarketSettings = field(default_factory=MarketSettings)
     feed: FeedSettings = field(default_factory=FeedSettings)

@@ -96,8 +96,9 @@ def read_interval(text: str) -> str:
 def backtest(strategy: str, symbols: tuple[str, ...], **options: Any) -> None:
     """Play an algorithm to the past of SYMBOLS, on the engine that trades on paper.
 
-    STRATEGY is one of technical_indicators_v1, sma_cross, mean_reversion, rsi_reversal, breakout. Without a size
-    (quantity, order_value, equity_fraction) each symbol gets an even part of the equity.
+    STRATEGY is one of technical_indicators_v1, sma_cross, mean_reversion, rsi_reversal, breakout, or market_model with
+    --param model=ID and a --start that the model does not know. Without a size (quantity, order_value,
+    equity_fraction) each symbol gets an even part of the equity.
 
     \b
     Example:  qsuite backtest sma_cross AAPL IBM --start 2010-01-01 --param fast=10 --param slow=30
@@ -144,13 +145,13 @@ async def _backtest(settings: Settings, asked: dict[str, Any]) -> "tuple[Plan, R
 
 
 async def _plan(settings: Settings, database: "Database", asked: dict[str, Any]) -> "Plan":
-    from qsuite.domain.analytics.algorithms import ALGORITHMS
+    from qsuite.domain.analytics.known import KNOWN
     from qsuite.repos.tickers import TickersRepo
     from qsuite.services.backtests import make_plan
     from qsuite.services.fill_rules import rules_from
 
-    if asked["strategy"] not in ALGORITHMS:
-        raise Invalid(f"there is no algorithm {asked['strategy']}; there are {', '.join(ALGORITHMS)}")
+    if asked["strategy"] not in KNOWN:
+        raise Invalid(f"there is no algorithm {asked['strategy']}; there are {', '.join(KNOWN)}")
     tickers = {ticker.symbol: ticker for ticker in await TickersRepo(database).of_symbols(asked["symbols"])}
     return make_plan(asked, tickers.get, rules_from(settings.trading))
 

@@ -16,6 +16,7 @@ from qsuite.repos.risk_controls import RiskControlsRepo
 from qsuite.repos.risk_events import RiskEventsRepo
 from qsuite.services.account_history import AccountHistory
 from qsuite.services.accounts import AccountService
+from qsuite.services.correlation import CorrelationService
 from qsuite.services.exposure import ExposureService
 from qsuite.services.performance import PerformanceService
 from qsuite.services.risk import RiskService
@@ -33,6 +34,7 @@ class Accounts:
     strategy_performance: StrategyPerformance
     risk: RiskService
     exposure: ExposureService
+    correlation: CorrelationService
 
 
 def make_accounts(
@@ -49,6 +51,16 @@ def make_accounts(
 ) -> Accounts:
     """Make what looks at accounts, all with one view of what a position is worth."""
     price_of = trading.values.price
+    closes = DailyClosesRepo(database)
+    exposure = ExposureService(
+        engine=trading.engine,
+        accounts=access.accounts,
+        positions=trading.positions,
+        closes=closes,
+        workers=workers,
+        price_of=price_of,
+        clock=clock,
+    )
     return Accounts(
         service=AccountService(
             accounts=access.accounts,
@@ -78,13 +90,6 @@ def make_accounts(
             stream=market.stream,
             defaults=trading.limits,
         ),
-        exposure=ExposureService(
-            engine=trading.engine,
-            accounts=access.accounts,
-            positions=trading.positions,
-            closes=DailyClosesRepo(database),
-            workers=workers,
-            price_of=price_of,
-            clock=clock,
-        ),
+        exposure=exposure,
+        correlation=CorrelationService(exposure=exposure, closes=closes, reference=market.reference, workers=workers),
     )

@@ -9,7 +9,7 @@ from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.jobs import Jobs, make_jobs
 from qsuite.composition.market import Market, make_market
-from qsuite.composition.models import make_models
+from qsuite.composition.models import make_models, make_training
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
 from qsuite.composition.sealing import make_sealer
@@ -20,6 +20,7 @@ from qsuite.repos.database import Database
 from qsuite.services.backtest_pages import BacktestPages
 from qsuite.services.backtests import BacktestService
 from qsuite.services.metrics import Metrics
+from qsuite.services.model_training import ModelTraining
 from qsuite.services.models import ModelStore
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.sweeps import SweepService
@@ -50,6 +51,7 @@ class Sections:
     accounts: Accounts
     operations: Operations
     models: ModelStore
+    model_training: ModelTraining
     sentiment: Sentiment
 
 
@@ -82,6 +84,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     )
     strategy_work = make_strategy_work(
         settings=settings.risk,
+        public=settings.signals,
         database=database,
         strategies=strategies,
         market=market,
@@ -142,6 +145,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         accounts=accounts,
         operations=operations,
         models=models,
+        model_training=make_training(database=database, jobs=jobs.service, new_id=new_id, clock=clock),
         sentiment=make_sentiment(
             database=database, models=models, market=market, workers=workers, new_id=new_id, clock=clock
         ),

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from qsuite.composition.market import Market
+from qsuite.domain.analytics.algorithms import ALGORITHMS
+from qsuite.domain.errors import SetupError
+from qsuite.domain.intervals import parse_interval
 from qsuite.domain.strategies import Strategy
 from qsuite.domain.trading.commands import Scope, TradingMode
 from qsuite.domain.trading.paper.rules import CUSHION
@@ -20,13 +23,14 @@ from qsuite.services.market_models import MarketModels
 from qsuite.services.model_choice import ModelChoice
 from qsuite.services.models import ModelStore
 from qsuite.services.reference import ReferenceService
+from qsuite.services.signal_watch import SignalWatch
 from qsuite.services.signals import SignalService
 from qsuite.services.strategies import StrategyService
 from qsuite.services.strategy_runs import StrategyRuns
 from qsuite.services.trading import TradingService
 from qsuite.services.users import UserService
 from qsuite.services.workers import WorkerPool
-from qsuite.settings import RiskSettings
+from qsuite.settings import RiskSettings, SignalSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class StrategyWork:
 
     indicators: IndicatorService
     signals: SignalService
+    watch: SignalWatch
     runs: StrategyRuns
 
 
@@ -71,6 +76,7 @@ def make_strategies(
 def make_strategy_work(
     *,
     settings: RiskSettings,
+    public: SignalSettings,
     database: Database,
     strategies: Strategies,
     market: Market,
@@ -82,7 +88,7 @@ def make_strategy_work(
     new_id: Callable[[], UUID],
     clock: Callable[[], int],
 ) -> StrategyWork:
-    """Make what lets strategies trade."""
+    """Make what lets strategies trade. SetupError for public signals that nothing could make."""
     repo = SignalsRepo(database)
     bars = ClosedBars(history=market.history, market_data=market.bars, market=market.data, clock=clock)
     signals = SignalService(
@@ -95,6 +101,14 @@ def make_strategy_work(
         new_id=new_id,
         clock=clock,
     )
+    watch = SignalWatch(
+        signals=signals,
+        bars=bars,
+        market=market.data,
+        reference=market.reference,
+        is_active=lambda: engine.active,
+    )
+    watch.follow(*_checked(public), public.symbols, every_s=public.every_s)
     runs = StrategyRuns(
         strategies=strategies.service,
         signals=signals,
@@ -109,7 +123,18 @@ def make_strategy_work(
         collar=CUSHION if settings.price_collar is OFF else settings.price_collar,
         clock=clock,
     )
-    return StrategyWork(indicators=IndicatorService(bars), signals=signals, runs=runs)
+    return StrategyWork(indicators=IndicatorService(bars), signals=signals, watch=watch, runs=runs)
+
+
+def _checked(public: SignalSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the algorithms and intervals by their usual names."""
+    for name in public.algorithms:
+        if name not in ALGORITHMS:
+            raise SetupError(f"setting signals.algorithms {name!r}: there are {', '.join(ALGORITHMS)}")
+    try:
+        return public.algorithms, tuple(parse_interval(text).name for text in public.intervals)
+    except ValueError as error:
+        raise SetupError(f"setting signals.intervals: {error}") from None
 
 
 def is_halted(engine: TradingEngine, strategy: Strategy) -> bool:

@@ -15,6 +15,8 @@ from qsuite.handlers.operations import operation
 from qsuite.handlers.risk_schemas import (
     AllLimitsSchema,
     CheckSchema,
+    CorrelationQuerySchema,
+    CorrelationSchema,
     ExposureQuerySchema,
     ExposureSchema,
     HaltedSchema,
@@ -28,6 +30,7 @@ from qsuite.handlers.risk_schemas import (
     VarSchema,
 )
 from qsuite.handlers.trading_schemas import PlaceOrderSchema
+from qsuite.services.correlation import SYMBOLS_MAX
 from qsuite.services.risk import limits_id
 from qsuite.services.views import show_halt, show_risk_event
 
@@ -108,7 +111,7 @@ class ValueAtRiskHandler(ApiHandler):
     """What may be lost."""
 
     @operation(
-        "Estimate value at risk and expected shortfall of an account's positions",
+        "Estimate value at risk and expected shortfall of an account's positions, and say how such estimates did",
         roles=TRADING_READERS,
         query=VarQuerySchema(),
         returns={200: VarSchema()},
@@ -124,6 +127,36 @@ class ValueAtRiskHandler(ApiHandler):
                 method=asked["method"],
                 confidence=asked["confidence"],
                 horizon_days=asked["horizon_days"],
+                window=asked["window"],
+                backtest_days=asked["backtest_days"] if asked["backtest"] else None,
+            )
+        )
+
+
+class CorrelationHandler(ApiHandler):
+    """How symbols move together."""
+
+    @operation(
+        "Show correlations of daily returns, and betas against a benchmark, of symbols or of an account's positions",
+        roles=TRADING_READERS,
+        query=CorrelationQuerySchema(),
+        returns={200: CorrelationSchema()},
+        tag=TAG,
+    )
+    async def get(self) -> None:
+        """Show them."""
+        asked = self.query
+        symbols = list(dict.fromkeys(name.strip() for name in asked.get("symbols", "").split(",") if name.strip()))
+        if len(symbols) > SYMBOLS_MAX:
+            raise Invalid("the query string has errors", errors={"symbols": [f"at most {SYMBOLS_MAX}"]})
+        if symbols and "account" in asked:
+            raise Invalid("the query string has errors", errors={"symbols": ["give symbols or an account"]})
+        self.answer(
+            await self.services.correlation.show(
+                self.caller,
+                account=asked.get("account"),
+                symbols=symbols,
+                benchmark=asked.get("benchmark"),
                 window=asked["window"],
             )
         )
@@ -220,6 +253,7 @@ routes = [
     (r"/api/v1/risk/limits/?", LimitsHandler),
     (r"/api/v1/risk/exposure/?", ExposureHandler),
     (r"/api/v1/risk/var/?", ValueAtRiskHandler),
+    (r"/api/v1/risk/correlation/?", CorrelationHandler),
     (r"/api/v1/risk/events/?", RiskEventsHandler),
     (r"/api/v1/risk/check/?", CheckHandler),
     (r"/api/v1/risk/kill-switch/?", KillSwitchHandler),

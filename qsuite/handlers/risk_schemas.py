@@ -6,6 +6,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from qsuite.domain.analytics.var import VarMethod
+from qsuite.domain.analytics.var_backtest import LEAST_DAYS, BacktestVerdict
 from qsuite.domain.trading.commands import Scope, TradingMode
 from qsuite.domain.trading.risk import Limits, Severity
 from qsuite.domain.trading.risk.limits import SWITCHES
@@ -129,6 +130,87 @@ class VarQuerySchema(Schema):
     confidence = StatisticField(load_default=0.95, validate=validate.Range(0.8, 0.999))
     horizon_days = WholeField(load_default=1, validate=validate.Range(1, 250))
     window = WholeField(load_default=250, validate=validate.Range(1, 5_000))
+    backtest = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Also judge one-day estimates of these positions over past days (Kupiec's test)"},
+    )
+    backtest_days = WholeField(
+        load_default=250, validate=validate.Range(LEAST_DAYS, 2_500), metadata={"description": "Over how many, at most"}
+    )
+
+
+class RatioSchema(Schema):
+    """A likelihood ratio, and how likely one as large is where the model is right."""
+
+    statistic = fields.Float(required=True)
+    p_value = fields.Float(required=True)
+
+
+class AcceptedBreachesSchema(Schema):
+    """How many breaches would not be refused at 5 %."""
+
+    least = fields.Integer(required=True)
+    most = fields.Integer(required=True)
+
+
+class BreachSchema(Schema):
+    """A day that lost more than was estimated for it."""
+
+    ts = InstantField(required=True)
+    loss = DecimalField(required=True)
+    value_at_risk = DecimalField(required=True)
+
+
+class VarBacktestSchema(Schema):
+    """How estimates from the days before did on each day; all null with a ``reason`` where there is too little history.
+
+    ``kupiec``: do breaches come as often as they should; ``independence``: do they come alone (Christoffersen), null
+    where none could follow another; ``coverage``: both.
+    """
+
+    reason = fields.String(required=True, allow_none=True)
+    days = fields.Integer(required=True)
+    from_ = InstantField(required=True, allow_none=True, data_key="from")
+    to = InstantField(required=True, allow_none=True)
+    expected = fields.Float(required=True, allow_none=True)
+    breaches = fields.Integer(required=True)
+    accepted = fields.Nested(AcceptedBreachesSchema, required=True, allow_none=True)
+    verdict = fields.Enum(BacktestVerdict, required=True, allow_none=True, by_value=fields.String)
+    kupiec = fields.Nested(RatioSchema, required=True, allow_none=True)
+    independence = fields.Nested(RatioSchema, required=True, allow_none=True)
+    coverage = fields.Nested(RatioSchema, required=True, allow_none=True)
+    breached = fields.List(fields.Nested(BreachSchema), required=True)
+
+
+class CorrelationQuerySchema(Schema):
+    """Of which symbols, or whose positions; against which benchmark; from how many daily returns."""
+
+    account = fields.UUID()
+    symbols = fields.String(
+        validate=validate.Length(1, 1_000),
+        metadata={"description": "Comma-separated, at most 50; by default those held"},
+    )
+    benchmark = fields.String(validate=SYMBOL, metadata={"description": "Betas are against it"})
+    window = WholeField(load_default=250, validate=validate.Range(1, 5_000))
+
+
+class CorrelationSchema(Schema):
+    """How symbols move together: a row and a column for each, null where one never moved; betas in the same order.
+
+    ``beta_exposure`` is the sum of each position's value times its beta.
+    """
+
+    account = fields.UUID(required=True, allow_none=True)
+    symbols = fields.List(fields.String(), required=True)
+    benchmark = fields.String(required=True, allow_none=True)
+    window = fields.Integer(required=True)
+    observations = fields.Integer(required=True)
+    from_ = InstantField(required=True, allow_none=True, data_key="from")
+    to = InstantField(required=True, allow_none=True)
+    correlations = fields.List(fields.List(fields.Float(allow_none=True)), required=True)
+    betas = fields.List(fields.Float(allow_none=True), required=True)
+    beta_exposure = DecimalField(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
 
 
 class VarPositionSchema(Schema):
@@ -155,6 +237,7 @@ class VarSchema(Schema):
     expected_shortfall = DecimalField(required=True, allow_none=True)
     reason = fields.String(required=True, allow_none=True)
     positions = fields.List(fields.Nested(VarPositionSchema), required=True)
+    backtest = fields.Nested(VarBacktestSchema, required=True, allow_none=True)
 
 
 class RiskEventSchema(Schema):

@@ -12,6 +12,7 @@ from qsuite.handlers.news_schemas import SentimentInputSchema, SentimentSchema
 from qsuite.handlers.operations import operation
 from qsuite.services.news import show_judgement
 from qsuite.services.strategies import require_tickers
+from qsuite.services.turns import in_turns
 
 HALF_LIFE_HOURS = 24.0
 
@@ -38,10 +39,8 @@ class SentimentHandler(ApiHandler):
 
     async def _texts(self, texts: Sequence[str], model: str | None) -> None:
         judged = await self.services.sentiment.judge(texts, model)
-        results = [
-            {"text": text, **show_judgement(judgement), "model": judged.model}
-            for text, judgement in zip(texts, judged.judgements, strict=True)
-        ]
+        shown = await in_turns(show_judgement, judged.judgements)
+        results = [{"text": text, **each, "model": judged.model} for text, each in zip(texts, shown, strict=True)]
         self.answer({"count": len(results), "results": results})
 
     async def _symbols(self, symbols: Sequence[str], as_of: int | None, half_life_hours: float) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pymongo import IndexModel, ReplaceOne
+from pymongo import IndexModel
 
 from qsuite.domain.errors import NotFound, TooLarge, Unavailable
 from qsuite.domain.times import ns_to_datetime
@@ -64,7 +64,7 @@ class ModelFilesRepo:
         documents = parts_of(file, data, created_at=ns_to_datetime(now), expires_at=ends)
         with translated("model file"):
             for document in documents:
-                await self._parts.bulk_write([ReplaceOne({"_id": document["_id"]}, document, upsert=True)])
+                await self._parts.replace_one({"_id": document["_id"]}, document, upsert=True)
             await self._parts.delete_many({"file": file, "part": {"$gte": len(documents)}})
         return str(documents[0]["sha256"])
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
+from qsuite.domain.analytics.algorithms import Algorithm
 from qsuite.domain.backtests.feeds import Period, of_bars, of_ticks
 from qsuite.domain.backtests.outcome import Outcome, outcome
 from qsuite.domain.backtests.plan import Plan, Source
@@ -24,8 +25,12 @@ from qsuite.domain.market import Bar, Snapshot, Tick
 from qsuite.domain.reference import Ticker
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
+from qsuite.repos.model_files import ModelFilesRepo
+from qsuite.repos.models import ModelsRepo
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TickQuery, TicksRepo
+from qsuite.services.bound_algorithms import algorithm_for
+from qsuite.services.models import ModelStore
 from qsuite.services.price_history import BarsAsked, PriceHistory
 from qsuite.services.tick_slices import in_slices
 
@@ -46,13 +51,19 @@ class Ran(NamedTuple):
 
 
 async def run_plan(database: Database, plan: Plan, told: Told) -> Ran:
-    """Read what a plan asks for, and run it, in a thread. Invalid where there is nothing to play, or too much."""
+    """Read what a plan asks for, and run it, in a thread. Invalid where there is nothing to play, or too much.
+
+    Invalid and Conflict for a trained model that is not there, may not be used, or knows the bars.
+    """
     tickers = await tickers_of(database, plan)
+    store = ModelStore(models=ModelsRepo(database), files=ModelFilesRepo(database))
+    algorithm = await algorithm_for(store, plan.strategy, plan.parameters, plan.symbols, plan.interval, plan.start)
     if plan.source is Source.TICKS:
         ticks = TicksRepo(database)
         end_ns = _end_of(plan, await ticks.newest(plan.symbols))
-        return await database.in_reader(_run_ticks, ticks, plan, tickers, end_ns, told)
-    return await asyncio.to_thread(_run_bars, plan, tickers, await bars_of(database, plan, told), told)
+        return await database.in_reader(_run_ticks, ticks, plan, algorithm, tickers, end_ns, told)
+    bars = await bars_of(database, plan, told)
+    return await asyncio.to_thread(_run_bars, plan, algorithm, tickers, bars, told)
 
 
 async def tickers_of(database: Database, plan: Plan) -> dict[str, Ticker]:
@@ -88,9 +99,11 @@ async def bars_of(database: Database, plan: Plan, told: Told) -> dict[str, list[
     return bars
 
 
-def _run_bars(plan: Plan, tickers: Mapping[str, Ticker], bars: Mapping[str, Sequence[Bar]], told: Told) -> Ran:
+def _run_bars(
+    plan: Plan, algorithm: Algorithm, tickers: Mapping[str, Ticker], bars: Mapping[str, Sequence[Bar]], told: Told
+) -> Ran:
     terms = plan.terms({symbol: on_their_grid(ticker, bars[symbol]) for symbol, ticker in tickers.items()})
-    trader = AlgorithmTrader(plan.as_strategy(), bars)
+    trader = AlgorithmTrader(plan.as_strategy(), bars, algorithm=algorithm)
     begin, end = min(each[0].ts_ns for each in bars.values()), max(each[-1].ts_ns for each in bars.values())
     try:
         result = run(terms, _telling(of_bars(bars.values()), begin, end, told), trader)
@@ -105,7 +118,9 @@ def _end_of(plan: Plan, newest: Mapping[str, Snapshot]) -> int:
     return last if plan.end is None else min(last, plan.end)
 
 
-def _run_ticks(ticks: TicksRepo, plan: Plan, tickers: Mapping[str, Ticker], end_ns: int, told: Told) -> Ran:
+def _run_ticks(
+    ticks: TicksRepo, plan: Plan, algorithm: Algorithm, tickers: Mapping[str, Ticker], end_ns: int, told: Told
+) -> Ran:
     with ExitStack() as opened:
         cursors = [
             opened.enter_context(closing(in_slices(ticks, TickQuery(symbol, plan.start, plan.end))))
@@ -117,7 +132,7 @@ def _run_ticks(ticks: TicksRepo, plan: Plan, tickers: Mapping[str, Ticker], end_
         if first is None:
             raise Invalid("there are no ticks then", code="backtest.no_prices")
         played = _telling(chain([first], periods), first.start_ns, end_ns, told)
-        result = run(plan.terms(tickers), played, AlgorithmTrader(plan.as_strategy()))
+        result = run(plan.terms(tickers), played, AlgorithmTrader(plan.as_strategy(), algorithm=algorithm))
     return Ran(result, outcome(result, plan.interval))
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from qsuite.services.auth import AuthService
     from qsuite.services.backtest_pages import BacktestPages
     from qsuite.services.backtests import BacktestService
+    from qsuite.services.correlation import CorrelationService
     from qsuite.services.depth import DepthService
     from qsuite.services.downloads import Downloads
     from qsuite.services.exposure import ExposureService
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from qsuite.services.jobs import JobService
     from qsuite.services.market_data import MarketDataService
     from qsuite.services.market_records import MarketRecords
+    from qsuite.services.market_training import MarketModelTraining
     from qsuite.services.metrics import Metrics
     from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
@@ -78,8 +80,10 @@ class Services:
     account_history: "AccountHistory"
     risk: "RiskService"
     exposure: "ExposureService"
+    correlation: "CorrelationService"
     depth: "DepthService"
     models: "ModelStore"
+    market_training: "MarketModelTraining"
+    model_training: "ModelTraining"
     sentiment: "SentimentService"
     news: "NewsService"
-    model_training: "ModelTraining"

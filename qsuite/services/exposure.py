@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from qsuite.domain.analytics.var import ValueAtRisk, VarMethod, VarQuestion, value_at_risk
+from qsuite.domain.analytics.var_backtest import LikelihoodRatio, VarBacktest, backtest
 from qsuite.domain.errors import NotFound, Unavailable
 from qsuite.domain.money import ZERO, show
 from qsuite.domain.roles import Caller
@@ -120,45 +121,58 @@ class ExposureService:
         confidence: float,
         horizon_days: int,
         window: int,
+        backtest_days: int | None = None,
     ) -> dict[str, Any]:
         """Return what may be lost on the positions of an account, by default the caller's first.
 
-        For whoever has no account of their own that default is all accounts together.
+        For whoever has no account of their own that default is all accounts together. With ``backtest_days`` it is also
+        said how such estimates of these positions did on so many past days.
         """
-        if account is None and not caller.reads_all:
-            account = caller.accounts[0] if caller.accounts else None
-        accounts = _visible(caller, account)
-        if account is not None and not await self._accounts.of_ids([account]):
-            raise NotFound("no such account")
-        quantities, values, unpriced = self._values(await self._positions.of(accounts))
+        account, quantities, values, unpriced = await self.held(caller, account)
         stated = {"method": method, "confidence": confidence, "horizon_days": horizon_days, "window": window}
+        judged: VarBacktest | None = None
         if unpriced:
             found = ValueAtRisk(reason=f"no price of {', '.join(unpriced)} is known")
+            judged = None if backtest_days is None else VarBacktest(reason=found.reason)
         else:
-            closes = await self._closes.closes(values, window + 1 + SPARE_DAYS)
+            closes = await self._closes.closes(values, window + (backtest_days or 0) + 1 + SPARE_DAYS)
             worth = {symbol: float(value) for symbol, value in values.items()}
             question = VarQuestion(values=worth, closes=closes, **stated)  # type: ignore[arg-type]
             found = await self._workers.run(value_at_risk, question)
+            if backtest_days is not None:
+                judged = await self._workers.run(backtest, question, backtest_days)
         return {
+            "backtest": None if judged is None else show_backtest(judged),
             "account": None if account is None else str(account),
             **stated,
             "method": method.value,
             "observations": found.observations,
             "from": None if found.first_ns is None else format_rfc3339(found.first_ns),
             "to": None if found.last_ns is None else format_rfc3339(found.last_ns),
-            "value_at_risk": _money(found.value_at_risk),
-            "expected_shortfall": _money(found.expected_shortfall),
+            "value_at_risk": money_of(found.value_at_risk),
+            "expected_shortfall": money_of(found.expected_shortfall),
             "reason": found.reason,
             "positions": [
                 {
                     "symbol": symbol,
                     "quantity": show(quantities[symbol]),
                     "market_value": _optional(values.get(symbol)),
-                    "value_at_risk": _money(found.by_symbol.get(symbol)),
+                    "value_at_risk": money_of(found.by_symbol.get(symbol)),
                 }
                 for symbol in sorted(quantities)
             ],
         }
+
+    async def held(
+        self, caller: Caller, account: UUID | None
+    ) -> tuple[UUID | None, dict[str, Decimal], dict[str, Decimal], list[str]]:
+        """Return whose positions are looked at, None for all, then what ``_values`` does. NotFound."""
+        if account is None and not caller.reads_all:
+            account = caller.accounts[0] if caller.accounts else None
+        accounts = _visible(caller, account)
+        if account is not None and not await self._accounts.of_ids([account]):
+            raise NotFound("no such account")
+        return account, *self._values(await self._positions.of(accounts))
 
     def _values(self, held: Iterable[Position]) -> tuple[dict[str, Decimal], dict[str, Decimal], list[str]]:
         """Return what is held by symbol, what it is worth, and of what no price is known."""
@@ -214,6 +228,35 @@ def _optional(value: Decimal | None) -> str | None:
     return None if value is None else show(value)
 
 
-def _money(value: float | None) -> str | None:
+def money_of(value: float | None) -> str | None:
     """Write an estimate to the cent: more digits would claim to be known."""
     return None if value is None else show(Decimal(value).quantize(CENT, ROUND_HALF_EVEN))
+
+
+def show_backtest(found: VarBacktest) -> dict[str, Any]:
+    """Show how estimates of value at risk did."""
+    return {
+        "reason": found.reason,
+        "days": found.days,
+        "from": None if found.first_ns is None else format_rfc3339(found.first_ns),
+        "to": None if found.last_ns is None else format_rfc3339(found.last_ns),
+        "expected": found.expected,
+        "breaches": len(found.breaches),
+        "accepted": None if found.least is None else {"least": found.least, "most": found.most},
+        "verdict": None if found.verdict is None else found.verdict.value,
+        "kupiec": _show_ratio(found.kupiec),
+        "independence": _show_ratio(found.independence),
+        "coverage": _show_ratio(found.coverage),
+        "breached": [
+            {
+                "ts": format_rfc3339(breach.ts_ns),
+                "loss": money_of(breach.loss),
+                "value_at_risk": money_of(breach.value_at_risk),
+            }
+            for breach in found.breaches
+        ],
+    }
+
+
+def _show_ratio(found: LikelihoodRatio | None) -> dict[str, float] | None:
+    return None if found is None else {"statistic": found.statistic, "p_value": found.p_value}

@@ -38,6 +38,7 @@ SLOWEST_TICKS_PER_S = 10_000
 LOADS_AT_ONCE = 16
 
 TickCallback = Callable[[Sequence[Tick]], None]
+BarCallback = Callable[[Bar], None]
 
 
 class LatestPrice(NamedTuple):
@@ -95,6 +96,7 @@ class MarketDataService:
         """Symbols whose last trade is only the close of their last bar."""
         self._seqs: dict[str, int] = {}
         self._callbacks: list[TickCallback] = []
+        self._closed_bars: list[BarCallback] = []
         self._bars = LiveBars(self._announce_bar)
         reference.protect("bars", market_data.any_of)
         reference.protect("ticks", ticks.any_of)
@@ -200,6 +202,14 @@ class MarketDataService:
         """Call back with every batch of ticks, after the snapshots show it and before it is stored."""
         self._callbacks.append(callback)
 
+    def on_closed_bar(self, callback: BarCallback) -> None:
+        """Call back with every bar that closes, of the intervals that are watched; its ticks may not be stored yet."""
+        self._closed_bars.append(callback)
+
+    def watch_bars(self, interval: str) -> None:
+        """Build live bars of a further interval from now on."""
+        self._bars.watch(interval)
+
     def now(self) -> int:
         """Return the time, by the clock that arrivals are stamped with."""
         return self._clock()
@@ -243,6 +253,9 @@ class MarketDataService:
         return Quote(tick.symbol, tick.ts_ns, tick.bid, tick.ask, tick.bid_size, tick.ask_size, seq)
 
     def _announce_bar(self, bar: Bar) -> None:
+        if bar.final:
+            for callback in self._closed_bars:
+                callback(bar)
         channel = bar_channel(bar)
         if self._stream.wanted(channel):
             self._stream.publish(channel, bar_message(bar))

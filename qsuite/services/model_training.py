@@ -1,32 +1,68 @@
-"""Models asked for: what is wrong with a training is said at once, and the rest is a job."""
+"""Asking for a model to be trained: what it is to learn from is stored first, and the job refers to it.
 
-from collections.abc import Mapping
+rows ──checked──> model_files, for a week ──their id and digest──> job ──> tasks.train_sentiment
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+from uuid import UUID
 
-from qsuite.domain.analytics.learning.training import read_training
 from qsuite.domain.jobs import Job
 from qsuite.domain.roles import Caller
-from qsuite.services.reference import ReferenceService
-from qsuite.services.strategies import require_tickers
-from qsuite.services.tasks.train_market_model import KIND
+from qsuite.domain.times import DAY_NS
+from qsuite.repos.model_files import ModelFilesRepo
+from qsuite.services.sentiment.labelled import Labelled, pack, read_rows
+from qsuite.services.tasks.train_sentiment import KIND
+
+KEPT_NS = 7 * DAY_NS
+"""Rows that no job has taken by then go by themselves."""
+SEED = 1
 
 
 class Jobs(Protocol):
-    """What takes jobs in."""
+    """Where jobs are handed in."""
 
     async def submit(self, caller: Caller, kind: str, parameters: Mapping[str, Any], *, priority: int = 0) -> Job:
-        """Queue one."""
+        """Queue a job."""
 
 
 class ModelTraining:
-    """Have models trained."""
+    """Start trainings."""
 
-    def __init__(self, *, jobs: Jobs, reference: ReferenceService) -> None:
+    def __init__(
+        self, *, files: ModelFilesRepo, jobs: Jobs, new_id: Callable[[], UUID], clock: Callable[[], int]
+    ) -> None:
+        self._files = files
         self._jobs = jobs
-        self._reference = reference
+        self._new_id = new_id
+        self._clock = clock
 
-    async def train_market(self, caller: Caller, values: Mapping[str, Any]) -> Job:
-        """Queue the training of a model of the market. Invalid names what is wrong, TooMany when the queue is full."""
-        asked = read_training(values)
-        require_tickers(self._reference, asked.symbols)
-        return await self._jobs.submit(caller, KIND, asked.as_parameters())
+    async def train_sentiment(self, caller: Caller, name: str, description: str, raw: Sequence[Any]) -> Job:
+        """Queue the training of a classifier on rows as they were sent, ``{"text": …, "label": …}``.
+
+        Invalid names the first row that is wrong, TooMany when the queue is full.
+        """
+        rows = await asyncio.to_thread(read_rows, raw)
+        parameters = await store_rows(self._files, name, description, rows, new_id=self._new_id, now=self._clock())
+        try:
+            return await self._jobs.submit(caller, KIND, parameters)
+        except BaseException:
+            await self._files.remove(UUID(parameters["file"]))
+            raise
+
+
+async def store_rows(
+    files: ModelFilesRepo,
+    name: str,
+    description: str,
+    rows: Sequence[Labelled],
+    *,
+    new_id: Callable[[], UUID],
+    now: int,
+) -> dict[str, Any]:
+    """Store rows; return the parameters of the task that learns from them."""
+    data = await asyncio.to_thread(pack, rows)
+    file = new_id()
+    digest = await files.save(file, data, now=now, expires_at=now + KEPT_NS)
+    return {"file": str(file), "sha256": digest, "name": name, "description": description, "seed": SEED}

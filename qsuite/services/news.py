@@ -16,6 +16,7 @@ from qsuite.repos.news import NewsRepo
 from qsuite.services.news_symbols import SymbolFinder
 from qsuite.services.reference import ReferenceService
 from qsuite.services.sentiment.service import SentimentService
+from qsuite.services.turns import IN_A_TURN
 
 
 class NewsService:
@@ -43,17 +44,25 @@ class NewsService:
 
         Times are cut to the millisecond, which is what is kept.
         """
+        stored: list[News] = []
+        created = 0
+        for start in range(0, len(articles), IN_A_TURN):  # few enough at a time to keep nobody from the event loop
+            some, fresh = await self._add_some(articles[start : start + IN_A_TURN])
+            stored += some
+            created += fresh
+        return stored, created
+
+    async def _add_some(self, articles: Sequence[Mapping[str, Any]]) -> tuple[list[News], int]:
         given = [{**each, "published_at": floor_ms(each["published_at"])} for each in articles]
         digests = [digest_of(each["source"], each["url"] or each["headline"], each["published_at"]) for each in given]
         stored = await self._news.known(digests)
         fresh = {digest: each for digest, each in zip(digests, given, strict=True) if digest not in stored}
+        created = 0
         if fresh:
             made = await self._judged(list(fresh.values()))
             await self._news.add_new(made)
             stored |= await self._news.known(list(fresh))  # another request may have been first
             created = sum(stored[news.digest].id == news.id for news in made)
-        else:
-            created = 0
         return [stored[digest] for digest in digests], created
 
     async def page(self, listing: Listing) -> Page[News]:

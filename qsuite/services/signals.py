@@ -112,15 +112,15 @@ class SignalService:
         """
         require_tickers(self._reference, tuple(symbols))
         judged, missed = await self.judge(symbols, algorithm, {}, interval)
-        found = []
-        for each in judged:
-            signal = self.signal_of(each, algorithm)
-            if await self._signals.add(signal):
-                self._stream.publish(f"signals:{signal.symbol}", signal_message(signal))
-                found.append(signal)
-            else:
-                found.append(await self._signals.find_at(signal) or signal)
-        return found, missed
+        return [await self.record(each, algorithm) for each in judged], missed
+
+    async def record(self, judged: Judged, algorithm: str) -> Signal:
+        """Store a public signal and tell it; return the one that was there, which was told then."""
+        signal = self.signal_of(judged, algorithm)
+        if not await self._signals.add(signal):
+            return await self._signals.find_at(signal) or signal
+        self._stream.publish(f"signals:{signal.symbol}", signal_message(signal))
+        return signal
 
     async def judge(
         self, symbols: Sequence[str], algorithm: str, parameters: Mapping[str, Any], interval: str

@@ -196,14 +196,14 @@ class StrategyService:
         self._newest_ns = max(self._newest_ns, strategy.updated_at)
 
 
-def require_tickers(reference: ReferenceService, symbols: tuple[str, ...]) -> None:
-    """Refuse symbols that no ticker has. Invalid names them."""
+def require_tickers(reference: ReferenceService, symbols: tuple[str, ...], *, field: str = "symbols") -> None:
+    """Refuse symbols that no ticker has. Invalid names them, under the field they came in."""
     known = (reference.ticker(symbol) for symbol in symbols)
     unknown = [
         symbol for symbol, ticker in zip(symbols, known, strict=True) if ticker is None or ticker.symbol != symbol
     ]
     if unknown:
-        raise Invalid("some symbols are unknown", errors={"symbols": [f"no ticker {name}" for name in unknown[:20]]})
+        raise Invalid("some symbols are unknown", errors={field: [f"no ticker {name}" for name in unknown[:20]]})
 
 
 def show_strategy(strategy: Strategy) -> Shown:

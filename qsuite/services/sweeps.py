@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from qsuite.domain.analytics.algorithms import ALGORITHMS
 from qsuite.domain.backtests.grid import expand
 from qsuite.domain.backtests.plan import Source
 from qsuite.domain.backtests.swept_record import RANKS, Sweep
@@ -48,6 +49,8 @@ class SweepService:
         plan = self._backtests.plan({**asked, "parameters": {}})
         parameters = asked.get("parameters", {})
         wrong: dict[str, list[str]] = {}
+        if plan.strategy not in ALGORITHMS:
+            wrong["strategy"] = [f"a sweep runs formulas: {', '.join(ALGORITHMS)}; run a backtest for a model"]
         if plan.source is not Source.BARS:
             wrong["source"] = ["a sweep reads bars: run a backtest for ticks"]
         if plan.participation is not None:

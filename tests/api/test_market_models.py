@@ -12,15 +12,19 @@ from uuid_utils.compat import uuid7
 
 from qsuite.domain.analytics.learning.features import FEATURES, features_of
 from qsuite.domain.analytics.series import Candles
+from qsuite.domain.backtests.record import Backtest
+from qsuite.domain.errors import Invalid
 from qsuite.domain.models import Model
-from qsuite.domain.times import DAY_NS
+from qsuite.domain.times import DAY_NS, format_rfc3339, parse_rfc3339
+from qsuite.repos.backtests import BacktestsRepo
 from qsuite.services.market_learner import opened
+from qsuite.services.tasks.backtest import backtest
 from tests.support.bars import new_symbol
 from tests.support.client import ApiClient
 from tests.support.here import Here
 from tests.support.learnable import market
 from tests.support.running_app import Api
-from tests.support.training import QUICK, daily, store_bars, train
+from tests.support.training import QUICK, SmallWork, daily, store_bars, train
 from tests.support.waiting import eventually
 
 STRATEGIES, MODELS, GENERATE = "/api/v1/strategies/", "/api/v1/models/", "/api/v1/signals/generate/"
@@ -35,15 +39,16 @@ def learned(api: Api, io_loop: IOLoop) -> Iterator[tuple[Model, Candles]]:
     patched.undo()
 
 
-async def trained(api: Api, edge: float, bars: int = 1_200) -> tuple[Model, Candles]:
-    """Store bars of a new symbol until yesterday and train a model on them."""
+async def trained(api: Api, edge: float, bars: int = 1_200, later: int = 0) -> tuple[Model, Candles]:
+    """Store bars of a new symbol until yesterday and train a model on all but ``later`` ones."""
     symbol = new_symbol()
     ticker = await api.services.reference.ensure_ticker(symbol, {"name": symbol})
     candles = market(11, bars=bars, edge=edge)
     yesterday = time.time_ns() // DAY_NS * DAY_NS - DAY_NS
     candles = candles._replace(starts_ns=candles.starts_ns - candles.starts_ns[-1] + yesterday)
     await store_bars(api.database, ticker.id, daily(symbol, candles))
-    return await train(api.database, [symbol]), candles
+    end_ns = int(candles.starts_ns[-1]) + DAY_NS - later * DAY_NS
+    return await train(api.database, [symbol], end=format_rfc3339(end_ns)), candles
 
 
 async def refused(client: ApiClient, **changed: Any) -> tuple[int, str]:
@@ -157,6 +162,35 @@ async def test_a_model_judges_only_what_it_was_tried_on(api: Api, learned: tuple
     assert await refused(api.trader, parameters={"model": str(old.id)}) == (409, "model.outdated")
 
 
+async def test_a_backtest_by_a_model_runs_over_bars_that_it_does_not_know(api: Api) -> None:
+    model, candles = await trained(api, 1.0, bars=1_000, later=150)
+    knows_to = model.parameters["trained_to"]
+    assert parse_rfc3339(knows_to) == candles.starts_ns[850]
+
+    async def played(start: str) -> Backtest:
+        plan = api.services.backtests.plan(
+            {
+                "strategy": "market_model",
+                "symbols": [symbol_of(model)],
+                "interval": "1d",
+                "start": parse_rfc3339(start),
+                "parameters": {"model": str(model.id), "quantity": 10, "allow_short": True},
+            }
+        )
+        work = SmallWork(api.database)
+        await backtest(work, plan.plain())
+        return await BacktestsRepo(api.database).get(work.job)
+
+    found = await played(knows_to)
+    assert found.figures.total_trades > 5
+    # Of 150 bars the fiftieth is the first with features, and what it advises trades at the next one's open.
+    first = min(trade.entry_ts for trade in found.trades)
+    assert first >= candles.starts_ns[850 + 50]
+    with pytest.raises(Invalid) as known:
+        await played("2020-01-01T00:00:00Z")
+    assert known.value.code == "model.knows_the_bars"
+
+
 async def test_a_model_is_trained_by_a_job_in_another_process(api: Api, learned: tuple[Model, Candles]) -> None:
     model, _ = learned
     asked = {"kind": "market", "symbols": [symbol_of(model)], **QUICK, "name": "by a job", "margin_percent": "1.5"}
@@ -193,3 +227,16 @@ async def test_what_cannot_be_trained_is_said_at_once(api: Api, learned: tuple[M
     assert await wrong(margin_percent=16) == ["margin_percent"]
     assert await wrong(kind="magic") == ["kind"]
     assert await wrong(start="2020-01-01T00:00:00Z", end="2020-01-01T00:00:00Z") == ["end"]
+
+
+async def test_each_kind_of_model_takes_its_own_fields_and_who_may_train_it(api: Api) -> None:
+    rows = [{"text": "Good", "label": 1}]
+    for client, asked, status, fields in (
+        (api.admin, {"kind": "sentiment", "rows": rows}, 422, ["name"]),
+        (api.admin, {"kind": "sentiment", "name": "x", "rows": rows, "symbols": ["A"]}, 422, ["symbols"]),
+        (api.trader, {"kind": "market"}, 422, ["symbols"]),
+        (api.trader, {"kind": "market", "symbols": ["A"], "rows": rows}, 422, ["rows"]),
+        (api.trader, {"kind": "sentiment", "name": "x", "rows": rows}, 403, []),
+    ):
+        answer = await client.post(MODELS, asked)
+        assert (answer.status, list(answer.json.get("errors", {}))) == (status, fields), answer

@@ -1,9 +1,11 @@
 """Trained models as a client sees them."""
 
 import uuid
+from typing import Any
 
 from tests.support.models import FILE, a_model
 from tests.support.running_app import Api
+from tests.support.waiting import eventually
 
 MODELS = "/api/v1/models/"
 
@@ -45,3 +47,30 @@ async def test_a_deleted_model_is_gone(api: Api) -> None:
 async def test_what_names_no_model_is_not_found(api: Api) -> None:
     assert (await api.viewer.get(f"{MODELS}{uuid.uuid4()}/")).status == 404
     assert (await api.viewer.get(f"{MODELS}newest/")).status == 404
+
+
+async def test_a_training_is_a_job_whose_worker_reads_the_rows_by_reference(api: Api) -> None:
+    rows = [{"text": f"Headline {number}", "label": "positive"} for number in range(60)]
+    asked = {"kind": "sentiment", "name": "mine", "description": "by hand", "rows": rows}
+    answer = await api.admin.post(MODELS, asked)
+    assert (answer.status, answer.json["kind"]) == (202, "train_sentiment")
+    address = answer.headers["Location"]
+    assert address == f"/api/v1/jobs/{answer.json['id']}/"
+
+    async def ended() -> Any:
+        job = (await api.admin.get(address)).json
+        return job if job["state"] in ("done", "failed") else None
+
+    job = await eventually(ended, timeout_s=60)
+    # A worker process has them all, and says what is missing among them.
+    assert (job["state"], job["error"]["code"]) == ("failed", "sentiment.too_few_texts")
+    assert "different texts that are negative" in job["error"]["detail"]
+    assert (await api.admin.get(MODELS, query={"name": "mine"})).json["count"] == 0
+
+
+async def test_a_wrong_row_is_named_and_no_job_is_made(api: Api) -> None:
+    good = {"text": "Good", "label": 0.5}
+    for wrong in (None, {"text": "Bad"}, {"text": "Bad", "label": "grand"}, {"text": "", "label": 0}, good | {"x": 1}):
+        answer = await api.admin.post(MODELS, {"kind": "sentiment", "name": "mine", "rows": [good, wrong]})
+        assert (answer.status, list(answer.json["errors"])) == (422, ["rows.1"]), answer
+    assert (await api.admin.post(MODELS, {"kind": "magic", "name": "mine", "rows": [good]})).status == 422

@@ -66,7 +66,7 @@ async def test_the_newest_usable_model_is_used_until_it_goes(api: Api) -> None:
         (plain,) = await judged(api.trader, ["good"], model="lexicon_v1")
         assert plain["model"] == "lexicon_v1"
         answer = await api.trader.post(SENTIMENT, {"texts": ["good"], "model": str(worse.id)})
-        assert (answer.status, answer.code) == (409, "model.unusable")
+        assert (answer.status, answer.code) == (409, "model.not_usable")
         stored = await api.admin.post(NEWS, article())
         assert stored.json["results"][0]["sentiment"]["model"] == str(model.id)
     finally:

@@ -27,7 +27,7 @@ LIMITS, SWITCH = f"{RISK}limits/", f"{RISK}kill-switch/"
 @pytest.fixture(autouse=True, scope="module")
 def market(api: Api, io_loop: Any) -> None:
     async def quoted() -> None:
-        for symbol in ("IBM", "RISKY", "CAPPED", "HALTED", "VARA", "VARB", "VARC"):
+        for symbol in ("IBM", "RISKY", "CAPPED", "HALTED", "VARA", "VARB", "VARC", "VARD", "VARE", "VARF", "VARG"):
             await api.services.reference.ensure_ticker(symbol, {"name": symbol})
             now = time.time_ns()
             await api.services.market.publish([Quote(symbol, now, Decimal("99.98"), Decimal("100.02"))])
@@ -382,3 +382,78 @@ async def test_real_prices_give_the_figure_that_empyrical_has(api: Api, shared_d
     assert found["observations"] == int(expected["n_returns"])
     value = float(found["positions"][0]["market_value"])
     assert float(found["value_at_risk"]) / value == pytest.approx(-float(expected["value_at_risk_0.05"]), abs=1e-6)
+
+
+# -- how it did, and how symbols move together ------------------------------------------------------------------------
+
+
+async def test_value_at_risk_is_judged_over_past_days_when_asked(api: Api) -> None:
+    # Losses of 1 % and gains of 1 % in turn for 100 days; then 40 days of which each tenth loses 5 %.
+    changes = [0.01 if day % 2 else -0.01 for day in range(100)]
+    changes += [-0.05 if day % 10 == 9 else 0.01 if day % 2 else -0.01 for day in range(40)]
+    closes = [100.0]
+    for change in changes:
+        closes.append(closes[-1] * (1 + change))
+    await store_closes(api, "VARD", closes)
+    trader = await api.new_client(Role.TRADER)
+    plain = (await trader.get(f"{RISK}var/")).json
+    assert plain["backtest"] is None
+    assert (await place(trader, symbol="VARD", quantity=100)).status == 201
+    query = {"backtest": "true", "backtest_days": 40, "window": 100, "method": "parametric"}
+    found = (await trader.get(f"{RISK}var/", query=query)).json["backtest"]
+    assert (found["days"], found["expected"], found["breaches"]) == (40, pytest.approx(2.0), 4)
+    assert found["breached"][0]["ts"] == "2024-04-20T00:00:00.000Z"  # 110 days after the first
+    assert float(found["breached"][0]["loss"]) == pytest.approx(0.05 * 9_998, abs=0.01)
+    assert float(found["breached"][0]["value_at_risk"]) == pytest.approx(0.01 * 1.6448536 * 9_998, abs=0.01)
+    # Four in forty at 5 %: 2 ln(0.9^36 0.1^4 / (0.95^36 0.05^4)).
+    by_hand = 2 * (36 * math.log(0.9 / 0.95) + 4 * math.log(2))
+    assert found["kupiec"]["statistic"] == pytest.approx(by_hand)
+    assert (found["verdict"], found["accepted"]) == ("accepted", {"least": 1, "most": 5})  # 3.41 of five, 5.62 of six
+    short = (await trader.get(f"{RISK}var/", query={"backtest": "true", "window": 130})).json["backtest"]
+    assert (short["reason"], short["kupiec"]) == (
+        "160 daily returns on common days are needed, there are 140",
+        None,
+    )
+
+
+async def test_correlations_and_betas_of_what_is_held_or_asked_for(api: Api) -> None:
+    # The one moves as the index does and half as much again, the other against it.
+    index, more, against = [100.0], [100.0], [100.0]
+    for day in range(50):
+        change = (0.01, -0.02, 0.015)[day % 3]
+        for closes, factor in ((index, 1), (more, 1.5), (against, -1)):
+            closes.append(closes[-1] * (1 + factor * change))
+    for symbol, closes in (("VARE", index), ("VARF", more), ("VARG", against)):
+        await store_closes(api, symbol, closes)
+    trader = await api.new_client(Role.TRADER)
+    asked = {"symbols": "VARF,VARG", "benchmark": "VARE"}
+    found = (await trader.get(f"{RISK}correlation/", query=asked)).json
+    assert (found["symbols"], found["observations"], found["account"]) == (["VARF", "VARG"], 50, None)
+    assert found["correlations"] == [[1.0, pytest.approx(-1.0)], [pytest.approx(-1.0), 1.0]]
+    assert found["betas"] == pytest.approx([1.5, -1.0], abs=1e-6)
+    assert found["beta_exposure"] is None
+    nothing = (await trader.get(f"{RISK}correlation/")).json
+    assert (nothing["reason"], nothing["symbols"], nothing["correlations"]) == ("nothing is held", [], [])
+    for symbol, quantity in (("VARF", 10), ("VARG", 20)):
+        assert (await place(trader, symbol=symbol, quantity=quantity)).status == 201
+    held = (await trader.get(f"{RISK}correlation/", query={"benchmark": "VARE"})).json
+    assert (held["symbols"], held["account"]) == (["VARF", "VARG"], held["account"])
+    # At the bid of 99.98: 999.80 times 1.5, less 1,999.60.
+    assert float(held["beta_exposure"]) == pytest.approx(1.5 * 999.8 - 1999.6, abs=0.01)
+    assert (await api.auditor.get(f"{RISK}correlation/", query={"account": held["account"]})).json["symbols"]
+    assert (await api.trader.get(f"{RISK}correlation/", query={"account": held["account"]})).status == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"symbols": "IBM,NOSUCH"}, "symbols"),
+        ({"symbols": ",".join(f"S{number}" for number in range(51))}, "symbols"),
+        ({"symbols": "IBM", "account": str(uuid.uuid4())}, "symbols"),
+        ({"benchmark": "NOSUCH"}, "benchmark"),
+        ({"window": "0"}, "window"),
+    ],
+)
+async def test_correlations_that_cannot_be_are_refused(api: Api, query: dict[str, str], field: str) -> None:
+    answer = await api.trader.get(f"{RISK}correlation/", query=query)
+    assert (answer.status, list(answer.json["errors"])) == (422, [field])

@@ -135,6 +135,7 @@ async def test_sweeps_belong_to_whom_asked_for_them(api: Api) -> None:
         ({"parameters": {"every_s": [60]}}, "parameters.every_s"),
         ({"participation": "0.1"}, "participation"),
         ({"source": "ticks"}, "source"),
+        ({"strategy": "market_model", "parameters": {}}, "strategy"),
         ({"rank_by": "luck"}, "rank_by"),
         ({"symbols": ["NOSUCH"]}, "symbols"),
     ],

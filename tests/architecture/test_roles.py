@@ -86,6 +86,7 @@ GET     /api/v1/risk/limits/                     T R U A
 PUT     /api/v1/risk/limits/                     R A
 GET     /api/v1/risk/exposure/                   T R U A
 GET     /api/v1/risk/var/                        T R U A
+GET     /api/v1/risk/correlation/                T R U A
 GET     /api/v1/risk/events/                     T R U A
 POST    /api/v1/risk/check/                      T
 GET     /api/v1/risk/kill-switch/                T R U A

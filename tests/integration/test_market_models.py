@@ -9,12 +9,15 @@ import pytest
 
 from qsuite.composition.models import make_models
 from qsuite.domain.adjusted import adjusted
+from qsuite.domain.analytics.algorithms import ALGORITHMS, with_defaults
 from qsuite.domain.analytics.learning.features import FEATURES, features_of
 from qsuite.domain.analytics.learning.rows import rows_of
+from qsuite.domain.analytics.signals import BarSeries
 from qsuite.domain.errors import Invalid, Unavailable
 from qsuite.domain.models import ModelKind
 from qsuite.domain.times import parse_rfc3339
 from qsuite.repos.database import Database
+from qsuite.services.bound_algorithms import algorithm_for
 from qsuite.services.indicators import candles_of
 from qsuite.services.market_learner import TRUSTED, Recipe, chances, fit, learner_version, opened
 from qsuite.services.model_files import dump, load
@@ -134,3 +137,27 @@ def test_prices_before_a_split_are_learned_from_as_if_it_had_been(shared_data: P
     raw, whole = (features_of(candles_of(each))[place, 0] for each in (bars, [adjusted(bar) for bar in bars]))
     assert raw == pytest.approx(-0.49, abs=0.01)
     assert abs(whole) < 0.02
+
+
+async def test_a_model_is_tried_on_no_bar_that_it_knows(database: Database) -> None:
+    await learnable(database)
+    model = await train(database, ["A"])
+    store, named = make_models(database), {"model": str(model.id)}
+    knows_to = parse_rfc3339(model.parameters["trained_to"])
+    for start_ns in (None, 0, knows_to - 1):
+        with pytest.raises(Invalid) as known:
+            await algorithm_for(store, "market_model", named, ["A"], "1d", start_ns)
+        assert known.value.code == "model.knows_the_bars"
+    with pytest.raises(Invalid) as unnamed:
+        await algorithm_for(store, "market_model", {}, ["A"], "1d", knows_to)
+    assert "parameters.model" in unnamed.value.errors
+    algorithm = await algorithm_for(store, "market_model", named, ["A"], "1d", knows_to)
+    # Another year of the same market, which it was never shown: it is right more often than not on what it is sure of.
+    later = market(12, bars=365, edge=0.6)
+    bars = BarSeries(later.closes, later.volumes, later.highs, later.lows)
+    scores = algorithm.score(bars, with_defaults(algorithm, {})).scores[49:-2]
+    rose = later.opens[51:] > later.opens[50:-1]
+    sure = np.abs(scores) > 50
+    assert sure.sum() > 100
+    assert ((scores > 0) == rose)[sure].mean() > 0.65
+    assert await algorithm_for(store, "sma_cross", {}, ["A"], "1d", None) is ALGORITHMS["sma_cross"]

@@ -1,12 +1,27 @@
 """The learner: it finds what is there, claims nothing where nothing is, and cannot be told the future unnoticed."""
 
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
+from uuid import UUID
+
 import numpy as np
 import pytest
 
 from qsuite.domain.analytics.learning.judgement import MODEL, Judgement, Terms, judge_forecasts
+from qsuite.domain.analytics.learning.market_model import bound
 from qsuite.domain.analytics.learning.rows import Rows, rows_of
+from qsuite.domain.backtests.asks import Ask
+from qsuite.domain.backtests.feeds import of_bars
+from qsuite.domain.backtests.look_ahead import Bars, look_ahead
+from qsuite.domain.backtests.run import run
+from qsuite.domain.backtests.terms import Terms as Trading
+from qsuite.domain.backtests.terms import open_limits
+from qsuite.domain.backtests.traders import AlgorithmTrader
 from qsuite.domain.errors import Invalid
+from qsuite.domain.strategies import Strategy
 from qsuite.services.market_learner import Recipe, chances, fit, foretell
+from tests.support.backtests import GOOG, bar, ticker
 from tests.support.learnable import market
 
 RECIPE = Recipe(folds=3, embargo=2, seed=7)
@@ -60,3 +75,29 @@ def test_too_few_bars_are_refused_by_name(bars: int) -> None:
     with pytest.raises(Invalid) as caught:
         foretell(rows_of({"A": market(1, bars=bars)}, horizon=1).rows, RECIPE, lambda part: None)
     assert caught.value.code == "model.too_few_bars"
+
+
+def test_a_backtest_by_a_model_knows_no_later_bar_whether_it_scores_at_once_or_bar_by_bar() -> None:
+    rows = rows_of({"A": market(11, bars=900, edge=1.0)}, horizon=1).rows
+    algorithm = bound(partial(chances, fit(rows, RECIPE)))
+    strategy = Strategy(
+        id=UUID(int=1), name="", account=UUID(int=2), created_by=UUID(int=3), risk_limit=Decimal(10_000_000),
+        algorithm="market_model", symbols=(GOOG,), parameters={"quantity": Decimal(10), "allow_short": True},
+    )  # fmt: skip
+    terms = Trading(cash=Decimal(1_000_000), tickers={GOOG: ticker(GOOG)}, limits=open_limits(short_sale=True))
+    later = market(12, bars=100, edge=1.0)
+    figures = zip(later.opens, later.highs, later.lows, later.closes, later.volumes, strict=True)
+    bars = {
+        GOOG: [
+            bar(number, " ".join(f"{each:.2f}" for each in prices), int(volume), symbol=GOOG)
+            for number, (*prices, volume) in enumerate(figures)
+        ]
+    }
+
+    def asked(given: Bars | None) -> Sequence[Ask]:
+        trader = AlgorithmTrader(strategy, given, algorithm=algorithm)
+        return run(terms, of_bars(bars.values()), trader).asked
+
+    assert len(asked(bars)) > 10
+    assert asked(bars) == asked(None)
+    assert look_ahead(terms, bars, lambda given: AlgorithmTrader(strategy, given, algorithm=algorithm), cuts=2) is None

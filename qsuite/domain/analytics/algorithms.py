@@ -156,10 +156,34 @@ def advice_of(algorithm: Algorithm, parameters: Parameters, bars: BarSeries) -> 
     own = with_defaults(algorithm, parameters)
     needed, there = algorithm.needs(own), len(bars.closes)
     if there < needed:
-        return Unscored("signal.too_few_bars", f"{there} closed bars are there, {needed} are needed")
+        return _too_few(there, needed)
     return verdict_at(algorithm.score(bars, own))
+
+
+def judge_newest(names: Sequence[str], many: Sequence[tuple[BarSeries, int]]) -> list[list[list[Verdict | Unscored]]]:
+    """Return the advice of several algorithms at the newest so many bars of several symbols.
+
+    By symbol, by algorithm, oldest bar first.
+    """
+    return [[_judge_last(name, bars, fresh) for name in names] for bars, fresh in many]
 
 
 def judge_all(name: str, parameters: Parameters, many: Sequence[BarSeries]) -> list[Verdict | Unscored]:
     """Return the advice for each of several symbols, in their order."""
     return [judge(name, parameters, bars) for bars in many]
+
+
+def _judge_last(name: str, bars: BarSeries, fresh: int) -> list[Verdict | Unscored]:
+    algorithm = ALGORITHMS[name]
+    own = with_defaults(algorithm, {})
+    needed, there = algorithm.needs(own), len(bars.closes)
+    places = range(there - fresh, there)
+    scored = algorithm.score(bars, own) if there >= needed else None
+    return [
+        verdict_at(scored, place) if scored is not None and place + 1 >= needed else _too_few(place + 1, needed)
+        for place in places
+    ]
+
+
+def _too_few(there: int, needed: int) -> Unscored:
+    return Unscored("signal.too_few_bars", f"{there} closed bars are there, {needed} are needed")

@@ -65,7 +65,13 @@ class BarSeries:
 
 def series_of(bars: Sequence[Bar]) -> BarSeries:
     """Return bars as arrays; statistics are no money, so floats will do."""
-    return BarSeries(*(as_series([getattr(bar, name) for bar in bars]) for name in ("close", "volume", "high", "low")))
+    numbers = as_series([numbers_of(bar) for bar in bars]).reshape(-1, 4)
+    return BarSeries(*np.ascontiguousarray(numbers.T))
+
+
+def numbers_of(bar: Bar) -> tuple[float, float, float, float]:
+    """Return close, volume, high and low."""
+    return float(bar.close), float(bar.volume), float(bar.high), float(bar.low)
 
 
 class Scored(NamedTuple):

@@ -104,7 +104,7 @@ def value_at_risk(question: VarQuestion) -> ValueAtRisk:
 def least_returns(method: VarMethod, confidence: float) -> int:
     """Return how many returns there must be for a figure."""
     if method is VarMethod.HISTORICAL:
-        return max(LEAST_RETURNS, math.ceil(round(1 / _tail(confidence), 6)))
+        return max(LEAST_RETURNS, math.ceil(round(1 / tail_left(confidence), 6)))
     return LEAST_EWMA if method is VarMethod.EWMA else LEAST_RETURNS
 
 
@@ -125,7 +125,7 @@ def aligned_returns(closes: list[Mapping[int, float]], window: int) -> tuple[lis
 
 def tail_of(profits: Floats, confidence: float) -> tuple[float, float]:
     """Return value at risk and expected shortfall of profits that are equally likely, by their order statistics."""
-    tail = _tail(confidence)
+    tail = tail_left(confidence)
     worst = int((len(profits) - 1) * tail) + 1
     shortfall = np.partition(profits, worst - 1)[:worst].mean()
     return -float(np.quantile(profits, tail, method="linear")), -float(shortfall)
@@ -147,10 +147,10 @@ def _parametric(values: Floats, returns: Floats, question: VarQuestion) -> tuple
     deviation = math.sqrt(max(0.0, float(values @ covariance(returns, decay) @ values)))
     normal = NormalDist()
     quantile = normal.inv_cdf(question.confidence)
-    return quantile * deviation, normal.pdf(quantile) / _tail(question.confidence) * deviation
+    return quantile * deviation, normal.pdf(quantile) / tail_left(question.confidence) * deviation
 
 
-def _tail(confidence: float) -> float:
+def tail_left(confidence: float) -> float:
     """Return what is left beyond a confidence: 0.05 of 0.95, and not 0.050000000000000044."""
     return round(1.0 - confidence, 12)
 

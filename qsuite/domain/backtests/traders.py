@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from qsuite.domain.analytics.algorithms import ALGORITHMS, Unscored, history_of, judge, with_defaults
+from qsuite.domain.analytics.algorithms import ALGORITHMS, HISTORY_BARS, Algorithm, Unscored, advice_of, with_defaults
 from qsuite.domain.analytics.signals import BarSeries, Scored, Verdict, series_of, verdict_at
 from qsuite.domain.backtests.desk import Desk
 from qsuite.domain.backtests.sizes import Advised
@@ -24,15 +24,22 @@ class AlgorithmTrader:
 
     Given all the bars there will be, it scores them at once, for speed. That is right only because each score follows
     from the bars up to its own: ``look_ahead`` finds an algorithm that does not keep to it. Without them it judges the
-    newest bars at each close, as live trading does.
+    newest bars at each close, as live trading does. ``algorithm`` is the strategy's where that is no formula of its
+    own but bound to something, as to a trained model.
     """
 
-    def __init__(self, strategy: Strategy, bars: Mapping[str, Sequence[Bar]] | None = None) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        bars: Mapping[str, Sequence[Bar]] | None = None,
+        *,
+        algorithm: Algorithm | None = None,
+    ) -> None:
         self._strategy = strategy
-        self._algorithm = ALGORITHMS[strategy.algorithm]
+        self._algorithm = algorithm or ALGORITHMS[strategy.algorithm]
         self._own = with_defaults(self._algorithm, strategy.parameters)
         self._needs = self._algorithm.needs(self._own)
-        self._looks_back = history_of(strategy.algorithm, strategy.parameters)
+        self._looks_back = max(HISTORY_BARS, self._algorithm.looks_back(self._own))
         self._scored = None if bars is None else {symbol: self._score(each) for symbol, each in bars.items()}
 
     def on_bar(self, desk: Desk) -> None:
@@ -54,5 +61,5 @@ class AlgorithmTrader:
             return None if scored is None else verdict_at(scored, len(bars) - 1)
         begin = max(0, len(bars) - self._looks_back)
         newest = BarSeries(bars.closes[begin:], bars.volumes[begin:], bars.highs[begin:], bars.lows[begin:])
-        judged = judge(self._strategy.algorithm, self._strategy.parameters, newest)
+        judged = advice_of(self._algorithm, self._strategy.parameters, newest)
         return None if isinstance(judged, Unscored) else judged

@@ -92,5 +92,5 @@ class SentimentService:
             known = f"no model of texts; the lexicon is {lexicon.NAME}"
             raise Invalid(known, errors={"model": [known]})
         if not found.usable:
-            raise Conflict(f"the model is not used: {found.reason}", code="model.unusable")
+            raise Conflict(f"the model is not used: {found.reason}", code="model.not_usable")
         return found

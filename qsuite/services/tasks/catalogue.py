@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 
+from qsuite.services.tasks import train_market_model, train_sentiment
 from qsuite.services.tasks.backtest import backtest
 from qsuite.services.tasks.sweep import sweep
-from qsuite.services.tasks.train_market_model import KIND as TRAIN_MARKET_MODEL
-from qsuite.services.tasks.train_market_model import train_market_model
 from qsuite.services.tasks.work import Task
 
-TASKS: Mapping[str, Task] = {"backtest": backtest, "sweep": sweep, TRAIN_MARKET_MODEL: train_market_model}
+TASKS: Mapping[str, Task] = {
+    "backtest": backtest,
+    "sweep": sweep,
+    train_market_model.KIND: train_market_model.train_market_model,
+    train_sentiment.KIND: train_sentiment.train_sentiment,
+}

@@ -88,7 +88,7 @@ def read_training(raw: Mapping[str, Any]) -> MarketTraining:
 
 def default_name(symbols: tuple[str, ...], interval: str) -> str:
     """Name a model by what it learns from, so that training the same again is of the same name."""
-    return f"{'+'.join(symbols)} {interval}"[:200]
+    return f"{'+'.join(symbols)} {interval}"[:100]
 
 
 def _instant(value: Any) -> int | None:
