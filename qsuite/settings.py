@@ -29,6 +29,7 @@ from qsuite.domain.off import OFF, Off
 PREFIX = "QSUITE_"
 PROFILES = ("local", "test", "production")
 ROLES = ("all", "gateway")
+EXECUTORS = ("process", "dask")
 FEEDS = ("off", "synthetic", "websocket", "exchange")
 SOURCE_FIELDS = (
     *("kind=type", "key=channel", "seq=seq", "symbol=symbol", "ts=ts", "price=price", "size=size"),
@@ -156,7 +157,13 @@ class WorkerSettings:
 
     processes: int = _setting(0, "processes at most, 0 for one a processor; none runs before it is needed", low=0)
     timeout_s: float = _setting(30.0, "one computation may take, the wait for a free process included", low=0.1)
-    jobs_at_once: int = _setting(0, "jobs under way in this process's care, 0 for one a processor", low=0)
+    executor: str = _setting(
+        "process", "where jobs run: in processes of this machine, or on a dask grid", choices=EXECUTORS
+    )
+    dask_scheduler: str = _setting("", "the grid's scheduler, such as tcp://grid:8786, for executor dask")
+    jobs_at_once: int = _setting(
+        0, "jobs under way in this process's care, 0 for one a processor or grid thread", low=0
+    )
     jobs_queued: int = _setting(200, "jobs that wait at most, all users together; more are refused", low=1)
     job_timeout_s: float = _setting(3_600.0, "one attempt at a job may take", low=0.1)
     job_lease_s: float = _setting(10.0, "a job nobody has worked on for so long is begun again", low=0.5)

@@ -9,11 +9,12 @@ from qsuite.composition.gateways import GATEWAY
 from qsuite.composition.market import Market
 from qsuite.repos.database import Database
 from qsuite.repos.jobs import JobsRepo
+from qsuite.services.executors import JobExecutor
 from qsuite.services.executors.processes import ProcessExecutor
 from qsuite.services.job_runner import JobRunner
 from qsuite.services.job_stream import CHANNEL, JobStream
 from qsuite.services.jobs import JobService
-from qsuite.settings import Settings
+from qsuite.settings import Settings, WorkerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +45,12 @@ def make_jobs(
     service.on_change(stream.wake)
     runner = None
     if address is not None and settings.role != GATEWAY:
-        processes = workers.processes or os.cpu_count() or 1
-        at_once = workers.jobs_at_once or processes
         runner = JobRunner(
             repo=repo,
-            executor=ProcessExecutor(at_once),
-            address=address,
+            executor=make_executor(workers),
+            address=address if workers.executor == "process" else address.sendable,
             catalogue=catalogue,
-            at_once=at_once,
+            at_once=workers.jobs_at_once,
             timeout_s=workers.job_timeout_s,
             lease_s=workers.job_lease_s,
             new_id=new_id,
@@ -59,3 +58,12 @@ def make_jobs(
         )
         service.on_change(runner.wake)
     return Jobs(service=service, stream=stream, runner=runner)
+
+
+def make_executor(settings: WorkerSettings) -> JobExecutor:
+    """Make the configured executor. SetupError where that cannot be."""
+    if settings.executor == "dask":
+        from qsuite.services.executors.grid import GridExecutor
+
+        return GridExecutor(settings.dask_scheduler)
+    return ProcessExecutor(settings.jobs_at_once or settings.processes or os.cpu_count() or 1)

@@ -23,6 +23,7 @@ from qsuite.services.figures import (
 )
 from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
+from qsuite.services.job_runner import JobRunner
 from qsuite.services.metrics import Metrics
 from qsuite.services.redis_probe import RedisProbe
 from qsuite.services.supervisor import Supervisor
@@ -78,7 +79,7 @@ def make_operations(
         gateway=settings.role == GATEWAY,
     )
     health.stream = stream_source(trading, gateways)
-    health.probe("workers", lambda: workers.state)
+    health.probe("workers", lambda: workers_state(workers, jobs.runner))
     if redis is not None:
         health.probe("redis", lambda: redis.state)
     host = HostWatch(settings.data_dir, database_time=database.time if database.transactions else None)
@@ -94,6 +95,13 @@ def make_operations(
     show_jobs(metrics, jobs.runner)
     system = make_system_metrics(market=market, trading=trading, clock=clock)
     return Operations(health=health, host=host, system=system, watchdog=watchdog, redis=redis)
+
+
+def workers_state(workers: WorkerPool, runner: JobRunner | None) -> State:
+    """Return how what computes is: the pool of short computations, which trading needs, then what jobs run on."""
+    if workers.state is State.UP and runner is not None and not runner.executor.ready:
+        return State.AWAY
+    return workers.state
 
 
 def make_system_metrics(*, market: Market, trading: Trading, clock: Callable[[], int]) -> SystemMetrics:

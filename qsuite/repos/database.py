@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import bson
 from bson.binary import UuidRepresentation
@@ -56,6 +57,11 @@ class Address:
 
     uri: str = field(repr=False)
     name: str
+
+    @property
+    def sendable(self) -> "Address":
+        """Return it as it may go over a network: with a password, which stays here, there is no address."""
+        return Address("", self.name) if urlsplit(self.uri).password else self
 
 
 class Database:

@@ -14,18 +14,21 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import bson
 from pymongo import IndexModel, ReturnDocument, WriteConcern
 
-from qsuite.domain.errors import NotFound
+from qsuite.domain.errors import Invalid, NotFound
 from qsuite.domain.jobs import Job, JobState
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.times import NS_PER_MS, datetime_to_ns, ns_to_datetime
-from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import CODEC, Database, Document, translated
 from qsuite.repos.listing import FieldMap, find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, schema
 
 NAME = "jobs"
 WHAT = "job"
+RESULT_BYTES = 262_144
+"""A result is small: whoever looks at a job reads all of it. What is large is kept elsewhere, by its task."""
 QUEUED, RUNNING = JobState.QUEUED.value, JobState.RUNNING.value
 SHOWN: Document = {"parameters": 0}
 """Leaves out what may be long and nobody is shown."""
@@ -191,14 +194,18 @@ class JobsRepo:
             return [_held(document) for document in await found.to_list(None)]
 
     async def settle(self, held: Held, after: Job) -> bool:
-        """Write what became of a claimed job; False when the claim is not good any more, or it was asked to end."""
+        """Write what became of a claimed job. Invalid for a result that is too large.
+
+        False when the claim is not good any more; and where it should be queued again, also when a worker began it
+        meanwhile or somebody asked it to end.
+        """
         condition = {
             "_id": held.job.id,
             "claim": held.claim,
             "state": RUNNING,
-            # Who waits for a job to end must not find it queued again.
-            **({} if after.ended else {"cancel_asked": held.job.cancel_asked}),
+            **({} if after.ended else {"cancel_asked": held.job.cancel_asked, "worker": held.worker or None}),
         }
+        _check_size(after.result)
         values = {
             "state": after.state.value,
             "claim": None,
@@ -298,6 +305,15 @@ def to_domain(document: Mapping[str, Any]) -> Job:
         finished_at=None if finished is None else datetime_to_ns(finished),
         version=document["version"],
     )
+
+
+def _check_size(result: Mapping[str, Any] | None) -> None:
+    if result is None:
+        return
+    with translated("result"):
+        size = len(bson.encode(result, codec_options=CODEC))
+    if size > RESULT_BYTES:
+        raise Invalid(f"it has {size} bytes, and at most {RESULT_BYTES} are kept")
 
 
 def _held(document: Mapping[str, Any]) -> Held:

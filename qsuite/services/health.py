@@ -6,7 +6,7 @@ open at a time, so that a frozen database turns the answer to ``down`` and can n
     up         does its work            starting   not yet
     down       does not                 standby    another process has the engine; this one reads and streams
     stale      prices are old           idle       nothing to do: no feed was started
-    disabled   not configured
+    disabled   not configured              away       the grid that jobs run on; all else works
 """
 
 import asyncio
@@ -35,6 +35,7 @@ class State(StrEnum):
     STARTING = "starting"
     STANDBY = "standby"
     DISABLED = "disabled"
+    AWAY = "away"
 
 
 FINE = frozenset({State.UP, State.IDLE, State.DISABLED})
@@ -152,7 +153,7 @@ class HealthService:
         }
         fine = FINE | {State.STANDBY} if self._gateway else FINE
         status = "ok" if all(state in fine for state in services.values()) else "degraded"
-        if any(services[name] not in FINE | {State.STANDBY} for name in NEEDED):
+        if any(services[name] not in FINE | {State.STANDBY, State.AWAY} for name in NEEDED):
             status = "down"
         return Health(status, services, "gateway" if self._gateway else "all", self.stream())
 

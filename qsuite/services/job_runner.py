@@ -27,7 +27,6 @@ from qsuite.domain.times import floor_ms
 from qsuite.repos.database import Address
 from qsuite.repos.jobs import Held, JobsRepo
 from qsuite.services.executors import GridLost, JobExecutor, WorkerDied
-from qsuite.services.health import State
 from qsuite.services.tasks.run import Attempt, run_attempt
 
 log = structlog.get_logger(__name__)
@@ -62,7 +61,7 @@ class RunnerCounts:
 
 
 class JobRunner:
-    """A supervised loop that keeps up to ``at_once`` jobs running."""
+    """A supervised loop that keeps up to ``at_once`` jobs running, with 0 as many as the executor can."""
 
     name = "jobs"
     interval_s = 0.01
@@ -96,6 +95,7 @@ class JobRunner:
         self._woken = asyncio.Event()
         self._tended_s = -lease_s
         self._stopped = False
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> int:
@@ -129,6 +129,8 @@ class JobRunner:
                     await self._settle(one, jobs.after_stop)
         except (QSuiteError, TimeoutError) as error:
             log.warning("jobs.not_given_back", jobs=len(attended), error=str(error))  # their claims lapse
+        if self._looking is not None:
+            await asyncio.gather(self._looking, return_exceptions=True)
         await asyncio.to_thread(self.executor.shutdown)
         await asyncio.gather(*(one.task for one in attended if one.task is not None))
 
@@ -160,9 +162,13 @@ class JobRunner:
 
     async def _tend(self) -> None:
         """Renew the claims held here, then see to those that nobody renewed."""
-        await asyncio.to_thread(self.executor.look)
-        await self._repo.keep([one.held.claim for one in self._attended.values()])
+        if self._looking is None or self._looking.done():  # it may take its time
+            self._looking = asyncio.create_task(asyncio.to_thread(self.executor.look), name="job-executor")
+        mine = {one.held.claim for one in self._attended.values()}
+        await self._repo.keep(mine)
         for held in await self._repo.lapsed(self._lease_s):
+            if held.claim in mine:  # this process was held up, and is at it all the same
+                continue
             after = jobs.after_loss(held.job, self._now())
             if await self._repo.settle(held, after):
                 self.counts.deaths += 1
@@ -170,7 +176,8 @@ class JobRunner:
 
     async def _fill(self) -> None:
         """Begin attempts while there is room, somebody to run them, and something to run."""
-        while len(self._attended) < self._at_once and self.executor.state is State.UP and not self._stopped:
+        room = self._at_once or self.executor.capacity
+        while len(self._attended) < room and self.executor.ready and not self._stopped:
             held = await self._repo.claim(self._new_id(), self._now())
             if held is None:
                 return
@@ -200,10 +207,11 @@ class JobRunner:
             await self._after_death(one, str(error))
         except asyncio.CancelledError:
             if one.future is None or not one.future.cancelled():
-                raise
-            await self._after_death(one, "it was taken from its executor")
-        except GridLost as error:  # its worker may still be at it, and then keeps the claim by itself
-            log.warning("jobs.grid_lost", job=str(job.id), error=str(error))
+                raise  # this task was, not the future
+        except GridLost as error:
+            if not one.settled:
+                log.warning("jobs.grid_lost", job=str(job.id), error=str(error))
+                await self._after_parting(one)
         except Unavailable:
             raise
         except Exception:
@@ -219,6 +227,12 @@ class JobRunner:
         self.counts.deaths += 1
         log.warning("jobs.worker_died", job=str(one.held.job.id), kind=one.held.job.kind, error=why)
         await self._settle(one, jobs.after_loss)
+
+    async def _after_parting(self, one: Attended) -> None:
+        """Give a job back that nobody began; a worker that did may still be at it, and keeps the claim by itself."""
+        stored = (await self._repo.held([one.held.job.id])).get(one.held.job.id)
+        if stored is not None and stored.claim == one.held.claim and not stored.worker:
+            await self._repo.settle(stored, jobs.after_stop(stored.job, self._now()))
 
     async def _settle(self, one: Attended, rule: Callable[[Job, int], Job]) -> None:
         """Write what becomes of a job by a rule, unless somebody else did."""

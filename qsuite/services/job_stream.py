@@ -21,7 +21,7 @@ from qsuite.services.jobs import show_job
 from qsuite.services.stream import StreamHub
 
 CHANNEL = "jobs"
-SNAPSHOT_JOBS = 100
+SNAPSHOT_JOBS = 20
 ROUND_S = 0.25
 IDLE_ROUND_S = 1.0
 LOOK_BACK_NS = 10 * NS_PER_S

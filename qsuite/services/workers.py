@@ -37,6 +37,8 @@ Ts = TypeVarTuple("Ts")
 
 GRACE_S = 2.0
 """A call that does not end when its time is up has its process ended this much later."""
+NICENESS = 5
+"""Below orders, above jobs."""
 STDERR = 2
 
 
@@ -198,7 +200,8 @@ class _Processes:
 
 
 def _begin_worker(line: Connection) -> None:
-    """Leave Ctrl-C to the server, and end when it ends."""
+    """Leave Ctrl-C to the server, and the processor when it wants it; and end when it ends."""
+    os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, _out_of_time)
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()

@@ -1,6 +1,8 @@
 """Jobs over HTTP and on the stream, run by real worker processes: what their owners see, whatever happens to them."""
 
 import asyncio
+import pickle
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,10 +18,12 @@ from qsuite.composition.parts import Parts
 from qsuite.domain.errors import TooMany
 from qsuite.domain.jobs import Job
 from qsuite.domain.roles import Caller, Role
-from qsuite.repos.database import connect
+from qsuite.repos.database import Address, connect
+from qsuite.services.tasks.run import Attempt
 from qsuite.settings import Settings, WorkerSettings
 from tests.support.client import ApiClient
 from tests.support.running_app import Api, running_api
+from tests.support.turns import TurnGauge
 from tests.support.waiting import eventually
 from tests.support.ws import WsClient
 
@@ -82,21 +86,49 @@ async def test_what_a_task_raises_is_the_reason_of_its_failure(api: Api) -> None
     with capture_logs() as lines:
         asked = [await submit(api, kind) for kind in ("refuse", "fail", "juggle")]
         ends = [(await end_of(api, job))["error"] for job in asked]
+        await eventually(lambda: len(lines) == 2)
     assert ends[0] == {"code": "test.refused", "detail": "no such thing"}
     assert ends[1] == {"code": "jobs.failed", "detail": "ZeroDivisionError: by zero"}
     assert ends[2] == {"code": "jobs.failed", "detail": "KeyError: 'juggle'"}
 
-    def traces() -> dict[str, str]:
-        return {line["kind"]: line["trace"] for line in lines if line["event"] == "jobs.task_failed"}
-
-    await eventually(lambda: len(traces()) == 2)
-    assert "by zero" in traces()["fail"]
-    assert "tasks[work.told.kind]" in traces()["juggle"]
+    traces = {line["kind"]: line["trace"] for line in lines if line["event"] == "jobs.task_failed"}
+    assert "by zero" in traces["fail"]
+    assert "tasks[work.told.kind]" in traces["juggle"]
 
 
 async def test_a_result_too_large_to_store_fails_the_job(api: Api) -> None:
     end = await end_of(api, await submit(api, "huge"))
     assert (end["state"], end["error"]["code"]) == ("failed", "jobs.result_refused")
+
+
+async def test_no_work_of_a_job_holds_the_event_loop(api: Api, tmp_path: Path) -> None:
+    """Whatever is computed, and however large what it is computed from: the loop goes from turn to turn."""
+    turn_gauge = TurnGauge()
+    await end_of(api, await submit(api, "add", left=1, right=1))  # what is made once is made
+    large = {str(number): [0.5] * 100 for number in range(1_000)}
+    async with await opened(api, api.trader):
+        with turn_gauge:
+            asked = [
+                await submit(api, "spin", note=str(tmp_path / "spin"), seconds=0.3),
+                await submit(api, "multiply", seed=1, size=400, turns=10),
+                await submit(api, "add", left=1, right=1, large=large),
+            ]
+            ends = [await end_of(api, job) for job in asked]
+    assert [end["state"] for end in ends] == ["done"] * 3
+    assert turn_gauge.longest_s < 0.010, turn_gauge.longest
+    with turn_gauge:  # and it would have been seen
+        await asyncio.sleep(0)
+        until = time.thread_time() + 0.011
+        while time.thread_time() < until:
+            pass
+        await asyncio.sleep(0)
+    assert turn_gauge.longest_s > 0.010
+
+
+def test_a_worker_is_told_names_and_no_data() -> None:
+    """However large parameters and results are, the server's process neither packs nor unpacks them."""
+    attempt = Attempt(uuid.uuid4(), uuid.uuid4(), Address("mongodb://localhost", "qsuite"), CATALOGUE, 60.0)
+    assert len(pickle.dumps(attempt)) < 1_000
 
 
 async def test_a_full_queue_refuses_however_many_ask_at_once(api: Api, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ async def fail(work: Work, given: Values) -> Values:
 
 
 async def huge(work: Work, given: Values) -> Values:
-    return {"text": "x" * 20_000_000}
+    return {"text": "x" * 300_000}
 
 
 async def steps(work: Work, given: Values) -> Values:
@@ -75,6 +75,17 @@ async def multiply(work: Work, given: Values) -> Values:
     return {"trace": float(np.trace(matrix))}
 
 
+async def tally(work: Work, given: Values) -> Values:
+    """Leave a mark of this attempt, work for a while, and leave another."""
+    marks = work.database.collection("marks")
+    await marks.insert_one({"job": work.job, "mark": "begun"})
+    for step in range(10):
+        work.progress(step / 10)
+        await asyncio.sleep(given["seconds"] / 10)
+    await marks.insert_one({"job": work.job, "mark": "ended"})
+    return {"number": given["number"]}
+
+
 async def die(work: Work, given: Values) -> Values:
     """Kill the process in the first ``times`` attempts."""
     attempt = _nth(work, Path(given["note"]))
@@ -97,5 +108,5 @@ def _begin(work: Work, given: Values) -> Path:
 
 
 TASKS: Mapping[str, Task] = {
-    task.__name__: task for task in (add, ping, refuse, fail, huge, steps, wait, spin, multiply, die)
+    task.__name__: task for task in (add, ping, refuse, fail, huge, steps, wait, spin, multiply, tally, die)
 }

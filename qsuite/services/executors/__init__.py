@@ -8,8 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from qsuite.services.health import State
-
 T = TypeVar("T")
 
 
@@ -25,8 +23,12 @@ class JobExecutor(Protocol):
     """A ``concurrent.futures.Executor`` for jobs. Any thread may call it, and must expect to wait."""
 
     @property
-    def state(self) -> State:
-        """Return up where a function would be run now; never waits."""
+    def ready(self) -> bool:
+        """Say whether a function would be run now; never waits."""
+
+    @property
+    def capacity(self) -> int:
+        """Return how many functions can run at once."""
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Run ``function(*args, **kwargs)``; all of it must pickle. The future may raise WorkerDied or GridLost."""

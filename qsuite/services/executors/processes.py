@@ -16,19 +16,20 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pickle import PicklingError
 from typing import Any, TypeVar
 
 from qsuite.services.executors import WorkerDied
-from qsuite.services.health import State
 
 T = TypeVar("T")
 NICENESS = 10
+IDLE_S = 60.0
+"""A process with nothing to do holds what its last job loaded: it is ended after so long."""
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """There is a process for each processor already: threads of linear algebra would only fight."""
 
@@ -42,7 +43,9 @@ class _Call:
 class ProcessExecutor(Executor):
     """Run functions in up to ``size`` processes; none is started before it is needed."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, idle_s: float = IDLE_S) -> None:
+        self.capacity = size
+        self._idle_s = idle_s
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="qsuite-jobs")
         self._lock = threading.Lock()
         self._free: list[_Worker] = []
@@ -50,12 +53,19 @@ class ProcessExecutor(Executor):
         self._stopped = False
 
     @property
-    def state(self) -> State:
-        """Return up: a process can be started at any time, and where not, that is the job's failure."""
-        return State.UP
+    def ready(self) -> bool:
+        """Return True: a process can be started at any time, and where not, that is the job's failure."""
+        return True
 
     def look(self) -> None:
-        """Do nothing: there is nothing that could be away."""
+        """End processes that had nothing to do for a while."""
+        before = time.monotonic() - self._idle_s
+        with self._lock:
+            idle = [worker for worker in self._free if worker.free_s <= before]
+            self._free = [worker for worker in self._free if worker.free_s > before]
+        for worker in idle:
+            worker.kill()
+            worker.close()
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Run a function in a process. WorkerDied, from the future, when the process ended at it."""
@@ -130,6 +140,7 @@ class ProcessExecutor(Executor):
         with self._lock:
             call.worker = None
             if worker.alive and not call.ended and not self._stopped:
+                worker.free_s = time.monotonic()
                 self._free.append(worker)
                 return
         worker.kill()
@@ -140,6 +151,8 @@ class _Worker:
     """One process and the line to it."""
 
     def __init__(self) -> None:
+        self.free_s = 0.0
+        """Since when it has had nothing to do, by the monotonic clock."""
         context = multiprocessing.get_context("spawn")
         self._line, theirs = context.Pipe()
         # Nothing is ever written here: it ends with us, and so does the process, whatever it computes.
@@ -171,16 +184,13 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process at once; twice is harmless."""
-        with suppress(ValueError):  # closed: it is gone
-            self._process.kill()
+        self._process.kill()
 
     def close(self) -> None:
         """Let go of a process that was killed or died."""
         self._line.close()
         self._life.close()
-        with suppress(ValueError):
-            self._process.join()
-            self._process.close()
+        self._process.join()
 
 
 # -- in the process ---------------------------------------------------------------------------------------------------

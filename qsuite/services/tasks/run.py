@@ -29,6 +29,7 @@ from qsuite.domain.errors import QSuiteError, Unavailable
 from qsuite.domain.jobs import Job
 from qsuite.repos.database import Address, Database, connect
 from qsuite.repos.jobs import Held, JobsRepo
+from qsuite.services.executors import WorkerDied
 from qsuite.services.tasks.work import Task
 
 BEAT_S = 0.25
@@ -70,11 +71,15 @@ def run_attempt(attempt: Attempt) -> str:
 
 
 async def _run(attempt: Attempt) -> str:
-    database = connect(attempt.address.uri, attempt.address.name, pool_size=POOL_SIZE)
+    uri = attempt.address.uri or os.environ.get("QSUITE_MONGODB_URI")
+    if not uri:
+        raise RuntimeError("the database has a password: set QSUITE_MONGODB_URI where the workers run")
+    database = connect(uri, attempt.address.name, pool_size=POOL_SIZE)
     try:
         repo = JobsRepo(database)
         job = await repo.take(attempt.job, attempt.claim, f"{socket.gethostname()}:{os.getpid()}")
         if job is None:
+            await _explain(repo, attempt)
             return ""
         work = JobWork(job, database)
         after = await _finish(work, attempt, repo)
@@ -83,6 +88,13 @@ async def _run(attempt: Attempt) -> str:
         return work.trace
     finally:
         database.close()
+
+
+async def _explain(repo: JobsRepo, attempt: Attempt) -> None:
+    """Raise WorkerDied where another worker began this very attempt: a grid passes on what a dead one left."""
+    held = (await repo.held([attempt.job])).get(attempt.job)
+    if held is not None and held.claim == attempt.claim:
+        raise WorkerDied(f"{held.worker} began it and is gone")
 
 
 async def _finish(work: "JobWork", attempt: Attempt, repo: JobsRepo) -> Job | None:
