@@ -10,6 +10,7 @@ import pytest
 from qsuite.domain.backtests.desk import Desk
 from qsuite.domain.backtests.feeds import of_bars, of_ticks
 from qsuite.domain.backtests.outcome import outcome
+from qsuite.domain.backtests.record import thinned
 from qsuite.domain.backtests.run import Result, run
 from qsuite.domain.backtests.terms import FREE, Finish, Terms, open_limits
 from qsuite.domain.market import Bar, Quote, Tick, Trade
@@ -177,9 +178,14 @@ def test_an_order_takes_at_most_its_part_of_what_a_bar_traded() -> None:
 
 def test_a_bar_without_volume_fills_nothing_where_volume_counts() -> None:
     bars = [bar(0, FLAT), bar(1, "101 120 80 101", volume=0), bar(2, "102 102 102 102", volume=4_000)]
-    ask = {0: lambda desk: desk.buy("IBM", 10)}
+    ask = {0: lambda desk: desk.buy("IBM", 10), 1: lambda desk: desk.buy("IBM", 1, limit=D(90))}
     assert fills(play(Does(ask), bars, participation=D(1))) == [("BUY", "10", "102")]
     assert fills(play(Does(ask), bars)) == [("BUY", "10", "101")]
+    held = [bar(0, FLAT, volume=4_000), *bars]
+    for number, each in enumerate(held):
+        held[number] = each._replace(ts_ns=bar(number, FLAT).ts_ns)
+    marks = play(Does(ask), held, participation=D(1)).marks
+    assert [mark.equity - 10_000 for mark in marks] == [0, 0, 10, 20]  # worth its close, traded or not
 
 
 def test_the_seed_draws_the_slippage() -> None:
@@ -278,3 +284,32 @@ def test_bars_of_a_feed_come_by_time_whatever_their_order() -> None:
     assert [[each.symbol for each in period.bars] for period in periods] == [["B", "A"]] * 3
     assert [period.start_ns for period in periods] == [each.ts_ns for each in bars[:3]]
     assert isinstance(periods[0].bars[0], Bar)
+
+
+# -- what is kept --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "most"), [(0, 5), (1, 5), (5, 5), (6, 5), (11, 5), (5_001, 5_000), (100_000, 5_000)])
+def test_a_long_curve_keeps_its_ends_and_no_more_points_than_there_is_room_for(count: int, most: int) -> None:
+    kept = thinned(range(count), most)
+    assert len(kept) <= most
+    assert kept == tuple(range(count)) if count <= most else (kept[0], kept[-1]) == (0, count - 1)
+    assert list(kept) == sorted(set(kept))
+
+
+def test_a_market_order_may_take_all_the_money_where_nothing_moves_before_it_fills() -> None:
+    whole = after(lambda desk: desk.buy("IBM", 100), FLAT)
+    assert fills(whole) == [("BUY", "100", "100")]
+    collared = replace(open_limits(), price_collar=D("0.05"))
+    refused = after(lambda desk: desk.buy("IBM", 100), FLAT, limits=collared).refused
+    assert [each.code for each in refused] == ["risk.buying_power"]
+    # Asked for by its part of the equity, the collar is reckoned with: 10,000 / 105.
+    assert fills(after(lambda desk: desk.buy("IBM", fraction=1), FLAT, limits=collared)) == [("BUY", "95", "100")]
+
+
+def test_limits_of_the_day_hold_as_they_do_live() -> None:
+    asks = {0: lambda desk: desk.buy("IBM", 50), 2: lambda desk: desk.buy("IBM", 1)}
+    bars = [bar(0, FLAT), bar(1, FLAT), bar(2, "100 100 90 90"), bar(3, "90 90 90 90"), bar(4, "90 90 90 90")]
+    strict = replace(open_limits(), daily_loss=D("0.02"))
+    assert [each.code for each in play(Does(asks), bars, limits=strict).refused] == ["risk.reducing"]
+    assert not play(Does(asks), bars).refused

@@ -20,10 +20,14 @@ from qsuite.domain.trading.decide import decide
 from qsuite.domain.trading.meet import reaches
 from qsuite.domain.trading.order import Execution, Order
 from qsuite.domain.trading.resting import RestingOrders, stop_prices
-from qsuite.domain.trading.risk import LimitBook, ReferenceTape, reference_price
+from qsuite.domain.trading.risk import OFF, LimitBook, Limits, ReferenceTape, reference_price
 from qsuite.domain.trading.state import TradingState
 from qsuite.domain.trading.valuation import Valuation, value_account
 
+BY_REFERENCE = ("price_collar_window", "reference_stale", "reference_suspect")
+"""Limits that look at the last minute's prints."""
+BY_LOSS = ("daily_loss", "daily_loss_halt")
+"""Limits that look at what the day lost."""
 _NAMES = UUID("6f0b2c8e-52a4-5d0b-9a55-3a1d6c1b7f10")
 
 
@@ -37,6 +41,8 @@ class Engine:
         self.rejected: list[Order] = []
         self._market: dict[str, Snapshot] = {}
         self._tape = ReferenceTape()
+        self._looks_back = _any_on(terms.limits, BY_REFERENCE)
+        self._counts_losses = _any_on(terms.limits, BY_LOSS)
         own = uuid5(_NAMES, str(terms.seed))
         numbers = count()
         self.new_id: Callable[[], UUID] = lambda: uuid5(own, str(next(numbers)))
@@ -60,12 +66,14 @@ class Engine:
 
     # -- the market -------------------------------------------------------------------------------------------------
 
-    def show(self, tick: Tick) -> None:
-        """Let the market print a tick, and whatever rests meet it."""
+    def show(self, tick: Tick, *, met: bool = True) -> None:
+        """Let the market print a tick, and whatever rests meet it unless it only says what things are worth."""
         self._market[tick.symbol] = self._market.get(tick.symbol, NO_MARKET).then(tick)
         self.move_to(tick.ts_ns)
-        self._tape.see(tick, self.now)
-        self._meet(tick)
+        if self._looks_back:
+            self._tape.see(tick, self.now)
+        if met:
+            self._meet(tick)
 
     def show_again(self, symbol: str) -> None:
         """Show a symbol's last tick to the stops that came after it, if it is beyond any.
@@ -86,9 +94,9 @@ class Engine:
         if self.state.anything_due(self.now):
             self.send(TimePassed())
 
-    def mark(self) -> None:
-        """Value the account at the market, and act on what it lost."""
-        if self.state.exposures.accounts.holders():
+    def mark(self, *, orders: bool) -> None:
+        """Value the account at the market, where that is looked at: by ``orders`` to come, or by limits of the day."""
+        if (orders or self._counts_losses) and self.state.exposures.accounts.holders():
             self.send(MarkAccounts())
 
     # -- orders -----------------------------------------------------------------------------------------------------
@@ -141,6 +149,10 @@ class Engine:
     def _meet(self, tick: Tick) -> None:
         if reaches(self.state, (tick,)):
             self.send(MarketMoved(ticks=(tick,)))
+
+
+def _any_on(limits: Limits, names: Iterable[str]) -> bool:
+    return any(getattr(limits, name) is not OFF for name in names)
 
 
 def _always_open(ticker: Ticker) -> Ticker:

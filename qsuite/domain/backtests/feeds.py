@@ -52,7 +52,6 @@ class BarPeriod:
         prints = [tick for bar in self.bars if (tick := open_of(bar, bounded=bounded)) is not None]
         for tick in prints:
             engine.show(tick)
-        engine.mark()
         opened([tick.symbol for tick in prints])
         for bar in self.bars:
             walk(engine, bar, bounded=bounded)

@@ -67,14 +67,14 @@ class _Play:
         """Play one period, then let the trader decide on what is known after it."""
         engine, finish = self._engine, self._terms.finish
         engine.move_to(period.start_ns)
-        engine.mark()  # a new day begins with what the last one left
+        engine.mark(orders=bool(engine.state.orders))  # a new day begins with what the last one left
         self._asks.rest()
         opened = self._open_and_close if is_last and finish is Finish.LAST_OPEN else self._asks.place
         period.play(engine, opened)
-        engine.move_to(period.end_ns)
         if is_last and finish is not Finish.LEAVE:
             self._close(self._histories)  # also what had no print in the last period
-        engine.mark()
+        engine.mark(orders=False)  # before the day's end, which is the next one's beginning
+        engine.move_to(period.end_ns)
         for bar in period.bars:
             self._histories[bar.symbol].add(bar)
         for symbol, bars in self._histories.items():

@@ -10,7 +10,7 @@ it can rise; with orders to sell, the low. So where stop and target of a positio
 
 The volume is a quarter to the open and to each leg of the way, and of a leg half of what is left to each print on it:
 an order that may take a part of what is printed takes, over the whole bar, at most that part of the bar's volume. A bar
-in which nothing traded prints nothing then.
+in which nothing traded fills nothing then; its close is what is held is worth.
 """
 
 from collections.abc import Iterator
@@ -36,11 +36,14 @@ def open_of(bar: Bar, *, bounded: bool) -> Trade | None:
 
 def walk(engine: Engine, bar: Bar, *, bounded: bool) -> None:
     """Print the rest of a bar whose open was printed, stopping wherever an order rests on the way."""
-    if bounded and not bar.volume:
+    last_ns = bar_end(bar.ts_ns, bar.interval) - NS_PER_MS
+    untraded = bounded and not bar.volume
+    if untraded or not engine.resting(bar.symbol):  # nobody sees the way, so only where it ends counts
+        size = bar.volume * QUARTER if bounded else ZERO
+        engine.show(Trade(bar.symbol, last_ns, bar.close, size, 1), met=not untraded)
         return
     low_first = falls_first(engine, bar)
     ends = (bar.low, bar.high, bar.close) if low_first else (bar.high, bar.low, bar.close)
-    last_ns = bar_end(bar.ts_ns, bar.interval) - NS_PER_MS
     step_ns = (last_ns - bar.ts_ns) // (3 * NS_PER_MS) * NS_PER_MS
     times = (bar.ts_ns + step_ns, bar.ts_ns + 2 * step_ns, last_ns)
     here, number = bar.open, 1
