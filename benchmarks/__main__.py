@@ -9,6 +9,7 @@ from benchmarks.harness import Figure, save, show
 
 SUITES = (
     "orders",
+    "orders_beside_sweep",
     "many_orders",
     "book",
     "startup",
