@@ -68,9 +68,9 @@ def backtest(
 ) -> Played:
     """Play frames of bars, by symbol, to a trader.
 
-    A frame is indexed by the bars' starts (UTC where it names no zone). ``commission`` is a schedule as in the API,
-    none for free; a ticker not given has lots of one and the grid of its prices. ValueError for frames that are not
-    bars.
+    A frame is indexed by the bars' starts (UTC where it names no zone), or has them as ``timestamp``. ``commission`` is
+    a schedule as in the API, none for free; a ticker not given has lots of one and the grid of its prices. ValueError
+    for frames that are not bars.
     """
     bars = bars_of(frames, interval)
     terms = Terms(
@@ -107,6 +107,8 @@ def bars_of(frames: Frames, interval: str | None = None) -> dict[str, list[Bar]]
 
 
 def _bars(symbol: str, frame: Any, interval: str | None) -> list[Bar]:
+    if "timestamp" in frame:  # as ``qsuite.client`` gives them
+        frame = frame.set_index("timestamp")
     missing = [name for name in PRICES if name not in frame]
     if missing or not isinstance(frame.index, pd.DatetimeIndex) or not len(frame):
         raise ValueError(f"{symbol} is no frame of bars: indexed by time, with {', '.join(PRICES)}, and not empty")

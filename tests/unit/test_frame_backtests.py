@@ -44,6 +44,13 @@ def test_a_frame_is_played_and_comes_back_as_frames() -> None:
     assert played.figures.benchmark_return == pytest.approx(-0.2)
 
 
+def test_starts_may_be_a_column_as_the_client_gives_them() -> None:
+    given = frame(CLOSES)
+    column = given.tz_localize("UTC").rename_axis("timestamp").reset_index()
+    played, again = (backtest(Trend(), {"IBM": each}, cash=1000) for each in (given, column))
+    assert list(again.equity.items()) == list(played.equity.items())
+
+
 def test_costs_and_volume_count_where_asked_for() -> None:
     thin = frame(CLOSES, volume=[100.0] * 10)
     played = backtest(

@@ -135,7 +135,7 @@ def figures(
         total_trades=len(trades.closed),
         exposure=exposure(ends_ns, trades),
         turnover=float(traded.value) / mean if mean > 0.0 else None,
-        costs=traded.commission + traded.slippage,
+        costs=(traded.commission + traded.slippage) or ZERO,
         benchmark_return=_total(benchmark) if benchmark is not None else None,
         skewness=curve.skewness,
         kurtosis=curve.kurtosis,

@@ -112,7 +112,7 @@ class _Trip:
             exit_ts=exit_ts,
             exit_price=MONEY.divide(self.got, self.left),
             pnl=self.cash,
-            commission=self.commission,
+            commission=self.commission or ZERO,
         )
 
     def still_open(self) -> OpenTrade:
