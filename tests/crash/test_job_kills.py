@@ -54,7 +54,7 @@ async def submit_many(queue: JobQueue) -> list[Job]:
     return [await queue.submit("tally", number=number, seconds=0.1) for number in range(JOBS)]
 
 
-async def test_workers_killed_at_random_cost_attempts_and_no_job_is_done_twice(database: Database) -> None:
+async def test_workers_killed_at_random_cost_attempts_and_every_job_ends_once(database: Database) -> None:
     source = random.Random(20)
     with capture_logs():
         async with running_jobs(database, ProcessExecutor(2)) as queue:
