@@ -6,15 +6,18 @@ from typing import Any
 import pytest
 
 from qsuite.domain.models import Model
+from qsuite.domain.times import parse_rfc3339
 from qsuite.services.sentiment import service
 from qsuite.services.sentiment.text_models import write_model
 from tests.support.bars import new_symbol
 from tests.support.client import ApiClient
 from tests.support.models import a_model
 from tests.support.running_app import Api
+from tests.support.turns import TurnGauge
 from tests.unit.test_sentiment import a_text_model
 
 NEWS = "/api/v1/news/"
+NOON = parse_rfc3339("2026-11-20T12:00:00Z")
 SENTIMENT = "/api/v1/sentiment/"
 
 
@@ -183,6 +186,24 @@ async def test_a_deleted_article_is_gone(api: Api) -> None:
     assert (await api.admin.delete(f"{NEWS}{stored['id']}/")).status == 204
     assert (await api.admin.delete(f"{NEWS}{stored['id']}/")).status == 404
     assert (await api.viewer.get(f"{NEWS}{stored['id']}/")).status == 404
+
+
+async def test_a_thousand_texts_and_articles_keep_nobody_from_the_event_loop(api: Api) -> None:
+    headlines = [f"Headline {number} of a thousand that rise and do not fall" for number in range(1_000)]
+    sent = [
+        {"headline": each, "summary": "", "source": "many", "url": None, "published_at": NOON, "symbols": None}
+        for each in headlines
+    ]
+    await api.services.sentiment.judge(headlines[:1])  # there is a worker
+    gauge = TurnGauge()
+    with gauge:
+        judged = await api.services.sentiment.judge(headlines)
+    assert len(judged.judgements) == 1_000
+    assert gauge.longest_s < 0.010, gauge.longest
+    with gauge:
+        _, created = await api.services.news.add(sent)
+    assert created == 1_000
+    assert gauge.longest_s < 0.010, gauge.longest
 
 
 # -- symbols ----------------------------------------------------------------------------------------------------------
