@@ -18,6 +18,7 @@ SUITES = (
     "memory",
     "tick_import",
     "tick_reads",
+    "indicators",
 )
 
 
