@@ -19,6 +19,7 @@ SUITES = (
     "memory",
     "tick_import",
     "tick_reads",
+    "indicators",
     "backtest",
     "sweep",
 )

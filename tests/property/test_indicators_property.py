@@ -8,17 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qsuite.domain.analytics.algorithms import ALGORITHMS, with_defaults
-from qsuite.domain.analytics.indicators import ema, macd, rsi, sma
-from qsuite.domain.analytics.series import Series, as_series
+from qsuite.domain.analytics.indicators import bollinger, ema, macd, mfi, rsi, sma
+from qsuite.domain.analytics.series import Candles, Instants, Series, as_series
 from qsuite.domain.analytics.signals import BarSeries
 
 PRICES = st.lists(st.integers(1, 10**7).map(lambda cents: cents / 100), min_size=60, max_size=160).map(as_series)
+
+
+def _places(values: Series) -> Instants:
+    return np.arange(len(values), dtype=np.int64)
+
+
 INDICATORS: dict[str, Callable[[Series], Series]] = {
     "sma": lambda closes: sma(closes, 20),
     "ema": lambda closes: ema(closes, 20),
     "rsi": rsi,
     "macd": lambda closes: macd(closes).line,
     "signal": lambda closes: macd(closes).signal,
+    "upper band": lambda closes: bollinger(closes, 5, 2.0).upper,
+    "money flow": lambda closes: mfi(Candles(_places(closes), closes, closes, closes, closes, closes**2), 5),
 }
 
 

@@ -289,17 +289,18 @@ def test_windows_longer_than_the_series_are_not_known(count: int) -> None:
 
 
 def test_bands_of_a_price_that_stands_still_have_no_width() -> None:
-    # The squares of 10.1 do not cancel out to the last digit; TA-Lib's bands are then 10^-7 apart.
-    closes = [9.3, 12.7, 10.4] * 20 + [10.1] * 40
+    # After a fall by a hundred million times the squares do not cancel out: TA-Lib's bands are then 10^-8 of what was.
+    closes = [0.93e7, 1.27e7, 1.04e7] * 20 + [0.1] * 40
     found = panel(["bbands_20_2"], of_closes(closes))
-    assert found["bbands_20_2.upper"][-1] == found["bbands_20_2.lower"][-1] == 10.1
+    assert found["bbands_20_2.upper"][-21:].tolist() == found["bbands_20_2.lower"][-21:].tolist() == [0.1] * 21
 
 
-def test_a_typical_price_that_differs_by_rounding_alone_is_no_deviation() -> None:
+def test_a_typical_price_that_differs_by_rounding_alone_does_not_move() -> None:
     # (0.1 + 0.2 + 0.3) / 3 and (0.3 + 0.2 + 0.1) / 3 differ in the last digit.
     highs, lows, closes = as_series([0.1, 0.3] * 3), as_series([0.2, 0.2] * 3), as_series([0.3, 0.1] * 3)
-    bars = Candles(np.arange(6, dtype=np.int64) * DAY_NS, closes, highs, lows, closes, np.ones(6))
-    assert panel(["cci_4"], bars)["cci_4"][3:].tolist() == [0.0] * 3
+    bars = Candles(np.arange(6, dtype=np.int64) * DAY_NS, closes, highs, lows, closes, as_series([9.0, 1e9] * 3))
+    found = panel(["cci_4", "mfi_3"], bars)
+    assert found["cci_4"][3:].tolist() == found["mfi_3"][3:].tolist() == [0.0] * 3
 
 
 def test_volumes_of_another_magnitude_before_change_no_ratio() -> None:

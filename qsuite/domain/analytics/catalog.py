@@ -63,6 +63,11 @@ class Indicator(NamedTuple):
     numbers: tuple[float, ...]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of its series."""
+        return _names(self.name, self.family.parts)
+
+    @property
     def bars_before(self) -> int:
         """Return how many bars before one its value depends on, to the last digit that is shown."""
         return self.family.begins(*self.numbers) + self.family.remembers(*self.numbers)
@@ -77,8 +82,8 @@ class Indicator(NamedTuple):
         adds_up = self.family.adds_up
         found = self.family.compute(from_bar(bars, past) if adds_up else bars, *self.numbers)
         series = found if isinstance(found, tuple) else (found,)
-        shown = series if adds_up else [values[past:] for values in series]
-        return {self.name + part: values for part, values in zip(self.family.parts, shown, strict=True)}
+        shown = series if adds_up or not past else [values[past:] for values in series]
+        return dict(zip(self.names, shown, strict=True))
 
 
 class UnknownIndicator(ValueError):
@@ -116,6 +121,11 @@ def panel(names: Sequence[str], bars: Candles, past: int = 0) -> dict[str, Serie
 def panels(names: Sequence[str], many: Mapping[str, Candles]) -> dict[str, dict[str, Series]]:
     """Return the same for many symbols, in one call that a worker process can do."""
     return {symbol: panel(names, bars) for symbol, bars in many.items()}
+
+
+@functools.lru_cache(maxsize=1_024)
+def _names(name: str, parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name + part for part in parts)
 
 
 def _lengths(family: Family) -> set[int]:

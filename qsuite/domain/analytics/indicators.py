@@ -8,16 +8,22 @@ where volumes vary by a million times or prices stand still.
 A further indicator is one function here and an entry in ``catalog``.
 """
 
+import functools
+import itertools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsuite.domain.analytics.series import Candles, Ranges, Series
-from qsuite.domain.analytics.windows import window_deviation, window_sum
+from qsuite.domain.analytics.series import Candles, Flags, Ranges, Series
+from qsuite.domain.analytics.windows import in_pieces, sums, window_deviation
 from qsuite.domain.times import DAY_NS
 
-SAME = 1e-12
-"""Typical prices that differ by less, relative to their size, are the same: what differs is how they were added up."""
+FEW_DIGITS = 1e-4
+"""What is below this part of the greatest so far is computed by windows: TA-Lib's moving sums leave it too few digits.
+A deviation is a difference of squares: above it, over a million bars, it is right to 10^-9 of the greatest price."""
+SAME_MOVE = 1e-14
+"""Typical prices that differ by less, relative to their sum, are the same to TA-Lib: it is how they were added up."""
 CUTLERS_NONE = 1e-14
 """TA-Lib takes average moves that add up to less for none, and gives 0 there."""
 
@@ -76,17 +82,28 @@ def vwap(bars: Candles, length: int | None = None) -> Series:
 
     NaN where nothing was traded.
     """
-    value = typical_prices(bars) * bars.volumes
+    prices = bars.highs, bars.lows, bars.closes, bars.volumes
     if length is not None:
-        volumes = window_sum(bars.volumes, length)
-        return _ratio(window_sum(value, length), volumes, volumes > 0.0)
+        (found,) = in_pieces(lambda *piece: (_vwap_of(*piece, length=length),), prices, length)
+        return found
+    (value,) = in_pieces(lambda *piece: (_value_of(*piece),), prices, 1)
     values, volumes = np.empty_like(value), np.empty_like(value)
-    days = bars.starts_ns // DAY_NS
-    begins = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
-    for begin, end in zip(begins, [*begins[1:], len(days)], strict=True):
+    starts = bars.starts_ns
+    midnights = np.arange(starts[0] // DAY_NS + 1, starts[-1] // DAY_NS + 1) * DAY_NS if len(starts) else starts
+    ends = np.unique(np.searchsorted(starts, midnights)).tolist()  # of days without bars between them once
+    for begin, end in itertools.pairwise([0, *ends, len(starts)]):
         np.cumsum(value[begin:end], out=values[begin:end])
         np.cumsum(bars.volumes[begin:end], out=volumes[begin:end])
-    return _ratio(values, volumes, volumes > 0.0)
+    (found,) = in_pieces(lambda *piece: (_ratio(*piece),), (values, volumes), 1)
+    return found
+
+
+def _value_of(highs: Series, lows: Series, closes: Series, volumes: Series) -> Series:
+    return typical_prices(highs, lows, closes) * volumes
+
+
+def _vwap_of(highs: Series, lows: Series, closes: Series, volumes: Series, *, length: int) -> Series:
+    return _ratio(sums(_value_of(highs, lows, closes, volumes), length), sums(volumes, length))
 
 
 # -- momentum ---------------------------------------------------------------------------------------------------------
@@ -99,12 +116,15 @@ def rsi(closes: Series, length: int = 14) -> Series:
 
 def rsi_simple(closes: Series, length: int = 14) -> Series:
     """Return the index of plain means instead of Wilder's averages (Cutler's), which forgets all before them."""
-    moves = np.diff(closes, prepend=closes[:1])
-    moves[:1] = np.nan
-    gains = window_sum(np.maximum(moves, 0.0), length) / length
-    both = window_sum(np.abs(moves), length) / length
+    (found,) = in_pieces(lambda piece: (_rsi_simple_of(piece, length),), (closes,), length + 1)
+    return found
+
+
+def _rsi_simple_of(closes: Series, length: int) -> Series:
+    moves = closes[1:] - closes[:-1]
+    gains, both = sums(np.maximum(moves, 0.0), length) / length, sums(np.abs(moves), length) / length
     moved = both >= CUTLERS_NONE
-    return np.where(np.isnan(both), np.nan, np.where(moved, 100.0 * gains / np.where(moved, both, 1.0), 0.0))
+    return np.where(moved, 100.0 * gains / np.where(moved, both, 1.0), 0.0)
 
 
 def macd(closes: Series, fast: int = 12, slow: int = 26, smoothing: int = 9) -> Macd:
@@ -137,12 +157,8 @@ def stochastic(bars: Candles, length: int = 14, smoothing: int = 3, averaged: in
 
 
 def cci(bars: Candles, length: int = 20) -> Series:
-    """Return the commodity channel index; 0 where typical prices differ by no more than their rounding."""
-    typical = typical_prices(bars)
-    found = _called("CCI", bars.highs, bars.lows, bars.closes, timeperiod=length)
-    top = highest(typical, length)
-    found[top - lowest(typical, length) <= SAME * top] = 0.0
-    return found
+    """Return the commodity channel index; 0 where typical prices differ by no more than rounding."""
+    return _called("CCI", bars.highs, bars.lows, bars.closes, timeperiod=length)
 
 
 def adx(bars: Candles, length: int = 14) -> Directional:
@@ -160,9 +176,27 @@ def adx(bars: Candles, length: int = 14) -> Directional:
 
 def bollinger(closes: Series, length: int = 20, deviations: float = 2.0) -> Bands:
     """Return the mean and so many standard deviations (of the population) to both sides."""
+    found = _called_for_more("BBANDS", closes, timeperiod=length, nbdevup=deviations, nbdevdn=deviations, matype=0)
+    width, least = found[0] - found[1], FEW_DIGITS * deviations
+    # A quick look at all of them, then at each beside what was before it: a later price must not count.
+    if not len(closes) or width[length - 1 :].min(initial=math.inf) >= least * max(closes.max(), -closes.min()):
+        return Bands(*found)
+    narrow = width < least * np.maximum.accumulate(np.abs(closes))
+    if not narrow.any():
+        return Bands(*found)
+    ours = functools.partial(_bands_where, length=length, deviations=deviations)
+    return Bands(*in_pieces(ours, (closes, narrow, *found), length))
+
+
+def _bands_where(closes: Series, narrow: Flags, *found: Series, length: int, deviations: float) -> tuple[Series, ...]:
+    """Return the bands of windows where they are narrow, else those found."""
+    narrow, found = narrow[length - 1 :], tuple(each[length - 1 :] for each in found)
+    if not narrow.any():
+        return found
     middle, deviation = window_deviation(closes, length)
     width = deviations * deviation
-    return Bands(middle + width, middle, middle - width)
+    exact = (each[length - 1 :] for each in (middle + width, middle, middle - width))
+    return tuple(np.where(narrow, ours, theirs) for ours, theirs in zip(exact, found, strict=True))
 
 
 def atr(bars: Ranges, length: int = 14) -> Series:
@@ -173,14 +207,19 @@ def atr(bars: Ranges, length: int = 14) -> Series:
 def donchian(bars: Candles, length: int = 20) -> Bands:
     """Return the highest high and lowest low of the last ``length`` bars, this one among them, and their middle."""
     upper, lower = highest(bars.highs, length), lowest(bars.lows, length)
-    return Bands(upper, (upper + lower) / 2.0, lower)
+    (middle,) = in_pieces(lambda top, bottom: ((top + bottom) / 2.0,), (upper, lower), 1)
+    return Bands(upper, middle, lower)
 
 
 def keltner(bars: Candles, length: int = 20, ranges: float = 2.0, range_length: int = 10) -> Bands:
     """Return the exponential average and so many average true ranges to both sides."""
-    middle, width = ema(bars.closes, length), ranges * atr(bars, range_length)
-    middle = np.where(np.isnan(width), np.nan, middle)
-    return Bands(middle + width, middle, middle - width)
+    middle, width = ema(bars.closes, length), atr(bars, range_length)
+    return Bands(*in_pieces(lambda *piece: _keltner_of(*piece, ranges=ranges), (middle, width), 1))
+
+
+def _keltner_of(middle: Series, width: Series, *, ranges: float) -> tuple[Series, Series, Series]:
+    upper, lower = middle + ranges * width, middle - ranges * width
+    return upper, np.where(np.isnan(width), np.nan, middle), lower
 
 
 def highest(values: Series, length: int) -> Series:
@@ -203,44 +242,69 @@ def obv(bars: Candles) -> Series:
 
 def mfi(bars: Candles, length: int = 14) -> Series:
     """Return the money flow index, 0 to 100; NaN where nothing was traded, 0 where no typical price differs."""
-    typical = typical_prices(bars)
-    moves = np.diff(typical, prepend=typical[:1])
-    flow = typical * bars.volumes
-    flow[:1] = np.nan  # the first of its flows is the one after the first bar
-    risen = window_sum(np.where(moves > 0.0, flow, 0.0 * flow), length)
-    both = risen + window_sum(np.where(moves < 0.0, flow, 0.0 * flow), length)
-    moved = both > 0.0
-    found = np.where(moved, 100.0 * risen / np.where(moved, both, 1.0), 0.0 * both)
-    return np.where(highest(bars.volumes, length) > 0.0, found, np.nan)
+    prices = bars.highs, bars.lows, bars.closes, bars.volumes
+    found = _called("MFI", *prices, timeperiod=length)
+    volumes = bars.volumes
+    if not len(volumes) or volumes.min() * bars.lows.min() > FEW_DIGITS * volumes.max() * bars.highs.max():
+        return found
+    (flow,) = in_pieces(lambda *piece: (_value_of(*piece),), prices, 1)
+    small = flow <= FEW_DIGITS * np.maximum.accumulate(flow)  # a sum is no less than its newest flow
+    if not small.any():
+        return found
+    (found,) = in_pieces(functools.partial(_mfi_where, length=length), (*prices, small, found), length + 1)
+    return found
+
+
+def _mfi_where(*columns: Series, length: int) -> tuple[Series]:
+    """Return the index of windows where the newest flow is small, else the one found."""
+    small, found = (column[length:] for column in columns[-2:])
+    return (np.where(small, _mfi_of(*columns[:-2], length=length), found) if small.any() else found,)
+
+
+def _mfi_of(highs: Series, lows: Series, closes: Series, volumes: Series, *, length: int) -> Series:
+    typical = typical_prices(highs, lows, closes)
+    moves, flow = typical[1:] - typical[:-1], typical[1:] * volumes[1:]
+    moved = np.abs(moves) >= SAME_MOVE * (np.abs(typical[1:]) + np.abs(typical[:-1]))
+    moved &= moves != 0.0
+    risen, both = sums(flow * (moved & (moves > 0.0)), length), sums(flow * moved, length)
+    found = np.divide(100.0 * risen, both, out=np.zeros_like(both), where=both > 0.0)
+    found[sums(volumes[1:], length) <= 0.0] = np.nan
+    return found
 
 
 def volume_ratio(volumes: Series, length: int = 20) -> Series:
     """Return the volume in units of the mean of the last ``length``, this one among them; NaN where that is zero."""
-    mean = window_sum(volumes, length) / length
-    return _ratio(volumes, mean, mean > 0.0)
+    (found,) = in_pieces(lambda piece: (_ratio(piece[length - 1 :], sums(piece, length) / length),), (volumes,), length)
+    return found
 
 
-def typical_prices(bars: Candles) -> Series:
+def typical_prices(highs: Series, lows: Series, closes: Series) -> Series:
     """Return the mean of high, low and close."""
-    return (bars.highs + bars.lows + bars.closes) / 3.0
+    return (highs + lows + closes) / 3.0
 
 
 # -- TA-Lib -----------------------------------------------------------------------------------------------------------
 
 
 def _called(name: str, *series: Series, **options: Any) -> Series:
-    (found,) = _called_for_more(name, *series, **options)
+    found: Series = _function(name)(*series, **options)
     return found
 
 
 def _called_for_more(name: str, *series: Series, **options: Any) -> tuple[Series, ...]:
+    found: tuple[Series, ...] = _function(name)(*series, **options)
+    return found
+
+
+@functools.cache
+def _function(name: str) -> Any:
     # Imported at its first use: it brings pandas along, which a start does without.
     import talib
 
-    function = getattr(talib, name)
-    found = function(*(np.ascontiguousarray(each, dtype=np.float64) for each in series), **options)
-    return found if isinstance(found, tuple) else (found,)
+    return getattr(talib, name)
 
 
-def _ratio(value: Series, by: Series, known: Any) -> Series:
-    return np.where(known, value / np.where(known, by, 1.0), np.nan)
+def _ratio(value: Series, by: Series) -> Series:
+    """Return the quotient, NaN where there is nothing to divide by."""
+    found: Series = np.divide(value, by, out=np.full(len(by), np.nan), where=by > 0.0)
+    return found

@@ -10,44 +10,57 @@ Deviations are put together in the same way, by the merging of variances (Chan, 
 sums of squares, which cancel each other out: of equal values the deviation is exactly 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qsuite.domain.analytics.series import Series
+from qsuite.domain.analytics.series import Flags, Series
 
+Compute = Callable[..., tuple[Series, ...]]
 PIECE = 8_192
 """So many places at a time, so that what is put together stays in the processor's cache."""
 
 
 def window_sum(values: Series, length: int) -> Series:
     """Return the sum of the last ``length`` values, NaN before there are so many."""
-    (found,) = _in_pieces(lambda piece: (_sums(piece, length),), values, length, 1)
+    (found,) = in_pieces(lambda piece: (sums(piece, length),), (values,), length)
     return found
 
 
 def window_deviation(values: Series, length: int) -> tuple[Series, Series]:
     """Return the mean of the last ``length`` values and their standard deviation, of the population."""
-    mean, deviation = _in_pieces(lambda piece: _deviations(piece, length), values, length, 2)
+    mean, deviation = in_pieces(lambda piece: _deviations(piece, length), (values,), length)
     return mean, deviation
 
 
-def _in_pieces(
-    compute: Callable[[Series], tuple[Series, ...]], values: Series, length: int, outputs: int
+def in_pieces(
+    compute: Callable[..., tuple[Series, ...]], columns: Sequence[Series | Flags], length: int
 ) -> tuple[Series, ...]:
-    found = tuple(np.empty(len(values)) for _ in range(outputs))
-    for each in found:
-        each[: length - 1] = np.nan
-    for begin in range(0, len(values) - length + 1, PIECE):
-        piece = values[begin : begin + PIECE + length - 1]
+    """Return what ``compute`` makes of the columns, done piece by piece, where a place needs the last ``length`` rows.
+
+    It gets a piece of each column and returns one value for each row from the ``length``-th on; before it there is NaN.
+    """
+    rows = len(columns[0])
+    if length == 1 and rows <= PIECE:
+        return compute(*columns)
+    found: tuple[Series, ...] = ()
+    for begin in range(0, rows - length + 1, PIECE):
+        computed = compute(*(column[begin : begin + PIECE + length - 1] for column in columns))
+        found = found or tuple(_unknown(rows, length - 1) for _ in computed)
         first = begin + length - 1
-        for each, computed in zip(found, compute(piece), strict=True):
-            each[first : first + len(computed)] = computed
+        for whole, piece in zip(found, computed, strict=True):
+            whole[first : first + len(piece)] = piece
+    return found or tuple(np.full(rows, np.nan) for _ in compute(*(np.ones(length) for _ in columns)))
+
+
+def _unknown(rows: int, count: int) -> Series:
+    found = np.empty(rows)
+    found[:count] = np.nan
     return found
 
 
-def _sums(values: Series, length: int) -> Series:
-    """Return the sum of each window that lies within the values."""
+def sums(values: Series, length: int) -> Series:
+    """Return the sum of each window that lies within the values, of which there must be ``length``."""
     places, width, whole, covered = len(values) - length + 1, 1, values, 0
     total: Series | None = None
     while True:

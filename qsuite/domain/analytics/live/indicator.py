@@ -21,9 +21,9 @@ class LiveIndicator:
     """One indicator of one symbol and interval. UnknownIndicator for a name that is none."""
 
     def __init__(self, name: str) -> None:
-        family, numbers = read_name(name)[1:]
-        self.names: tuple[str, ...] = tuple(name + part for part in family.parts)
-        self._twin = TWINS[family.name](*numbers)
+        indicator = read_name(name)
+        self.names = indicator.names
+        self._twin = TWINS[indicator.family.name](*indicator.numbers)
         self._last_ns: int | None = None
 
     def push(self, bar: Candle) -> LiveValues:

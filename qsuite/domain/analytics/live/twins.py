@@ -7,13 +7,15 @@ the same bar, it says at every bar what the function in ``indicators`` says ther
 import math
 from collections.abc import Callable, Mapping
 
-from qsuite.domain.analytics.indicators import CUTLERS_NONE, SAME
+from qsuite.domain.analytics.indicators import CUTLERS_NONE, SAME_MOVE
 from qsuite.domain.analytics.live.blocks import NAN, Before, Exponential, Mean, Values, Wilder, Window, mean_of
 from qsuite.domain.analytics.live.directions import Adx, Atr
 from qsuite.domain.analytics.series import Candle
 from qsuite.domain.times import DAY_NS
 
 Twin = Callable[[Candle, bool], Values]
+SAME_SPREAD = 1e-12
+"""Typical prices no farther apart, relative to their size, are the same: TA-Lib sees no deviation there."""
 NONE_OF_THREE = (NAN, NAN, NAN)
 
 
@@ -136,7 +138,7 @@ def _cci(length: int) -> Twin:
         typical = window(typical_price(bar), keep)
         if typical is None:
             return (NAN,)
-        if max(typical) - min(typical) <= SAME * max(typical):
+        if max(typical) - min(typical) <= SAME_SPREAD * max(typical):
             return (0.0,)
         mean = mean_of(typical)
         return ((typical[-1] - mean) / (0.015 * mean_of([abs(each - mean) for each in typical])),)
@@ -216,6 +218,8 @@ def _mfi(length: int) -> Twin:
         if math.isnan(move):
             return (NAN,)
         flow = typical * bar.volume
+        if abs(move) < SAME_MOVE * (abs(typical) + abs(typical - move)):
+            move = 0.0
         up, down = risen(flow if move > 0.0 else 0.0, keep), fallen(flow if move < 0.0 else 0.0, keep)
         if up is None or down is None or volume is None or max(volume) <= 0.0:
             return (NAN,)
