@@ -247,6 +247,8 @@ def _services(settings: Settings, made: Sections) -> Services:
         indicators=made.strategy_work.indicators,
         jobs=made.jobs.service,
         backtests=made.backtests,
+        backtest_pages=made.backtest_pages,
+        sweeps=made.sweeps,
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,

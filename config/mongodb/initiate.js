@@ -11,8 +11,8 @@ const APPEND_ONLY = "audit_log";
 const COLLECTIONS = [
   "users", "api_keys", "refresh_tokens", "accounts", "data_sources", "tickers", "market_data", "ticks", "tick_blocks",
   "engine_state", "orders", "executions", "positions", "strategies", "signals", "backtests", "jobs", "news",
-  "risk_limits", "risk_events", "models", "imports", "account_history", "strategy_positions", "tick_feed",
-  "idempotency_keys", "tick_seals", "feed_positions",
+  "risk_limits", "risk_events", "models", "imports", "account_history", "strategy_positions", "sweeps", "sweep_parts",
+  "tick_feed", "idempotency_keys", "tick_seals", "feed_positions",
 ];
 
 const mongo = new Mongo(`mongodb://${HOST}/?directConnection=true`);

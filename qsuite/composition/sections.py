@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
-from qsuite.composition.backtests import make_backtests
+from qsuite.composition.backtests import make_backtests, make_sweeps
 from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.jobs import Jobs, make_jobs
@@ -15,9 +15,11 @@ from qsuite.composition.sealing import make_sealer
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
+from qsuite.services.backtest_pages import BacktestPages
 from qsuite.services.backtests import BacktestService
 from qsuite.services.metrics import Metrics
 from qsuite.services.supervisor import Supervisor
+from qsuite.services.sweeps import SweepService
 from qsuite.services.tick_sealer import TickSealer
 from qsuite.services.workers import WorkerPool
 from qsuite.settings import Settings
@@ -40,6 +42,8 @@ class Sections:
     strategy_work: StrategyWork
     jobs: Jobs
     backtests: BacktestService
+    backtest_pages: BacktestPages
+    sweeps: SweepService
     accounts: Accounts
     operations: Operations
 
@@ -123,6 +127,8 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         strategy_work=strategy_work,
         jobs=jobs,
         backtests=backtests,
+        backtest_pages=BacktestPages(database),
+        sweeps=make_sweeps(workers=settings.workers, database=database, backtests=backtests, jobs=jobs.service),
         accounts=accounts,
         operations=operations,
     )

@@ -89,11 +89,9 @@ def _figure() -> "fields.Float":
     return fields.Float(required=True, allow_none=True)
 
 
-class BacktestSummarySchema(Schema):
-    """A backtest in figures: what was asked, and what came of it; null is what nothing was measured of."""
+class BacktestPlanSchema(Schema):
+    """What was asked, with what a request left open."""
 
-    id = fields.UUID(required=True)
-    owner = fields.UUID(required=True)
     strategy = fields.String(required=True)
     symbols = fields.List(fields.String(), required=True)
     interval = fields.String(required=True)
@@ -109,6 +107,13 @@ class BacktestSummarySchema(Schema):
     source = fields.Enum(Source, required=True, by_value=fields.String)
     adjusted = fields.Boolean(required=True)
     finish = fields.Enum(Finish, required=True, by_value=fields.String)
+
+
+class BacktestSummarySchema(BacktestPlanSchema):
+    """A backtest in figures: what was asked, and what came of it; null is what nothing was measured of."""
+
+    id = fields.UUID(required=True)
+    owner = fields.UUID(required=True)
     total_return = _figure()
     cagr = _figure()
     volatility = _figure()

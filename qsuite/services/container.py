@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from qsuite.services.account_history import AccountHistory
     from qsuite.services.accounts import AccountService
     from qsuite.services.auth import AuthService
+    from qsuite.services.backtest_pages import BacktestPages
     from qsuite.services.backtests import BacktestService
     from qsuite.services.depth import DepthService
     from qsuite.services.downloads import Downloads
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from qsuite.services.strategy_performance import StrategyPerformance
     from qsuite.services.strategy_runs import StrategyRuns
     from qsuite.services.stream import StreamHub
+    from qsuite.services.sweeps import SweepService
     from qsuite.services.system_metrics import SystemMetrics
     from qsuite.services.tick_ingest import TickIngest
     from qsuite.services.trading import TradingService
@@ -60,6 +62,8 @@ class Services:
     indicators: "IndicatorService"
     jobs: "JobService"
     backtests: "BacktestService"
+    backtest_pages: "BacktestPages"
+    sweeps: "SweepService"
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"

@@ -94,6 +94,10 @@ DELETE  /api/v1/risk/kill-switch/                R A
 GET     /api/v1/backtests/                       T R U A
 POST    /api/v1/backtests/                       T R A
 GET     /api/v1/backtests/{id}/                  T R U A
+GET     /api/v1/backtests/{id}/report/           T R U A
+GET     /api/v1/backtests/sweep/                 T R U A
+POST    /api/v1/backtests/sweep/                 T R A
+GET     /api/v1/backtests/sweep/{id}/            T R U A
 GET     /api/v1/strategies/                      T R U A
 POST    /api/v1/strategies/                      T
 GET     /api/v1/strategies/{id}/                 T R U A

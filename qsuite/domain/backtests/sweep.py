@@ -11,6 +11,7 @@ volume), and slippage that is drawn, is for the event-driven run: ``check_terms`
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,15 @@ from qsuite.domain.analytics.series import Series
 from qsuite.domain.backtests.figures import CurveFigures, Drawdown, curve_figures, drawdown_of, pace
 from qsuite.domain.backtests.panel import Panel
 from qsuite.domain.backtests.swept_account import Fills, Market, Sizes, market_of, traded
-from qsuite.domain.backtests.swept_orders import Asked
+from qsuite.domain.backtests.swept_orders import Asked, Orders
 from qsuite.domain.backtests.terms import Terms, open_limits
 from qsuite.domain.errors import Invalid
 
 BLOCK = 500
-"""Sets whose fills are kept at once: a few megabytes each a thousand bars."""
+CELLS = 4_000_000
+"""At most so many sets, and so many orders (of the set with the most, for each), are traded at once: 150 MB."""
+
+Told = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,32 +80,50 @@ def check_terms(terms: Terms) -> None:
         raise Invalid("this cannot be swept", errors=wrong)
 
 
-def sweep(
-    run: SweepRun, sets: Sequence[Mapping[str, Any]], progress: Callable[[float], None] = lambda part: None
-) -> list[Swept]:
-    """Return what each set comes to, in their order; ``progress`` is told how much is done, block by block."""
+def sweep(run: SweepRun, sets: Sequence[Mapping[str, Any]], told: Told = lambda part: None) -> list[Swept]:
+    """Return what each set comes to, in their order; ``told`` hears how much is done, often, and may end it."""
     found: list[Swept] = []
-    for fills, market in _blocks(run, sets):
-        curves = _curves(market, fills)
-        bars = pace(run.panel.ends_ns, run.panel.interval)
-        found += [_figures(run, fills, number, curve, bars) for number, curve in enumerate(curves)]
-        progress(len(found) / len(sets))
+    market, bars = market_of(run.panel, run.terms), pace(run.panel.ends_ns, run.panel.interval)
+    for orders, block in _blocks(run, sets, lambda: told(len(found) / len(sets))):
+        heard = partial(_tell, told, len(found), len(block), len(sets))
+        fills = traded(market, orders, _sizes(run, block), heard)
+        found.extend(_figures(run, fills, number, curve, bars) for number, curve in enumerate(_curves(market, fills)))
+    told(1.0)
     return found
+
+
+def _tell(told: Told, before: int, now: int, of_all: int, part: float) -> None:
+    told((before + part * now) / of_all)
 
 
 def equity_of(run: SweepRun, parameters: Mapping[str, Any]) -> Series:
     """Return one set's equity at the closes."""
-    ((fills, market),) = _blocks(run, [parameters])
-    return next(_curves(market, fills))
+    ((orders, block),) = _blocks(run, [parameters], lambda: None)
+    market = market_of(run.panel, run.terms)
+    return next(_curves(market, traded(market, orders, _sizes(run, block))))
 
 
-def _blocks(run: SweepRun, sets: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Fills, Market]]:
+def _blocks(
+    run: SweepRun, sets: Sequence[Mapping[str, Any]], ask: Callable[[], None]
+) -> Iterator[tuple[list[Orders], list[Mapping[str, Any]]]]:
+    """Yield what so many sets ask for as are traded at once, and the sets. ``ask`` may end it."""
     check_terms(run.terms)
-    market, asked = market_of(run.panel, run.terms), Asked(run.algorithm, run.panel)
-    for start in range(0, len(sets), BLOCK):
-        block = sets[start : start + BLOCK]
-        yield traded(market, [asked.by(each) for each in block], _sizes(run, block)), market
-        asked.forget()
+    asked = Asked(run.algorithm, run.panel)
+    block: list[Mapping[str, Any]] = []
+    orders: list[Orders] = []
+    most = 0
+    for each in sets:
+        ask()
+        own = asked.by(each)
+        most = max(most, len(own.periods))
+        if block and (len(block) == BLOCK or most * (len(block) + 1) > CELLS):
+            yield orders, block
+            block, orders, most = [], [], len(own.periods)
+            asked.forget()
+        block.append(each)
+        orders.append(own)
+    if block:
+        yield orders, block
 
 
 def _sizes(run: SweepRun, sets: Sequence[Mapping[str, Any]]) -> Sizes:

@@ -11,7 +11,7 @@ Invariant: a position is a whole number of lots, so flat is exactly zero. Cash i
 of a cent of the exact one up to ten million, and a decision that hangs on less than ``NEAR`` falls to the even side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ from qsuite.domain.backtests.swept_orders import Orders, Places
 from qsuite.domain.backtests.terms import Finish, Terms
 from qsuite.domain.trading.risk.money import SHORT_COLLATERAL
 from qsuite.domain.trading.risk.review import SHORT_MARGIN
+
+TOLD_EVERY = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,10 +97,12 @@ def market_of(panel: Panel, terms: Terms) -> Market:
     return Market(panel, terms, Charges([own.commission for own in rules]), buys, sells, worst, lots)
 
 
-def traded(market: Market, orders: Sequence[Orders], sizes: Sizes) -> Fills:
-    """Let every set trade its orders; sets in the order given."""
+def traded(
+    market: Market, orders: Sequence[Orders], sizes: Sizes, told: Callable[[float], None] = lambda part: None
+) -> Fills:
+    """Let every set trade its orders; sets in the order given. ``told`` hears how much is done, and may end it."""
     accounts = _Accounts(market, orders, sizes)
-    accounts.trade()
+    accounts.trade(told)
     return accounts.fills()
 
 
@@ -133,9 +137,11 @@ class _Accounts:
         self._any_short = bool(self._sizes.shorts.any())
         self._ask_equity = bool((self._sizes.fraction > 0.0).any()) or not market.charges.is_linear
 
-    def trade(self) -> None:
+    def trade(self, told: Callable[[float], None]) -> None:
         """Take the steps one after the other, then close what is to be closed at the end."""
         for step in range(self._most):
+            if step % TOLD_EVERY == 0:
+                told(step / self._most)
             live = int(np.searchsorted(-self._counts, -step, side="left"))
             columns, periods = self._columns[step, :live], self._periods[step, :live]
             buys = self._buys[step, :live]

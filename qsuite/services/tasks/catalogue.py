@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from qsuite.services.tasks.backtest import backtest
+from qsuite.services.tasks.sweep import sweep, sweep_part
 from qsuite.services.tasks.work import Task
 
-TASKS: Mapping[str, Task] = {"backtest": backtest}
+TASKS: Mapping[str, Task] = {"backtest": backtest, "sweep": sweep, "sweep_part": sweep_part}
