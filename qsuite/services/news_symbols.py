@@ -37,12 +37,13 @@ class SymbolFinder:
             if words:
                 names.setdefault(words, set()).add(ticker.symbol)
         self._names: Mapping[tuple[str, ...], set[str]] = names
+        self._first_words = frozenset(words[0] for words in names)
 
     def find(self, text: str) -> tuple[str, ...]:
         """Return the symbols in alphabetical order."""
         found = {symbol for symbol in CASHTAG.findall(text) if symbol in self._symbols}
         words = WORD.findall(text)
-        for start in range(len(words)):
+        for start in (place for place, word in enumerate(words) if word in self._first_words):
             for end in range(start + 1, min(start + MOST_WORDS, len(words)) + 1):
                 found |= self._names.get(tuple(words[start:end]), set())
         return tuple(sorted(found))

@@ -6,14 +6,18 @@ from typing import Any
 import pytest
 
 from qsuite.domain.models import Model
+from qsuite.domain.times import parse_rfc3339
+from qsuite.services.sentiment import service
 from qsuite.services.sentiment.text_models import write_model
 from tests.support.bars import new_symbol
 from tests.support.client import ApiClient
 from tests.support.models import a_model
 from tests.support.running_app import Api
+from tests.support.turns import TurnGauge
 from tests.unit.test_sentiment import a_text_model
 
 NEWS = "/api/v1/news/"
+NOON = parse_rfc3339("2026-11-20T12:00:00Z")
 SENTIMENT = "/api/v1/sentiment/"
 
 
@@ -119,8 +123,10 @@ async def test_an_article_is_stored_with_its_sentiment_and_shown_again_when_it_i
     (stored,) = first.json["results"]
     assert stored["sentiment"]["label"] == "positive"
     assert {name: stored[name] for name in sent} == sent | {"published_at": "2026-11-20T12:00:00.000Z"}
+    calls = api.services.workers.calls
     again = await api.admin.post(NEWS, [sent, sent | {"headline": "The same address, another headline"}])
     assert (again.status, again.json["created"], again.json["results"]) == (200, 0, [stored, stored])
+    assert api.services.workers.calls == calls  # what is known is not judged again
     assert (await api.viewer.get(f"{NEWS}{stored['id']}/")).json == stored
     assert (await api.viewer.get(NEWS, query={"source": sent["source"]})).json["count"] == 1
 
@@ -182,6 +188,24 @@ async def test_a_deleted_article_is_gone(api: Api) -> None:
     assert (await api.viewer.get(f"{NEWS}{stored['id']}/")).status == 404
 
 
+async def test_a_thousand_texts_and_articles_keep_nobody_from_the_event_loop(api: Api) -> None:
+    headlines = [f"Headline {number} of a thousand that rise and do not fall" for number in range(1_000)]
+    sent = [
+        {"headline": each, "summary": "", "source": "many", "url": None, "published_at": NOON, "symbols": None}
+        for each in headlines
+    ]
+    await api.services.sentiment.judge(headlines[:1])  # there is a worker
+    gauge = TurnGauge()
+    with gauge:
+        judged = await api.services.sentiment.judge(headlines)
+    assert len(judged.judgements) == 1_000
+    assert gauge.longest_s < 0.010, gauge.longest
+    with gauge:
+        _, created = await api.services.news.add(sent)
+    assert created == 1_000
+    assert gauge.longest_s < 0.010, gauge.longest
+
+
 # -- symbols ----------------------------------------------------------------------------------------------------------
 
 
@@ -208,3 +232,15 @@ async def test_the_news_of_a_symbol_fade_and_later_ones_are_not_known_yet(api: A
     assert nothing == {"symbol": quiet, "label": None, "score": None, "confidence": None, "articles": 0, "newest": None}
     now = (await api.viewer.post(SENTIMENT, {"symbols": [symbol]})).json
     assert (now["half_life_hours"], now["results"][0]["symbol"]) == (24, symbol)
+
+
+async def test_of_many_news_the_newest_known_by_then_count(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_ARTICLES", 2)
+    symbol = await a_ticker(api)
+    sent = [article(symbol, published_at=f"2026-11-{day}T00:00:00Z") for day in (17, 18, 19, 20)]
+    await api.admin.post(NEWS, sent)
+    answer = await api.viewer.post(SENTIMENT, {"symbols": [symbol], "as_of": "2026-11-19T00:00:00Z"})
+    (found,) = answer.json["results"]
+    assert (found["articles"], found["newest"]) == (2, "2026-11-19T00:00:00.000Z")
+    earlier = await api.viewer.post(SENTIMENT, {"symbols": [symbol], "as_of": "2026-11-16T23:59:59.999999999Z"})
+    assert earlier.json["results"][0]["articles"] == 0

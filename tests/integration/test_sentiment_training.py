@@ -23,7 +23,7 @@ from uuid_utils.compat import uuid7
 from qsuite.cli.models import summary, train_rows
 from qsuite.composition.models import make_models
 from qsuite.domain.analytics.sentiment import LABELS, Label, label_of
-from qsuite.domain.errors import Invalid, NotFound, SetupError
+from qsuite.domain.errors import Invalid, NotFound, SetupError, Unavailable
 from qsuite.repos.database import Database, Document
 from qsuite.repos.model_files import ModelFilesRepo
 from qsuite.services.model_training import store_rows
@@ -209,6 +209,13 @@ def test_too_few_texts_of_a_label_are_refused_by_name() -> None:
     with pytest.raises(Invalid, match="negative") as raised:
         train(rows, SEED)
     assert raised.value.code == "sentiment.too_few_texts"
+
+
+def test_training_without_the_libraries_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.model_selection", None)
+    with pytest.raises(Unavailable, match="extra 'models'") as raised:
+        train(made_up(), SEED)
+    assert raised.value.code == "models.not_installed"
 
 
 # -- the task and the command -----------------------------------------------------------------------------------------

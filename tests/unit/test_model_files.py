@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import sys
 import zipfile
 from typing import Any
 
@@ -18,6 +19,16 @@ LOGISTIC = "sklearn.linear_model._logistic.LogisticRegression"
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def archive_of(schema: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", schema)
+    return packed.getvalue()
+
+
+EMPTY = archive_of(b"{}")
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +77,14 @@ def test_what_is_no_model_is_refused(data: bytes) -> None:
 
 def test_an_archive_that_would_unpack_beyond_the_bound_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_files, "MAX_UNPACKED_BYTES", 1_000)
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("schema.json", b" " * 1_001)
+    data = archive_of(b" " * 1_001)
     with pytest.raises(TooLarge):
-        load(packed.getvalue(), digest(packed.getvalue()), ())
+        load(data, digest(data), ())
+
+
+@pytest.mark.parametrize("use", [lambda: dump([]), lambda: load(EMPTY, digest(EMPTY), ())], ids=["dump", "load"])
+def test_without_the_libraries_it_is_said_what_to_install(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    with pytest.raises(Unavailable, match="extra 'models'") as raised:
+        use()
+    assert raised.value.code == "models.not_installed"
