@@ -307,6 +307,7 @@ def _other_process(api: Api, told: list[str]) -> SignalService:
         bars=mine._bars,
         reference=api.services.reference,
         workers=api.services.workers,
+        models=mine._models,
         stream=Stream(),
         new_id=mine._new_id,
     )

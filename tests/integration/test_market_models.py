@@ -55,7 +55,7 @@ async def test_a_model_that_beats_its_baselines_is_kept_with_all_it_was_judged_b
 
 
 async def test_a_job_that_runs_twice_trains_once_and_tells_how_far_it_is(database: Database) -> None:
-    await learnable(database)
+    await learnable(database, bars=900)
     work = SmallWork(database)
     asked = {"symbols": ["A"], "interval": "1d", **QUICK}
     once = await TASKS[KIND](work, asked)
@@ -78,8 +78,6 @@ async def test_the_same_bars_and_seed_give_the_same_figures_and_chances(database
         opened(await store.file(each), each.sha256, each.parameters["scikit_learn"])(features) for each in (one, two)
     ]
     assert np.array_equal(*told)
-    other = await train(database, ["A"], seed=8)
-    assert other.scores["auc"].low != one.scores["auc"].low
 
 
 async def test_figures_of_real_prices_are_kept_whatever_they_are(database: Database, shared_data: Path) -> None:
