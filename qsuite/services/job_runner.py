@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -56,7 +57,6 @@ class RunnerCounts:
 
     attempts: int = 0
     deaths: int = 0
-    ends: int = 0
     open: dict[str, int] = field(default_factory=dict)
 
 
@@ -92,6 +92,7 @@ class JobRunner:
         self._clock = clock
         self._monotonic = monotonic
         self._attended: dict[UUID, Attended] = {}
+        """By claim: a job may be begun again before its first attempt is cleared away."""
         self._woken = asyncio.Event()
         self._tended_s = -lease_s
         self._stopped = False
@@ -138,11 +139,13 @@ class JobRunner:
 
     async def _watch(self) -> None:
         """End attempts that lost their claim, and those that do not end by themselves when they should."""
-        stored = await self._repo.held(list(self._attended))
-        for identity, one in list(self._attended.items()):
-            held = stored.get(identity)
+        attended = list(self._attended.values())
+        stored = await self._repo.held([one.held.job.id for one in attended])
+        for one in attended:
+            held = stored.get(one.held.job.id)
             if held is None or held.claim != one.held.claim:
                 if self._overdue(one):
+                    one.settled = True  # by whoever has the claim now, or ended the job
                     await self._end(one)
                 continue
             if held.worker and one.begun_s is None:
@@ -162,9 +165,8 @@ class JobRunner:
 
     async def _tend(self) -> None:
         """Renew the claims held here, then see to those that nobody renewed."""
-        if self._looking is None or self._looking.done():  # it may take its time
-            self._looking = asyncio.create_task(asyncio.to_thread(self.executor.look), name="job-executor")
-        mine = {one.held.claim for one in self._attended.values()}
+        self._look()
+        mine = set(self._attended)
         await self._repo.keep(mine)
         for held in await self._repo.lapsed(self._lease_s):
             if held.claim in mine:  # this process was held up, and is at it all the same
@@ -174,6 +176,14 @@ class JobRunner:
                 self.counts.deaths += 1
                 log.warning("jobs.lapsed", job=str(held.job.id), kind=held.job.kind, state=after.state.value)
 
+    def _look(self) -> None:
+        """Have the executor looked after in a thread: it may take its time."""
+        looking = self._looking
+        if looking is None or looking.done():
+            self._looking = asyncio.create_task(asyncio.to_thread(self.executor.look), name="job-executor")
+            if looking is not None:
+                looking.result()  # what went wrong is this loop's failure
+
     async def _fill(self) -> None:
         """Begin attempts while there is room, somebody to run them, and something to run."""
         room = self._at_once or self.executor.capacity
@@ -181,7 +191,7 @@ class JobRunner:
             held = await self._repo.claim(self._new_id(), self._now())
             if held is None:
                 return
-            one = self._attended[held.job.id] = Attended(held)
+            one = self._attended[held.claim] = Attended(held)
             one.task = asyncio.create_task(self._attend(one), name=f"job:{held.job.id}")
             self.counts.attempts += 1
 
@@ -190,11 +200,11 @@ class JobRunner:
     async def _attend(self, one: Attended) -> None:
         try:
             await self._run(one)
-        except QSuiteError as error:  # the database is away: the claim lapses, and the job is taken over
-            log.warning("jobs.left", job=str(one.held.job.id), error=str(error))
+        except Exception as error:  # the database is away, or whatever it is: the claim lapses, and the job goes on
+            unexpected = not isinstance(error, QSuiteError)
+            log.warning("jobs.left", job=str(one.held.job.id), error=str(error), exc_info=unexpected)
         finally:
-            del self._attended[one.held.job.id]
-            self.counts.ends += 1
+            del self._attended[one.held.claim]
             self.wake()
 
     async def _run(self, one: Attended) -> None:
@@ -213,10 +223,10 @@ class JobRunner:
                 log.warning("jobs.grid_lost", job=str(job.id), error=str(error))
                 await self._after_parting(one)
         except Unavailable:
-            raise
-        except Exception:
+            raise  # what became of it could not be written
+        except Exception as error:
             log.exception("jobs.attempt_failed", job=str(job.id), kind=job.kind)
-            await self._settle(one, jobs.after_loss)
+            await self._settle(one, partial(_not_run, why=f"{type(error).__name__}: {error}"))
         else:
             if trace:
                 log.error("jobs.task_failed", job=str(job.id), kind=job.kind, trace=trace)
@@ -252,3 +262,8 @@ class JobRunner:
 
     def _now(self) -> int:
         return floor_ms(self._clock())
+
+
+def _not_run(job: Job, now: int, why: str) -> Job:
+    """Return a job that no worker could even begin, such as one on a grid without QSuite."""
+    return jobs.failed(job, "jobs.failed", why, now)

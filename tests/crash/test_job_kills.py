@@ -11,6 +11,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from uuid import UUID
 
 import psutil
@@ -19,10 +20,11 @@ from structlog.testing import capture_logs
 
 from qsuite.domain.jobs import Job, JobState
 from qsuite.repos.database import Database
+from qsuite.repos.jobs import Held, JobsRepo
 from qsuite.services.executors.processes import ProcessExecutor
 from tests.crash.clients import SCALE, end, spawn
 from tests.support.jobs import JobQueue, running_jobs
-from tests.support.waiting import eventually, wait_until
+from tests.support.waiting import eventually, turns, wait_until
 from tests.support.workers import workers
 
 WORKER_KILLS = 4 * SCALE
@@ -137,3 +139,32 @@ def servers(mongod: str, database: Database) -> Iterator[Servers]:
 
 def gone(processes: Sequence[psutil.Process]) -> Callable[[], bool]:
     return lambda: not any(process.is_running() and process.status() != "zombie" for process in processes)
+
+
+async def test_a_job_begun_again_before_its_first_attempt_was_cleared_away_is_attended(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes, hold = tmp_path / "notes", tmp_path / "hold"
+    notes.mkdir()
+    hold.touch()
+    async with running_jobs(database, ProcessExecutor(2)) as queue:
+        runner, real, cleared = queue.runner, JobsRepo.settle, asyncio.Event()
+        assert runner is not None
+
+        async def slow(repo: JobsRepo, held: Held, after: Job) -> bool:
+            """Come back when the job that was queued again is under way once more."""
+            settled = await real(repo, held, after)
+            await eventually(lambda: len(list(notes.iterdir())) == 2, timeout_s=60)
+            cleared.set()
+            return settled
+
+        monkeypatch.setattr(JobsRepo, "settle", slow)
+        with capture_logs():
+            job = await queue.submit("die", note=str(notes), times=1, hold=str(hold))
+            await cleared.wait()
+            await turns(10)
+            assert runner.running == 1
+            hold.unlink()
+            end = await queue.end_of(job)
+            assert (end.state, end.attempts) == (JobState.DONE, 2)
+            await eventually(lambda: runner.running == 0)

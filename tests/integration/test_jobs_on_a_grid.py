@@ -65,6 +65,20 @@ async def test_what_waits_on_the_grid_and_what_runs_there_can_be_cancelled(
         assert sum(note.exists() for note in notes) == 2  # the third had no worker, and never got one
 
 
+async def test_a_worker_that_cannot_run_a_job_says_why(grid: Grid, database: Database) -> None:
+    executor = GridExecutor(grid.address)
+    real, database.address = database.address, Address("", database.name)
+    async with running_jobs(database, executor) as queue:
+        await connected(executor, 2)
+        with capture_logs():
+            end = await queue.end_of(await queue.submit("add", left=1, right=2))
+    database.address = real
+    assert end.error == {
+        "code": "jobs.failed",
+        "detail": "RuntimeError: the database has a password: set QSUITE_MONGODB_URI where the workers run",
+    }
+
+
 async def test_a_killed_worker_costs_one_attempt(grid: Grid, database: Database, tmp_path: Path) -> None:
     executor = GridExecutor(grid.address)
     async with running_jobs(database, executor) as queue:

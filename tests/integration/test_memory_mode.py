@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from qsuite.app import build
 from qsuite.cli import connection
 from qsuite.composition.parts import Parts
-from qsuite.domain.errors import SetupError
+from qsuite.domain.errors import SetupError, Unavailable
 from qsuite.domain.market import Tick
+from qsuite.domain.roles import Caller, Role
 from qsuite.domain.tick_columns.columns import to_ticks
 from qsuite.repos.books import open_books
 from qsuite.repos.database import Database
@@ -43,6 +45,9 @@ async def test_orders_trade_in_memory_and_the_books_agree(
         account = (await api.trader.get("/api/v1/account/")).json
         spread = (float(sold.json["avg_fill_price"]) - float(bought.json["avg_fill_price"])) * 10
         assert float(account["cash"]) == pytest.approx(1_000_000 + spread - 0.10)
+        with pytest.raises(Unavailable, match="keeps all in memory"):  # no worker could read it
+            await api.services.jobs.submit(Caller(uuid4(), "trader", Role.TRADER), "sum", {})
+        assert (await api.trader.get("/api/v1/jobs/")).json["results"] == []
         found: list[object] = []
         with open_books(memory_database) as books:
             counts = check_books(books, found.append)

@@ -87,10 +87,13 @@ async def tally(work: Work, given: Values) -> Values:
 
 
 async def die(work: Work, given: Values) -> Values:
-    """Kill the process in the first ``times`` attempts."""
+    """Kill the process in the first ``times`` attempts; then wait until a file ``hold`` is gone, if one is named."""
     attempt = _nth(work, Path(given["note"]))
     if attempt <= given["times"]:
         os.kill(os.getpid(), signal.SIGKILL)
+    while os.path.exists(given.get("hold", "")):  # noqa: ASYNC240
+        work.progress(0.5)
+        await asyncio.sleep(0.02)
     return {"attempt": attempt}
 
 

@@ -109,7 +109,7 @@ async def test_a_process_that_stops_is_not_ready_though_all_is_well() -> None:
     assert not health.ready
 
 
-@pytest.mark.parametrize(("probe", "state"), [("feed", State.STALE), ("redis", State.DOWN)])
+@pytest.mark.parametrize(("probe", "state"), [("feed", State.STALE), ("redis", State.DOWN), ("workers", State.AWAY)])
 async def test_what_is_optional_only_degrades(probe: str, state: State) -> None:
     health = service(**{probe: state})
     await health.run_once(0)

@@ -39,5 +39,5 @@ class JobExecutor(Protocol):
     def look(self) -> None:
         """See whether it can be used, and try to mend it if not. Called every few seconds."""
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(self, wait: bool = True) -> None:
         """End everything; with ``wait`` nothing of it is left when this returns."""

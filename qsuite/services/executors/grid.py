@@ -89,11 +89,10 @@ class GridExecutor(Executor):
         """Take a function back where it has not begun; one that runs is let go of."""
         self._let_go(future, GridLost("it was taken back"))
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+    def shutdown(self, wait: bool = True, **_: Any) -> None:
         """Disconnect; what still runs on the grid is let go of."""
         self._stopped = True
-        if cancel_futures or wait:
-            self._part("the server stops")
+        self._part("the server stops", wait=wait)
 
     # -- in threads of the client's -----------------------------------------------------------------------------
 
@@ -120,15 +119,18 @@ class GridExecutor(Executor):
         else:
             log.info("grid.connected", scheduler=self._scheduler)
 
-    def _part(self, why: str) -> None:
+    def _part(self, why: str, *, wait: bool = False) -> None:
         """Leave a scheduler that is of no use."""
         client, self._client, self.capacity = self._client, None, 0
         if client is None:
             return
         log.warning("grid.left", scheduler=self._scheduler, reason=why)
         # A client takes its time to close, the longer the less its scheduler answers: nobody waits for that.
-        threading.Thread(target=_close, args=(client,), name="qsuite-grid-close", daemon=True).start()
+        closing = threading.Thread(target=_close, args=(client,), name="qsuite-grid-close", daemon=True)
+        closing.start()
         self._lose_all(why)
+        if wait:
+            closing.join(CONNECT_S)
 
     def _count(self, capacity: int) -> None:
         if capacity != self.capacity:

@@ -88,8 +88,8 @@ class ProcessExecutor(Executor):
                 if call.worker is not None:
                     call.worker.kill()
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Kill every process, whatever it does."""
+    def shutdown(self, wait: bool = True, **_: Any) -> None:
+        """Kill every process, whatever it does; what waits for one is cancelled."""
         with self._lock:
             self._stopped = True
             workers = [*self._free, *(call.worker for call in self._calls.values() if call.worker is not None)]
