@@ -12,7 +12,7 @@ from qsuite.domain.analytics.live.twins import TWINS
 from qsuite.domain.analytics.series import Candle, Candles, each_bar
 from qsuite.domain.times import DAY_NS
 from qsuite.research import LiveIndicators
-from tests.support.analytics import PLAIN_AND_ODD_INDICATORS, assert_live_equals_whole, column, rows_of
+from tests.support.analytics import PLAIN_AND_ODD_INDICATORS, assert_live_equals_whole, column, one_by_one, rows_of
 
 MINUTE_NS = 60 * 10**9
 
@@ -41,6 +41,14 @@ def test_live_equals_the_whole_series_on_every_bar_of_google(shared_data: Path) 
 def test_live_equals_the_whole_series_on_every_minute_of_four_days(shared_data: Path) -> None:
     rows = rows_of(shared_data / "intraday/spy_minute_20201215_18.csv.gz")
     assert_live_equals_whole(candles(rows, step_ns=MINUTE_NS), PLAIN_AND_ODD_INDICATORS)
+
+
+@pytest.mark.parametrize("jump", [0.01, 5.0, 1e7])
+def test_what_is_left_of_one_move_long_ago_still_counts_however_little_it_is(jump: float) -> None:
+    closes = np.concatenate((np.full(5, 1.0), np.full(120, 1.0 + jump)))
+    bars = Candles(np.arange(125, dtype=np.int64), closes, closes, closes, closes, np.ones(125))
+    assert_live_equals_whole(bars, PLAIN_AND_ODD_INDICATORS)
+    assert one_by_one(["rsi_2"], bars)["rsi_2"][-1] == 100.0
 
 
 def test_a_bar_that_changes_until_it_is_closed_leaves_no_trace(shared_data: Path) -> None:

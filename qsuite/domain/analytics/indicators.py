@@ -24,8 +24,6 @@ FEW_DIGITS = 1e-4
 A deviation is a difference of squares: above it, over a million bars, it is right to 10^-9 of the greatest price."""
 SAME_MOVE = 1e-14
 """Typical prices that differ by less, relative to their sum, are the same to TA-Lib: it is how they were added up."""
-CUTLERS_NONE = 1e-14
-"""TA-Lib takes average moves that add up to less for none, and gives 0 there."""
 
 
 class Macd(NamedTuple):
@@ -123,7 +121,7 @@ def rsi_simple(closes: Series, length: int = 14) -> Series:
 def _rsi_simple_of(closes: Series, length: int) -> Series:
     moves = closes[1:] - closes[:-1]
     gains, both = sums(np.maximum(moves, 0.0), length) / length, sums(np.abs(moves), length) / length
-    moved = both >= CUTLERS_NONE
+    moved = both > 0.0
     return np.where(moved, 100.0 * gains / np.where(moved, both, 1.0), 0.0)
 
 

@@ -5,9 +5,6 @@ import math
 from qsuite.domain.analytics.live.blocks import NAN, Values, Wilder, WilderSum
 from qsuite.domain.analytics.series import Candle
 
-TALIB_NONE = 1e-14
-"""TA-Lib takes ranges and movements below this for none."""
-
 
 class Atr:
     """The average true range."""
@@ -45,12 +42,11 @@ class Adx:
         ranges = self._ranges(true_range(bar, before), keep)
         if math.isnan(ranges):
             return NAN, NAN, NAN
-        ranged = abs(ranges) >= TALIB_NONE
-        plus, minus = (100.0 * (up / ranges), 100.0 * (down / ranges)) if ranged else (0.0, 0.0)
+        plus, minus = (100.0 * (up / ranges), 100.0 * (down / ranges)) if ranges else (0.0, 0.0)
         return self._index(plus, minus, keep), plus, minus
 
     def _index(self, plus: float, minus: float, keep: bool) -> float:
-        if plus + minus >= TALIB_NONE:
+        if plus + minus:
             return self._average(100.0 * (abs(minus - plus) / (plus + minus)), keep)
         # Without any direction the average begins as if there were balance, and later stays what it was.
         return self._average(0.0, keep) if math.isnan(self._average.last) else self._average.last

@@ -7,7 +7,7 @@ the same bar, it says at every bar what the function in ``indicators`` says ther
 import math
 from collections.abc import Callable, Mapping
 
-from qsuite.domain.analytics.indicators import CUTLERS_NONE, SAME_MOVE
+from qsuite.domain.analytics.indicators import SAME_MOVE
 from qsuite.domain.analytics.live.blocks import NAN, Before, Exponential, Mean, Values, Wilder, Window, mean_of
 from qsuite.domain.analytics.live.directions import Adx, Atr
 from qsuite.domain.analytics.series import Candle
@@ -88,7 +88,7 @@ def _index_of(gains: Callable[[float, bool], float], losses: Callable[[float, bo
         gain, loss = gains(max(move, 0.0), keep), losses(max(-move, 0.0), keep)
         if math.isnan(gain):
             return (NAN,)
-        return (100.0 * (gain / (gain + loss)) if gain + loss >= CUTLERS_NONE else 0.0,)
+        return (100.0 * (gain / (gain + loss)) if gain + loss else 0.0,)
 
     return twin
 
