@@ -1,5 +1,7 @@
 """Backtests and sweeps: asked for and shown here; jobs run them."""
 
+import os
+
 from qsuite.composition.market import Market
 from qsuite.repos.backtests import BacktestsRepo
 from qsuite.repos.database import Database
@@ -8,7 +10,7 @@ from qsuite.services.backtests import BacktestService
 from qsuite.services.fill_rules import rules_from
 from qsuite.services.jobs import JobService
 from qsuite.services.sweeps import SweepService
-from qsuite.settings import TradingSettings
+from qsuite.settings import TradingSettings, WorkerSettings
 
 
 def make_backtests(
@@ -20,6 +22,9 @@ def make_backtests(
     )
 
 
-def make_sweeps(*, database: Database, backtests: BacktestService, jobs: JobService) -> SweepService:
+def make_sweeps(
+    *, workers: WorkerSettings, database: Database, backtests: BacktestService, jobs: JobService
+) -> SweepService:
     """Make what lets sweeps be run."""
-    return SweepService(repo=SweepsRepo(database), jobs=jobs, backtests=backtests)
+    at_once = workers.jobs_at_once or workers.processes or os.cpu_count() or 1
+    return SweepService(repo=SweepsRepo(database), jobs=jobs, backtests=backtests, workers=at_once)

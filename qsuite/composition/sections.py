@@ -141,7 +141,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         jobs=jobs,
         backtests=backtests,
         backtest_pages=BacktestPages(database),
-        sweeps=make_sweeps(database=database, backtests=backtests, jobs=jobs.service),
+        sweeps=make_sweeps(workers=settings.workers, database=database, backtests=backtests, jobs=jobs.service),
         accounts=accounts,
         operations=operations,
         models=models,

@@ -223,8 +223,8 @@ def _monthly(curve: Sequence[Mapping[str, Any]]) -> str:
 def _cell(part: float | None) -> str:
     if part is None:
         return "<td></td>"
-    shown = f"{100.0 * part:.1f}"
-    tone = "" if float(shown) == 0.0 else ' class="bad"' if part < 0.0 else ' class="good"'
+    shown = f"{round(100.0 * part, 1) + 0.0:.1f}"  # and never minus zero
+    tone = "" if shown == "0.0" else ' class="bad"' if part < 0.0 else ' class="good"'
     return f"<td{tone}>{shown}</td>"
 
 

@@ -15,40 +15,52 @@ from qsuite.domain.backtests.feeds import of_bars
 from qsuite.domain.backtests.figures import pace
 from qsuite.domain.backtests.grid import Grid, expand
 from qsuite.domain.backtests.outcome import outcome
-from qsuite.domain.backtests.panel import Panel, candles_of, panel_of
+from qsuite.domain.backtests.panel import candles_of, panel_of
 from qsuite.domain.backtests.plan import Plan, plan_from
 from qsuite.domain.backtests.record import Backtest, record_of
 from qsuite.domain.backtests.run import run
-from qsuite.domain.backtests.sweep import SweepRun, Swept, sweep
+from qsuite.domain.backtests.sweep import SweepRun, Swept
 from qsuite.domain.backtests.swept_record import Sweep, columns_of, deflate, figures_of, ranked
 from qsuite.domain.backtests.terms import Terms, on_their_grid
 from qsuite.domain.backtests.traders import AlgorithmTrader
 from qsuite.domain.market import Bar
+from qsuite.domain.reference import Ticker
 from qsuite.repos.database import Database
 from qsuite.services.backtest_runs import Told, bars_of, tickers_of
 
-READ = 0.1
-SWEPT = 0.9
-"""Where the progress is when bars are read, and when all sets are done and the best is played."""
 Bars = Mapping[str, Sequence[Bar]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepAsked:
-    """What to sweep. ``plan`` holds all but the parameters, ``parameters`` the lists they are chosen from."""
+    """What to sweep. ``plan`` holds all but the parameters, ``parameters`` the lists they are chosen from.
+
+    A large one is shared by up to so many ``workers``.
+    """
 
     plan: Plan
     parameters: Mapping[str, Any]
     rank_by: str
+    workers: int = 1
 
     def plain(self) -> dict[str, Any]:
         """Return it in plain values."""
-        return {"plan": self.plan.plain(), "parameters": dict(self.parameters), "rank_by": self.rank_by}
+        return {
+            "plan": self.plan.plain(),
+            "parameters": dict(self.parameters),
+            "rank_by": self.rank_by,
+            "workers": self.workers,
+        }
 
 
 def asked_from(plain: Mapping[str, Any]) -> SweepAsked:
     """Read what to sweep from its plain values."""
-    return SweepAsked(plan=plan_from(plain["plan"]), parameters=plain["parameters"], rank_by=plain["rank_by"])
+    return SweepAsked(
+        plan=plan_from(plain["plan"]),
+        parameters=plain["parameters"],
+        rank_by=plain["rank_by"],
+        workers=plain["workers"],
+    )
 
 
 class Ran(NamedTuple):
@@ -58,22 +70,39 @@ class Ran(NamedTuple):
     best: Backtest
 
 
-async def run_sweep(
-    database: Database, asked: SweepAsked, *, identity: UUID, owner: UUID, now: Callable[[], int], told: Told
-) -> Ran:
-    """Read what a sweep asks for, run all its sets, and the best bar by bar. Invalid where there is nothing to run."""
+class Past(NamedTuple):
+    """What is swept, and what it was made of."""
+
+    run: SweepRun
+    grid: Grid
+    tickers: Mapping[str, Ticker]
+    bars: Bars
+
+    @property
+    def size(self) -> int:
+        """Return how many sets there are times how many bars."""
+        return len(self.grid.sets) * sum(map(len, self.bars.values()))
+
+
+async def read_past(database: Database, asked: SweepAsked, told: Told) -> Past:
+    """Read what a sweep asks for. Invalid where there is nothing to run, or too much."""
     plan, grid = asked.plan, expand(asked.plan.strategy, asked.parameters)
     tickers = await tickers_of(database, plan)
     bars = await bars_of(database, plan, told)
     tickers = {symbol: on_their_grid(ticker, bars[symbol]) for symbol, ticker in tickers.items()}
     panel = panel_of(plan.interval, {symbol: candles_of(own) for symbol, own in bars.items()})
-    told(READ)
     swept = SweepRun(algorithm=plan.strategy, panel=panel, terms=plan.terms(tickers), risk_limit=plan.initial_cash)
-    rows = sweep(swept, grid.sets, lambda part: told(READ + (SWEPT - READ) * part))
+    return Past(swept, grid, tickers, bars)
+
+
+def run_of(
+    asked: SweepAsked, past: Past, rows: Sequence[Swept], *, identity: UUID, owner: UUID, now: Callable[[], int]
+) -> Ran:
+    """Rank the sets, and play the best of them bar by bar."""
     ranking = ranked(rows, asked.rank_by)
-    chosen = replace(plan, parameters=grid.sets[ranking[0]])
-    best = _played(chosen, chosen.terms(tickers), bars, identity=identity, owner=owner, now=now())
-    found = _record(asked, chosen, grid, panel, rows, ranking, identity=identity, owner=owner, now=best.created_at)
+    chosen = replace(asked.plan, parameters=past.grid.sets[ranking[0]])
+    best = _played(chosen, chosen.terms(past.tickers), past.bars, identity=identity, owner=owner, now=now())
+    found = _record(asked, chosen, past, rows, ranking, identity=identity, owner=owner, now=best.created_at)
     return Ran(found, best)
 
 
@@ -85,8 +114,7 @@ def _played(plan: Plan, terms: Terms, bars: Bars, *, identity: UUID, owner: UUID
 def _record(
     asked: SweepAsked,
     chosen: Plan,
-    grid: Grid,
-    panel: Panel,
+    past: Past,
     rows: Sequence[Swept],
     ranking: tuple[int, ...],
     *,
@@ -94,7 +122,8 @@ def _record(
     owner: UUID,
     now: int,
 ) -> Sweep:
-    bars, per_year = len(panel.ends_ns), pace(panel.ends_ns, chosen.interval)
+    ends_ns, grid = past.run.panel.ends_ns, past.grid
+    bars, per_year = len(ends_ns), pace(ends_ns, chosen.interval)
     return Sweep(
         id=identity,
         owner=owner,

@@ -31,12 +31,16 @@ Shown = dict[str, Any]
 
 
 class SweepService:
-    """Have sweeps run, and show them. ``backtests`` knows what a request that leaves things open means."""
+    """Have sweeps run, and show them. ``backtests`` knows what a request that leaves things open means.
 
-    def __init__(self, *, repo: SweepsRepo, jobs: JobService, backtests: BacktestService) -> None:
+    A large sweep is shared by so many ``workers``.
+    """
+
+    def __init__(self, *, repo: SweepsRepo, jobs: JobService, backtests: BacktestService, workers: int) -> None:
         self._repo = repo
         self._jobs = jobs
         self._backtests = backtests
+        self._workers = workers
 
     async def submit(self, caller: Caller, asked: Mapping[str, Any]) -> Job:
         """Queue a sweep. Invalid names fields that are wrong; TooMany when the queue is full."""
@@ -60,7 +64,12 @@ class SweepService:
         if wrong:
             raise Invalid("this cannot be swept", errors=wrong)
         expand(plan.strategy, parameters)
-        return SweepAsked(plan=plan, parameters=show_all(parameters), rank_by=asked.get("rank_by", RANKS[0]))
+        return SweepAsked(
+            plan=plan,
+            parameters=show_all(parameters),
+            rank_by=asked.get("rank_by", RANKS[0]),
+            workers=self._workers,
+        )
 
     async def get(self, caller: Caller, identity: UUID) -> Sweep:
         """Return one of the caller's sweeps with its columns, or any for who reads all. NotFound."""

@@ -1,6 +1,11 @@
-"""Sweeps over HTTP: many parameter sets as one job, their table, and the best set's backtest with its page."""
+"""Sweeps over HTTP: many parameter sets as one job, their table, and the best set's backtest with its page.
 
+Shared by several workers, a sweep comes to what one alone makes of it, whoever did which part, or died over one.
+"""
+
+import asyncio
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,9 +15,16 @@ import pytest
 
 from qsuite.domain.analytics.signals import BarSeries
 from qsuite.domain.backtests.swept_record import FIGURES
+from qsuite.repos import sweep_parts
 from qsuite.repos.database import Database
+from qsuite.repos.jobs import JobsRepo
+from qsuite.repos.schema import migrate
+from qsuite.repos.sweep_parts import SweepPartsRepo
 from qsuite.services.backtest_report import POLICY
-from qsuite.services.tasks.sweep import sweep
+from qsuite.services.sweep_runs import asked_from, read_past
+from qsuite.services.sweep_sharing import PARTS_A_WORKER, finish, lay_out, take_one
+from qsuite.services.tasks import sweep as task
+from qsuite.services.tasks.sweep import sweep, sweep_part
 from tests.support.bars import symbol_with
 from tests.support.client import ApiClient
 from tests.support.running_app import Api
@@ -160,3 +172,108 @@ async def test_a_backtest_has_a_page_that_a_browser_may_show_and_nothing_more(ap
     assert (await api.viewer.get(f"/api/v1/backtests/{work.job}/report/")).status == 403
     assert (await api.trader.get(f"/api/v1/backtests/{uuid.uuid4()}/report/")).status == 404
     assert shown["id"] == str(work.job)
+
+
+# -- shared by workers ------------------------------------------------------------------------------------------------
+
+
+def unheard(part: float) -> None:
+    """Hear how far it is."""
+
+
+async def plan_of(api: Api, workers: int = 2) -> dict[str, Any]:
+    body = asked(await symbol_with(api, a_walk(9)))
+    body |= {"initial_cash": Decimal(20_000), "slippage_bps": Decimal(2)}
+    return api.services.sweeps.plan(body).plain() | {"workers": workers}
+
+
+async def rows_of(api: Api, job: uuid.UUID) -> dict[str, Any]:
+    found = await api.database.collection("sweeps").find_one({"_id": job})
+    assert found is not None
+    return {name: found[name] for name in ("figures", "ranking", "sets", "deflated")}
+
+
+async def test_a_large_sweep_asks_for_helpers_and_is_what_one_worker_makes_of_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = await plan_of(api, workers=3)
+    alone, shared = Work(api.database, uuid.uuid4()), Work(api.database, uuid.uuid4())
+    await sweep(alone, plan)
+    monkeypatch.setattr(task, "SHARED_FROM", 1)
+    added = []
+
+    async def keep(repo: JobsRepo, job: Any) -> None:
+        added.append(job)
+
+    monkeypatch.setattr(JobsRepo, "add", keep)
+    await sweep(shared, plan)
+    assert [(job.kind, job.owner, job.parameters["sweep"]) for job in added] == [
+        ("sweep_part", shared.owner, str(shared.job))
+    ] * 2
+    assert await rows_of(api, shared.job) == await rows_of(api, alone.job)
+    assert await api.database.collection(sweep_parts.NAME).count_documents({"sweep": shared.job}) == 0
+    # A helper that comes too late finds nothing to do, and reads nothing.
+    late = await sweep_part(Work(api.database, shared.owner), {"sweep": str(shared.job), "asked": {}})
+    assert late == {"sweep": str(shared.job), "parts": 0}
+
+
+async def test_helpers_do_each_part_once_and_the_rows_keep_their_order(api: Api) -> None:
+    plan, identity = await plan_of(api), uuid.uuid4()
+    parts = SweepPartsRepo(api.database)
+    past = await read_past(api.database, asked_from(plan), unheard)
+    sets = past.grid.sets
+    await lay_out(parts, identity, len(sets), 2)
+    assert await parts.left(identity) == -(-len(sets) // -(-len(sets) // (2 * PARTS_A_WORKER)))
+    helper = sweep_part(Work(api.database, uuid.uuid4()), {"sweep": str(identity), "asked": plan})
+    told, rows = await asyncio.gather(helper, finish(parts, identity, past.run, sets, unheard))
+    alone = await finish(await laid_out(api.database, other := uuid.uuid4(), len(sets)), other, past.run, sets, unheard)
+    assert rows == alone
+    assert 0 <= told["parts"] <= len(sets)
+    await parts.clear(identity)
+    await parts.clear(other)
+
+
+async def laid_out(database: Database, identity: uuid.UUID, count: int) -> SweepPartsRepo:
+    parts = SweepPartsRepo(database)
+    await lay_out(parts, identity, count, 1)
+    return parts
+
+
+async def test_a_part_that_a_dead_worker_had_taken_is_taken_again_and_its_late_answer_ignored(api: Api) -> None:
+    plan, identity = await plan_of(api), uuid.uuid4()
+    past = await read_past(api.database, asked_from(plan), unheard)
+    parts = await laid_out(api.database, identity, len(past.grid.sets))
+    dead = await parts.take(identity)
+    assert dead is not None
+    while await take_one(parts, identity, past.run, past.grid.sets, unheard):
+        pass
+    assert await parts.left(identity) == 1  # it is still somebody's
+    stale = timedelta(milliseconds=sweep_parts.LEASE_MS + 1_000)
+    collection = api.database.collection(sweep_parts.NAME)
+    taken = await collection.find_one({"_id": dead.id})
+    assert taken is not None
+    await collection.update_one({"_id": dead.id}, {"$set": {"taken_at": taken["taken_at"] - stale}})
+    rows = await finish(parts, identity, past.run, past.grid.sets, unheard)
+    await parts.done(dead, b"not these")
+    assert rows == await finish(parts, identity, past.run, past.grid.sets, unheard)
+    assert len(rows) == len(past.grid.sets)
+    await parts.clear(identity)
+
+
+async def test_a_second_attempt_keeps_what_the_first_has_done(database: Database) -> None:
+    await migrate(database, (sweep_parts.SPEC,))
+    parts, identity = SweepPartsRepo(database), uuid.uuid4()
+    await parts.lay(identity, 10, 4)
+    first = await parts.take(identity)
+    assert first is not None
+    assert (first.first, first.size) == (0, 4)
+    await parts.done(first, b"four")
+    await parts.lay(identity, 10, 4)
+    assert await parts.left(identity) == 2
+    for rows in (b"five", b"six!"):
+        part = await parts.take(identity)
+        assert part is not None
+        await parts.renew(part)
+        await parts.done(part, rows)
+    assert await parts.take(identity) is None
+    assert await parts.rows(identity) == b"fourfivesix!"

@@ -9,13 +9,16 @@ from qsuite.domain.backtests.engine import Engine
 from qsuite.domain.backtests.sizes import Closing, Exactly, OfEquity, Size
 from qsuite.domain.money import MONEY
 from qsuite.domain.signals import Intent
-from qsuite.domain.strategy_orders import NOTHING_HELD
+from qsuite.domain.strategy_orders import NO_ROOM, NOTHING_HELD
 from qsuite.domain.strategy_orders import Desk as Sizing
 from qsuite.domain.trading.commands import PlaceOrder
 from qsuite.domain.trading.commission import Commission
 from qsuite.domain.trading.order import WITH_STOP, OrderType, Side, StopLoss, TakeProfit, TimeInForce
 from qsuite.domain.trading.paper import touchline
 from qsuite.domain.trading.paper.basis import slipped
+
+NOTHING_TO_DO = frozenset({NOTHING_HELD, NO_ROOM})
+"""Who holds nothing has nothing to close, who holds their share nothing to buy: that is no refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,7 @@ class Asks:
         if isinstance(ask.size, Closing):
             self._engine.cancel(order.id for order in self._engine.protecting(ask.symbol))
         refused = place(self._engine, ask)
-        if refused is not None and refused.code != NOTHING_HELD:  # who holds nothing has nothing to close
+        if refused is not None and refused.code not in NOTHING_TO_DO:
             self.refused.append(refused)
 
 

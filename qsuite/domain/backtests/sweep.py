@@ -84,10 +84,10 @@ def sweep(run: SweepRun, sets: Sequence[Mapping[str, Any]], told: Told = lambda 
     """Return what each set comes to, in their order; ``told`` hears how much is done, often, and may end it."""
     found: list[Swept] = []
     market, bars = market_of(run.panel, run.terms), pace(run.panel.ends_ns, run.panel.interval)
-    for orders, block in _blocks(run, sets):
+    for orders, block in _blocks(run, sets, lambda: told(len(found) / len(sets))):
         heard = partial(_tell, told, len(found), len(block), len(sets))
         fills = traded(market, orders, _sizes(run, block), heard)
-        found += [_figures(run, fills, number, curve, bars) for number, curve in enumerate(_curves(market, fills))]
+        found.extend(_figures(run, fills, number, curve, bars) for number, curve in enumerate(_curves(market, fills)))
     told(1.0)
     return found
 
@@ -98,19 +98,22 @@ def _tell(told: Told, before: int, now: int, of_all: int, part: float) -> None:
 
 def equity_of(run: SweepRun, parameters: Mapping[str, Any]) -> Series:
     """Return one set's equity at the closes."""
-    ((orders, block),) = _blocks(run, [parameters])
+    ((orders, block),) = _blocks(run, [parameters], lambda: None)
     market = market_of(run.panel, run.terms)
     return next(_curves(market, traded(market, orders, _sizes(run, block))))
 
 
-def _blocks(run: SweepRun, sets: Sequence[Mapping[str, Any]]) -> Iterator[tuple[list[Orders], list[Mapping[str, Any]]]]:
-    """Yield what so many sets ask for as are traded at once, and the sets."""
+def _blocks(
+    run: SweepRun, sets: Sequence[Mapping[str, Any]], ask: Callable[[], None]
+) -> Iterator[tuple[list[Orders], list[Mapping[str, Any]]]]:
+    """Yield what so many sets ask for as are traded at once, and the sets. ``ask`` may end it."""
     check_terms(run.terms)
     asked = Asked(run.algorithm, run.panel)
     block: list[Mapping[str, Any]] = []
     orders: list[Orders] = []
     most = 0
     for each in sets:
+        ask()
         own = asked.by(each)
         most = max(most, len(own.periods))
         if block and (len(block) == BLOCK or most * (len(block) + 1) > CELLS):
