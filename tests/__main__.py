@@ -48,7 +48,8 @@ def side_by_side(arguments: list[str], output: int) -> list[int]:
         signal.signal(number, interrupt)
     others = [*PYTEST, *arguments, str(HERE), *(f"--ignore={each}" for each in APART)]
     # A cache of its own, since the last to end would overwrite what failed in the other; no terminal, which is taken.
-    apart = [*PYTEST, *arguments, "-o", "cache_dir=.pytest_cache/apart", *map(str, APART)]
+    cache = [] if "no:cacheprovider" in arguments else ["-o", "cache_dir=.pytest_cache/apart"]
+    apart = [*PYTEST, *arguments, *cache, *map(str, APART)]
     running.append(subprocess.Popen(others))
     running.append(
         subprocess.Popen(
