@@ -124,7 +124,7 @@ class GridExecutor(Executor):
         client, self._client, self.capacity = self._client, None, 0
         if client is None:
             return
-        log.warning("grid.left", scheduler=self._scheduler, reason=why)
+        log.log(20 if self._stopped else 30, "grid.left", scheduler=self._scheduler, reason=why)
         # A client takes its time to close, the longer the less its scheduler answers: nobody waits for that.
         closing = threading.Thread(target=_close, args=(client,), name="qsuite-grid-close", daemon=True)
         closing.start()
