@@ -25,7 +25,7 @@ BACKTESTS = ListingSpec(
         "owner": (fields.UUID(), EQUALITY),
         "created_at": (InstantField(), COMPARISONS),
     },
-    orderings=("created_at", "sharpe_ratio", "total_return"),
+    orderings=("created_at", "sharpe_ratio"),
     default_order=("-created_at",),
     cursor=True,
 )

@@ -77,6 +77,10 @@ SPEC = CollectionSpec(
     (
         IndexModel([("owner", 1), ("created_at", -1), ("_id", -1)], name="of_an_owner"),
         IndexModel([("created_at", -1), ("_id", -1)], name="newest"),
+        IndexModel([("symbols", 1), ("created_at", -1), ("_id", -1)], name="of_a_symbol"),
+        IndexModel([("strategy", 1), ("created_at", -1), ("_id", -1)], name="of_a_strategy"),
+        IndexModel([("figures.sharpe_ratio", -1), ("_id", -1)], name="best"),
+        IndexModel([("owner", 1), ("figures.sharpe_ratio", -1), ("_id", -1)], name="best_of_an_owner"),
     ),
 )
 
@@ -87,7 +91,6 @@ FIELDS: dict[str, FieldMap] = {
     "symbol": plain("symbols"),
     "interval": plain("interval"),
     "sharpe_ratio": plain("figures.sharpe_ratio", nullable=True),
-    "total_return": plain("figures.total_return", nullable=True),
     "created_at": instant("created_at"),
 }
 COURSE = ("equity_curve", "trades", "open_trades", "refused")

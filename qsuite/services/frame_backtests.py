@@ -33,6 +33,7 @@ from qsuite.domain.money import parse_decimal
 from qsuite.domain.reference import Ticker
 from qsuite.domain.times import DAY_NS, NS_PER_S
 from qsuite.domain.trading.commission import commission_from
+from qsuite.domain.trading.risk import Limits
 
 Frames = Mapping[str, "pd.DataFrame"]
 Bars = Mapping[str, Sequence[Bar]]
@@ -62,6 +63,7 @@ def backtest(
     slippage_bps: str | int | Decimal = 0,
     participation: str | Decimal | None = None,
     short_sale: bool = False,
+    limits: Limits | None = None,
     tickers: Mapping[str, Ticker] | None = None,
     seed: int = 0,
     finish: str = Finish.LEAVE,
@@ -69,7 +71,8 @@ def backtest(
     """Play frames of bars, by symbol, to a trader.
 
     A frame is indexed by the bars' starts (UTC where it names no zone). ``commission`` is a schedule as in the API,
-    none for free; a ticker not given has lots of one and the grid of its prices. ValueError for frames that are not
+    none for free; ``limits`` are the controls' figures, which are off where not given but for buying power and
+    ``short_sale``. A ticker not given has lots of one and the grid of its prices. ValueError for frames that are not
     bars.
     """
     bars = bars_of(frames, interval)
@@ -79,7 +82,7 @@ def backtest(
         commission=FREE if commission is None else commission_from(commission),
         slippage_bps=(parse_decimal(slippage_bps), parse_decimal(slippage_bps)),
         participation=None if participation is None else parse_decimal(participation),
-        limits=open_limits(short_sale=short_sale),
+        limits=limits or open_limits(short_sale=short_sale),
         seed=seed,
         finish=Finish(finish),
     )

@@ -106,6 +106,12 @@ async def test_backtests_belong_to_whom_asked_for_them(api: Api) -> None:
     assert not listed[0].keys() & {"equity_curve", "trades", "refused"}
     everybodys = (await api.auditor.get(BACKTESTS, query={"symbol": symbol})).json["results"]
     assert [each["id"] for each in everybodys] == [str(anothers.job), str(mine.job)]
+    for order in ("sharpe_ratio", "-sharpe_ratio"):
+        query = {"symbol": symbol, "ordering": order, "cursor": "", "page_size": "1"}
+        page = (await api.auditor.get(BACKTESTS, query=query)).json
+        assert len(page["results"]) == 1
+        rest = (await api.auditor.get(page["next"])).json
+        assert {page["results"][0]["id"], rest["results"][0]["id"]} == {str(mine.job), str(anothers.job)}
     assert (await api.viewer.get(BACKTESTS)).status == 403
     assert (await api.auditor.post(BACKTESTS, asked(symbol))).status == 403
 

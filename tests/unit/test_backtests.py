@@ -72,6 +72,13 @@ def test_a_trailing_stop_follows_the_high_of_the_way_and_sells_below_it() -> Non
     assert fills(result) == [("BUY", "10", "100"), ("SELL", "10", "107")]
 
 
+def test_a_stop_trails_from_the_close_it_was_decided_on_so_that_a_gap_meets_it() -> None:
+    trail: dict[str, Any] = {"trail_price": D(5), "reduce_only": True}
+    asks = {0: lambda desk: desk.buy("IBM", 10), 1: lambda desk: desk.sell("IBM", 10, **trail)}
+    result = play(Does(asks), [bar(0, FLAT), bar(1, FLAT), bar(2, "90 93 88 92")])
+    assert fills(result) == [("BUY", "10", "100"), ("SELL", "10", "90")]
+
+
 @pytest.mark.parametrize(
     ("side", "stop_loss", "take_profit", "exit_price"), [("buy", 95, 105, "95"), ("sell", 105, 95, "105")]
 )
@@ -174,6 +181,13 @@ def test_an_order_takes_at_most_its_part_of_what_a_bar_traded() -> None:
         for each in bars
     ]
     assert by_bar == [0, 40, 40, 10]
+
+
+def test_what_a_bar_traded_is_shared_among_its_prints() -> None:
+    bars = [bar(0, FLAT), bar(1, "100 101 95 100", volume=400)]
+    result = play(Does({0: lambda desk: desk.buy("IBM", 90_000, limit=D(98))}), bars, participation=D(1), cash=D(10**7))
+    # A quarter on the way down: half of it where the order waits, the rest at the low.
+    assert fills(result) == [("BUY", "50", "98"), ("BUY", "50", "95")]
 
 
 def test_a_bar_without_volume_fills_nothing_where_volume_counts() -> None:

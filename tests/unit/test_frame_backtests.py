@@ -1,11 +1,14 @@
 """Traders of one's own over pandas frames, as research writes them."""
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from qsuite.domain.backtests.terms import open_limits
 from qsuite.research import backtest, look_ahead
 
 
@@ -52,6 +55,13 @@ def test_costs_and_volume_count_where_asked_for() -> None:
     )  # fmt: skip
     assert played.figures.costs > 0
     assert max(fill.quantity for fill in played.result.executions) <= 10
+
+
+def test_the_controls_hold_where_their_limits_are_given() -> None:
+    small = replace(open_limits(), max_quantity=Decimal(50))
+    played = backtest(Trend(), {"IBM": frame(CLOSES)}, cash=1000, limits=small)
+    assert {each.code for each in played.result.refused} == {"risk.max_quantity"}
+    assert played.trades.empty
 
 
 def test_a_trader_that_peeks_is_found() -> None:
