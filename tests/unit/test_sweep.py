@@ -8,14 +8,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from qsuite.domain.backtests.panel import candles_of, panel_of
 from qsuite.domain.backtests.sweep import SweepRun, sweep
+from qsuite.domain.backtests.swept_costs import slipped
 from qsuite.domain.backtests.terms import FREE, Finish, open_limits
 from qsuite.domain.errors import Invalid
 from qsuite.domain.market import Bar
 from qsuite.domain.trading.commission import Commission
+from qsuite.domain.trading.paper.basis import slipped as one_slipped
 from tests.support.sweeps import (
     A_CENT_AT_LEAST_ONE,
     LIMIT,
@@ -117,3 +120,16 @@ def test_what_only_an_event_driven_run_can_do_is_refused() -> None:
     with pytest.raises(Invalid) as refused:
         sweep(SweepRun(algorithm="sma_cross", panel=panel, terms=terms, risk_limit=LIMIT), CROSSES)
     assert set(refused.value.errors) == {"participation", "slippage_bps", "limits"}
+
+
+@pytest.mark.parametrize("tick", ["0.0001", "0.01", "0.25", "1"])
+@pytest.mark.parametrize("bps", ["0", "2.5", "7", "100"])
+def test_prices_slip_to_the_very_tick_that_one_orders_does(tick: str, bps: str) -> None:
+    step, share = Decimal(tick), Decimal(bps)
+    # Of the first, 1.00025 times are a quarter of a thousandth of a tick beyond a whole one.
+    chosen = [Decimal("2670.4001"), *(number * step for number in (1, 2, 39_999, 40_000, 26_704_001))]
+    for buy in (True, False):
+        found = slipped(np.array([float(price) for price in chosen]), share, step, buy=buy)
+        assert [Decimal(repr(each)) for each in found.tolist()] == [
+            one_slipped(each, share, step, buy=buy) for each in chosen
+        ]

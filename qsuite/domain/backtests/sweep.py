@@ -28,6 +28,8 @@ BLOCK = 500
 CELLS = 4_000_000
 """At most so many sets, and so many orders (of the set with the most, for each), are traded at once: 150 MB."""
 
+PLACES = 8
+
 Told = Callable[[float], None]
 
 
@@ -153,21 +155,23 @@ def _curves(market: Market, fills: Fills) -> Iterator[Series]:
             if len(held) > 1:
                 lasts = np.diff(np.concatenate(([0], periods[own], [len(panel.starts_ns)])))
                 equity += np.repeat(held, lasts) * panel.closes[:, column]
-        yield equity
+        # Two equal worths are equal doubles then, as where they come from decimals: a peak may be met again.
+        yield np.round(equity, PLACES)
 
 
 def _figures(run: SweepRun, fills: Fills, number: int, equity: Series, per_year: float) -> Swept:
     curve = curve_figures(equity, per_year)
     drawdown = drawdown_of(run.panel.ends_ns, equity)
-    trips, lost, mean = int(fills.trips[number]), float(fills.lost[number]), float(np.mean(equity))
+    sums, mean = fills.tallies, float(np.mean(equity))
+    trips, lost = int(sums.trips[number]), float(sums.lost[number])
     return Swept(
         **_of_curve(curve, drawdown),
-        win_rate=float(fills.wins[number] / trips) if trips else None,
-        profit_factor=float(fills.gained[number]) / lost if lost else None,
+        win_rate=float(sums.wins[number] / trips) if trips else None,
+        profit_factor=float(sums.gained[number]) / lost if lost else None,
         total_trades=trips,
-        exposure=float(fills.bars_held[number] / len(equity)),
-        turnover=float(fills.value[number]) / mean if mean > 0.0 else None,
-        costs=float(fills.commission[number] + fills.slippage[number]),
+        exposure=float(sums.bars_held[number] / len(equity)),
+        turnover=float(sums.value[number]) / mean if mean > 0.0 else None,
+        costs=float(sums.commission[number] + sums.slippage[number]),
     )
 
 

@@ -5,7 +5,7 @@ What the event-driven run does with an order at a bar's open, in its terms (``si
 
     size      a quantity, or what a value, a part of the equity or a share of a limit pays for, in whole lots
     control   cash behind what opens a position: a buy's value, half a short's, and commission; shorts hold 1.5 x
-    fill      the open, slipped on to the next tick; commission; cash, position, round trip
+    fill      the open, slipped on to the next tick; commission; cash and position
 
 Invariant: a position is a whole number of lots, so flat is exactly zero. Cash is a double: it stays within a millionth
 of a cent of the exact one up to ten million, and a decision that hangs on less than ``NEAR`` falls to the even side.
@@ -21,6 +21,7 @@ from qsuite.domain.analytics.series import Flags, Series
 from qsuite.domain.backtests.panel import Panel
 from qsuite.domain.backtests.swept_costs import NEAR, Charges, floored, slipped
 from qsuite.domain.backtests.swept_orders import Orders, Places
+from qsuite.domain.backtests.swept_tallies import Done, Tallies, tally
 from qsuite.domain.backtests.terms import Finish, Terms
 from qsuite.domain.trading.risk.money import SHORT_COLLATERAL
 from qsuite.domain.trading.risk.review import SHORT_MARGIN
@@ -62,25 +63,13 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fills:
-    """All fills of a block, one row a step and one column a set; ``lots`` zero where none was. What follows is a set's.
-
-    ``cash`` is after each step. ``value`` and ``slippage`` are in money; ``bars_held`` counts periods in which anything
-    was held for any time; ``gained`` and ``lost`` are what winning and losing round trips made, the latter above zero.
-    """
+    """All fills of a block, one row a step, one column a set; ``lots`` zero where none was, ``cash`` after each."""
 
     periods: Places
     columns: Places
     lots: Series
     cash: Series
-    steps: Places
-    value: Series
-    commission: Series
-    slippage: Series
-    trips: Places
-    wins: Places
-    gained: Series
-    lost: Series
-    bars_held: Places
+    tallies: Tallies
 
 
 def market_of(panel: Panel, terms: Terms) -> Market:
@@ -126,13 +115,11 @@ class _Accounts:
             self._periods[:count, place] = own.periods
             self._columns[:count, place] = own.columns
             self._buys[:count, place] = own.buys
-        self._lots, self._cash_after = np.zeros((steps, sets)), np.zeros((steps, sets))
+        shape = (steps, sets)
+        self._lots, self._cash_after, self._prices = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self._shown, self._fees = np.zeros(shape), np.zeros(shape)
         self._cash = np.full(sets, float(market.terms.cash))
-        self._held, self._trip = np.zeros((sets, symbols)), np.zeros((sets, symbols))
-        self._open, self._since = np.zeros(sets, dtype=np.int64), np.zeros(sets, dtype=np.int64)
-        self._until = np.full(sets, -1, dtype=np.int64)
-        self._sums = np.zeros((5, sets))  # value, commission, slippage, gained, lost
-        self._tallies = np.zeros((3, sets), dtype=np.int64)  # trips, wins, bars held
+        self._held = np.zeros((sets, symbols))
         self._any_short = bool(self._sizes.shorts.any())
         self._ask_equity = bool((self._sizes.fraction > 0.0).any()) or not market.charges.is_linear
 
@@ -153,25 +140,23 @@ class _Accounts:
 
     def fills(self) -> Fills:
         """Return what was done, sets in the order they came."""
-        self._tallies[2] += np.where(self._open > 0, len(self._market.panel.starts_ns) - self._begins(), 0)
         back = np.argsort(self._rank, kind="stable")
-        value, commission, slippage, gained, lost = self._sums[:, back]
-        trips, wins, bars_held = self._tallies[:, back]
-        return Fills(
-            periods=self._periods[:, back],
-            columns=self._columns[:, back],
-            lots=self._lots[:, back],
-            cash=self._cash_after[:, back],
-            steps=self._counts[back],
-            value=value,
-            commission=commission,
-            slippage=slippage,
-            trips=trips,
-            wins=wins,
-            gained=gained,
-            lost=lost,
-            bars_held=bars_held,
+        lots = self._lots[:, back]
+        sets, steps = np.nonzero(lots.T)
+        ranks = back[sets]
+        columns = self._columns[steps, ranks]
+        done = Done(
+            sets=sets,
+            columns=columns,
+            periods=self._periods[steps, ranks],
+            lots=lots[steps, sets],
+            lot=self._market.lots[columns],
+            price=self._prices[steps, ranks],
+            shown=self._shown[steps, ranks],
+            commission=self._fees[steps, ranks],
         )
+        tallies = tally(done, len(back), len(self._market.panel.starts_ns))
+        return Fills(self._periods[:, back], self._columns[:, back], lots, self._cash_after[:, back], tallies)
 
     # -- one step -----------------------------------------------------------------------------------------------------
 
@@ -210,57 +195,14 @@ class _Accounts:
     def _fill(self, step: int, lots: Series, prices: Series, shown: Series, buys: Flags) -> None:
         """Book fills at these prices."""
         live = len(lots)
-        rows, columns, periods = np.arange(live), self._columns[step, :live], self._periods[step, :live]
+        columns, quantity = self._columns[step, :live], lots * self._market.lots[self._columns[step, :live]]
+        value = quantity * prices
+        fees = np.where(lots > 0.0, self._market.charges.total(columns, quantity, value), 0.0)
         signed = np.where(buys, lots, -lots)
-        lot = self._market.lots[columns]
-        value = lots * lot * prices
-        fees = np.where(lots > 0.0, self._market.charges.total(columns, lots * lot, value), 0.0)
-        before = self._held[rows, columns]
-        after = before + signed
-        self._book_trips(columns, signed * lot, before * lot, after * lot, prices, fees)
-        self._book_time(periods, before, after)
-        self._cash[:live] -= signed * lot * prices + fees
-        self._held[rows, columns] = after
+        self._cash[:live] -= np.where(buys, value, -value) + fees
+        self._held[np.arange(live), columns] += signed
         self._lots[step, :live], self._cash_after[step, :live] = signed, self._cash[:live]
-        self._sums[0, :live] += value
-        self._sums[1, :live] += fees
-        self._sums[2, :live] += signed * lot * (prices - shown)
-
-    def _book_trips(
-        self, columns: Places, signed: Series, before: Series, after: Series, prices: Series, fees: Series
-    ) -> None:
-        """Add to the round trips under way; count those that close."""
-        live = len(signed)
-        rows = np.arange(live)
-        turned = before * after < 0.0
-        closing = np.where(turned, -before, signed)
-        fees_of_closing = fees * closing / np.where(signed == 0.0, 1.0, signed)
-        made = self._trip[rows, columns] - closing * prices - fees_of_closing
-        done = (signed != 0.0) & (turned | (after == 0.0))
-        # Floats of amounts in cents: what is nothing but rounding was even.
-        even = np.abs(made) <= 1e-9 * np.maximum(1.0, np.abs(signed * prices))
-        profit = np.where(done & ~even, made, 0.0)
-        self._tallies[0, :live] += done
-        self._tallies[1, :live] += profit > 0.0
-        self._sums[3, :live] += np.maximum(profit, 0.0)
-        self._sums[4, :live] += np.maximum(-profit, 0.0)
-        rest = np.where(turned, (closing - signed) * prices - (fees - fees_of_closing), 0.0)
-        self._trip[rows, columns] = np.where(done, rest, made)
-
-    def _book_time(self, periods: Places, before: Series, after: Series) -> None:
-        """Count the periods in which anything is held, from the first position opened to the last one closed."""
-        live = len(periods)
-        opened = self._open[:live] + (after != 0.0) - (before != 0.0)
-        begins, ends = (self._open[:live] == 0) & (opened > 0), (self._open[:live] > 0) & (opened == 0)
-        self._since[:live] = np.where(begins, periods, self._since[:live])
-        self._tallies[2, :live] += np.where(ends, periods - self._begins()[:live] + 1, 0)
-        self._until[:live] = np.where(ends, periods, self._until[:live])
-        self._open[:live] = opened
-
-    def _begins(self) -> Places:
-        """Return the first period not counted yet: a position may open in the very one in which the last closed."""
-        found: Places = np.maximum(self._since, self._until + 1)
-        return found
+        self._prices[step, :live], self._shown[step, :live], self._fees[step, :live] = prices, shown, fees
 
     def _equity(self, periods: Places) -> Series:
         market = self._market

@@ -14,8 +14,10 @@ from qsuite.domain.analytics.series import Series
 from qsuite.domain.trading.commission import PER_CENT, Commission, Model
 
 BPS = 10_000.0
-NEAR = 1e-11
-"""Far above what a few thousand operations on doubles leave, far below what cents on a price can differ by."""
+NEAR = 1e-13
+"""Above what a few thousand operations on doubles leave, far below what cents on a price can differ by."""
+NEXT = 1e-14
+"""The same for three operations: a price in ticks may truly be as near to a whole number of them as that allows."""
 
 Columns = npt.NDArray[np.int64]
 
@@ -49,17 +51,17 @@ def slipped(prices: Series, bps: Decimal, tick_size: Decimal, *, buy: bool) -> S
     """Move prices against an order and on to the next tick, as ``trading.paper.basis.slipped`` does one."""
     tick, share = float(tick_size), float(bps) / BPS
     steps = prices * (1.0 + share if buy else 1.0 - share) / tick
-    whole = -floored(-steps) if buy else floored(steps)
+    whole = -floored(-steps, NEXT) if buy else floored(steps, NEXT)
     exponent = tick_size.normalize().as_tuple().exponent
     assert isinstance(exponent, int), "a tick is a finite number"
     moved = np.round(whole * tick, max(0, -exponent))
     return np.where(moved > 0.0, moved, np.minimum(prices, tick))
 
 
-def floored(values: Series) -> Series:
+def floored(values: Series, near: float = NEAR) -> Series:
     """Round down; what is as good as whole stays."""
     nearest = np.rint(values)
-    return np.where(np.abs(values - nearest) <= NEAR * np.maximum(1.0, np.abs(values)), nearest, np.floor(values))
+    return np.where(np.abs(values - nearest) <= near * np.maximum(1.0, np.abs(values)), nearest, np.floor(values))
 
 
 def _is_linear(schedule: Commission) -> bool:
