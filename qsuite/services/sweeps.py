@@ -26,6 +26,7 @@ from qsuite.services.jobs import JobService
 from qsuite.services.sweep_runs import SweepAsked
 
 KIND = "sweep"
+MOST_WHOLE = 2**63 - 1
 
 Shown = dict[str, Any]
 
@@ -66,7 +67,7 @@ class SweepService:
         expand(plan.strategy, parameters)
         return SweepAsked(
             plan=plan,
-            parameters=show_all(parameters),
+            parameters=_storable(show_all(parameters)),
             rank_by=asked.get("rank_by", RANKS[0]),
             workers=self._workers,
         )
@@ -81,6 +82,15 @@ class SweepService:
     async def page(self, caller: Caller, listing: Listing) -> Page[Sweep]:
         """Return a page of the sweeps the caller may see, without their columns."""
         return await self._repo.page(listing, None if caller.reads_all else caller.user)
+
+
+def _storable(value: Any) -> Any:
+    """Return what was asked with whole numbers that no document can hold as text, which is read the same."""
+    if isinstance(value, Mapping):
+        return {name: _storable(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_storable(each) for each in value]
+    return str(value) if isinstance(value, int) and abs(value) > MOST_WHOLE else value
 
 
 def show_sweep(sweep: Sweep, *, columns: bool = True) -> Shown:

@@ -160,6 +160,14 @@ async def test_what_cannot_be_swept_is_refused_by_its_field(api: Api, changed: d
     assert field in answer.json["errors"]
 
 
+async def test_a_size_that_no_document_holds_as_a_number_is_kept_as_text(api: Api) -> None:
+    body = asked(await symbol_with(api, a_walk(7)))
+    shown, _ = await swept(api, body | {"parameters": {"fast": [3, 5], "slow": 8, "quantity": [2**63, 1]}})
+    assert shown["parameters"] == {"fast": [3, 5], "slow": 8, "quantity": [str(2**63), 1]}
+    assert shown["sets"]["quantity"] == [str(2**63), "1"] * 2
+    assert shown["figures"]["total_trades"][0] == 0  # nobody has so much
+
+
 async def test_a_backtest_has_a_page_that_a_browser_may_show_and_nothing_more(api: Api) -> None:
     shown, work = await swept(api, asked(await symbol_with(api, a_walk(6))))
     answer = await api.trader.get(f"/api/v1/backtests/{work.job}/report/")
