@@ -20,6 +20,7 @@ from qsuite.services.closed_bars import ClosedBars
 from qsuite.services.engine import TradingEngine
 from qsuite.services.indicators import IndicatorService
 from qsuite.services.reference import ReferenceService
+from qsuite.services.signal_news import SignalNews
 from qsuite.services.signal_watch import SignalWatch
 from qsuite.services.signals import SignalService
 from qsuite.services.strategies import StrategyService
@@ -45,6 +46,7 @@ class StrategyWork:
     indicators: IndicatorService
     signals: SignalService
     watch: SignalWatch
+    news: SignalNews
     runs: StrategyRuns
 
 
@@ -93,6 +95,13 @@ def make_strategy_work(
         is_active=lambda: engine.active,
     )
     watch.follow(*_checked(public), public.symbols, every_s=public.every_s)
+    news = SignalNews(
+        signals=signals,
+        repo=repo,
+        is_active=lambda: engine.active,
+        others=lambda: market.neighbours is not None and market.neighbours.count > 0,
+        wanted=market.stream.wanted,
+    )
     runs = StrategyRuns(
         strategies=strategies.service,
         signals=signals,
@@ -107,7 +116,7 @@ def make_strategy_work(
         collar=CUSHION if settings.price_collar is OFF else settings.price_collar,
         clock=clock,
     )
-    return StrategyWork(indicators=IndicatorService(bars), signals=signals, watch=watch, runs=runs)
+    return StrategyWork(indicators=IndicatorService(bars), signals=signals, watch=watch, news=news, runs=runs)
 
 
 def _checked(public: SignalSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
