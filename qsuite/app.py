@@ -209,6 +209,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.strategies.service,
         made.strategy_work.runs,
         made.strategy_work.watch,
+        made.strategy_work.news,
         made.market.data.writer,
         made.market.data,
         QuietSymbols(made.market.data),

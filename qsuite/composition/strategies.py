@@ -23,6 +23,7 @@ from qsuite.services.market_models import MarketModels
 from qsuite.services.model_choice import ModelChoice
 from qsuite.services.models import ModelStore
 from qsuite.services.reference import ReferenceService
+from qsuite.services.signal_news import SignalNews
 from qsuite.services.signal_watch import SignalWatch
 from qsuite.services.signals import SignalService
 from qsuite.services.strategies import StrategyService
@@ -49,6 +50,7 @@ class StrategyWork:
     indicators: IndicatorService
     signals: SignalService
     watch: SignalWatch
+    news: SignalNews
     runs: StrategyRuns
 
 
@@ -109,6 +111,13 @@ def make_strategy_work(
         is_active=lambda: engine.active,
     )
     watch.follow(*_checked(public), public.symbols, every_s=public.every_s)
+    news = SignalNews(
+        signals=signals,
+        repo=repo,
+        is_active=lambda: engine.active,
+        others=lambda: market.neighbours is not None and market.neighbours.count > 0,
+        wanted=market.stream.wanted,
+    )
     runs = StrategyRuns(
         strategies=strategies.service,
         signals=signals,
@@ -123,7 +132,7 @@ def make_strategy_work(
         collar=CUSHION if settings.price_collar is OFF else settings.price_collar,
         clock=clock,
     )
-    return StrategyWork(indicators=IndicatorService(bars), signals=signals, watch=watch, runs=runs)
+    return StrategyWork(indicators=IndicatorService(bars), signals=signals, watch=watch, news=news, runs=runs)
 
 
 def _checked(public: SignalSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:

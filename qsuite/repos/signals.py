@@ -123,6 +123,14 @@ class SignalsRepo:
             documents = await found.to_list(limit)
         return [to_domain(document) for document in documents]
 
+    async def public_since(self, since_ns: int) -> list[Signal]:
+        """Return the public signals made at an instant or later, oldest first."""
+        query: Document = {"strategy": None, "created_at": {"$gte": ns_to_datetime(since_ns)}}
+        with translated("signals"):
+            found = self._signals.find(query).sort([("created_at", 1), ("_id", 1)])
+            documents = await found.to_list(None)
+        return [to_domain(document) for document in documents]
+
     async def page(self, listing: Listing, accounts: Iterable[UUID] | None) -> Page[Signal]:
         """Return a page of signals."""
         if accounts is not None:

@@ -31,6 +31,7 @@ READS_AT_ONCE = 2
 THREAD_SYMBOLS = 16
 """So few symbols are judged in a thread, sooner than they could be sent to another process."""
 SNAPSHOT_SIGNALS = 100
+TOLD_KEPT = 20_000
 
 Message = dict[str, Any]
 
@@ -101,6 +102,7 @@ class SignalService:
         self._new_id = new_id
         self._clock = clock
         self._gate = asyncio.Semaphore(READS_AT_ONCE)
+        self._told: dict[UUID, None] = {}
         stream.snapshot_source("signals", self._snapshot)
 
     async def generate(
@@ -119,8 +121,17 @@ class SignalService:
         signal = self.signal_of(judged, algorithm)
         if not await self._signals.add(signal):
             return await self._signals.find_at(signal) or signal
-        self._stream.publish(f"signals:{signal.symbol}", signal_message(signal))
+        self.tell(signal)
         return signal
+
+    def tell(self, signal: Signal) -> None:
+        """Tell a public signal to those who listen here, once."""
+        if signal.id in self._told:
+            return
+        self._told[signal.id] = None
+        if len(self._told) > TOLD_KEPT:
+            del self._told[next(iter(self._told))]
+        self._stream.publish(f"signals:{signal.symbol}", signal_message(signal))
 
     async def judge(
         self, symbols: Sequence[str], algorithm: str, parameters: Mapping[str, Any], interval: str

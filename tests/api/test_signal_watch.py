@@ -2,15 +2,18 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from qsuite.app import build
+from qsuite.composition.parts import Parts
 from qsuite.domain.errors import SetupError, Unavailable
 from qsuite.domain.intervals import MINUTE_NS
 from qsuite.domain.market import Trade
@@ -19,12 +22,14 @@ from qsuite.domain.times import DAY_NS, NS_PER_S, format_rfc3339
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.signals import SignalsRepo
 from qsuite.services.closed_bars import ClosedBars
+from qsuite.services.signal_news import SignalNews
 from qsuite.services.signal_watch import SignalWatch
 from qsuite.services.signals import SignalService
 from qsuite.settings import Settings, SignalSettings
 from tests.support.bars import new_symbol
-from tests.support.running_app import Api
+from tests.support.running_app import SECRET, Api
 from tests.support.signal_rules import plain_advice
+from tests.support.waiting import eventually
 from tests.support.ws import WsClient
 
 V1 = "technical_indicators_v1"
@@ -173,6 +178,7 @@ async def test_a_new_process_judges_the_newest_bar_alone_and_tells_nothing_twice
 async def test_twenty_runs_at_once_and_another_process_make_one_signal_for_each_bar(life: Life) -> None:
     recording = await life.recording(seed=4)
     await recording.play(70)
+    await life.api.services.market.stored()
     told: list[str] = []
     other = _other_process(life.api, told)
     body = {"symbols": [recording.symbol], "interval": "1m"}
@@ -283,10 +289,74 @@ async def test_one_symbols_fault_is_no_other_symbols_trouble(life: Life, monkeyp
     assert (len(await good.signals()), len(await bad.signals())) == (1, 0)
 
 
+async def test_a_process_that_stands_by_tells_its_readers_what_the_other_one_made_once(life: Life) -> None:
+    recording, told = await life.recording(seed=11), list[str]()
+    await recording.play(60)
+    watch, other = life.watch(recording.symbol), _other_process(life.api, told)
+    here = {"active": False, "others": True, "wanted": True}
+    news = SignalNews(
+        signals=other,
+        repo=SignalsRepo(life.api.database),
+        is_active=lambda: here["active"],
+        others=lambda: here["others"],
+        wanted=lambda channel: here["wanted"],
+    )
+    await watch.run_once(START)
+    await news.run_once(time.time_ns())
+    assert told == []  # it is in the snapshot of whoever comes
+    await recording.play(3)
+    await watch.run_once(START)
+    await news.run_once(time.time_ns())
+    assert told == [f"signals:{recording.symbol}"] * 3
+    await recording.play(1)
+    await life.api.services.market.stored()
+    await other.generate([recording.symbol], V1, "1m")  # made here, told here
+    assert len(told) == 4
+    await news.run_once(time.time_ns())
+    assert len(told) == 4
+    for change in ("active", "others", "wanted"):  # leading, alone, or a mirror of another process's stream
+        here[change] = not here[change]
+        await recording.play(1)
+        await watch.run_once(START)
+        await news.run_once(time.time_ns())
+        here[change] = not here[change]
+        await news.run_once(time.time_ns())
+    assert len(told) == 4
+
+
+async def test_readers_of_a_second_server_hear_what_the_first_one_made_by_itself(
+    life: Life, settings: Settings, tmp_path: Path
+) -> None:
+    second = await build(
+        replace(settings, role="gateway", secret_key=SECRET, data_dir=tmp_path), life.api.database, Parts(watched=False)
+    )
+    await second.start()
+    try:
+        port, token = second.listen(0), life.api.viewer.token
+        assert token is not None
+        assert not second.engine.active
+        recording = await life.recording(seed=12)
+        await recording.play(60)
+        await eventually(lambda: second.services.reference.ticker(recording.symbol))
+        watch = life.watch(recording.symbol)
+        await watch.run_once(START)
+        async with await WsClient.open(port, token=token) as stream:
+            await stream.send({"action": "subscribe", "channels": [f"signals:{recording.symbol}"]})
+            assert len((await stream.receive_type("snapshot"))["data"]) == 1
+            await recording.play(1)
+            await watch.run_once(START)
+            newest = recording.start_of(59)
+            heard = await stream.receive_until(lambda one: one["type"] == "signal" and one["bar"] == newest)
+            bars = [one["bar"] for one in heard if one["type"] == "signal"]
+            # The one before is in the snapshot, and told as well where the reader came before it was heard of.
+            assert bars in ([newest], [recording.start_of(58), newest])
+    finally:
+        await second.stop()
+
+
 @pytest.mark.parametrize("public", [{"algorithms": ("astrology",)}, {"intervals": ("7m",)}])
 async def test_what_nothing_can_make_stops_the_start(api: Api, settings: Settings, public: dict[str, Any]) -> None:
-    secret = "a-secret-of-more-than-32-characters-0123456789"
-    wrong = replace(settings, secret_key=secret, signals=SignalSettings(**public))
+    wrong = replace(settings, secret_key=SECRET, signals=SignalSettings(**public))
     with pytest.raises(SetupError, match=r"setting signals\."):
         await build(wrong, api.database)
 
