@@ -64,7 +64,7 @@ install: $(VENV)/.installed-run ## install without starting anything
 lock: $(BIN)/python ## choose the newest versions that setup.cfg allows and pin them by hash
 	$(PIP) install --quiet uv
 	$(COMPILE) --extra embedded --extra demo --extra test --extra bench --output-file requirements/test.lock
-	$(COMPILE) --extra embedded --extra demo --constraint requirements/test.lock --output-file requirements/run.lock
+	$(COMPILE) --extra embedded --extra demo --extra models --constraint requirements/test.lock --output-file requirements/run.lock
 	$(COMPILE) --constraint requirements/test.lock --output-file requirements/base.lock
 
 clean: ## remove what builds and tests leave behind; data/ and .venv stay
