@@ -12,6 +12,8 @@
     trades        its fills as round trips
     figures       what equity, trades and fills amount to
     outcome       both, of a run
+    plan, record  what is asked for, and what is kept of it
+    panel, grid, sweep, swept_*, deflated   thousands of parameter sets at once, over arrays
 
 Invariant: a trader is asked after a period's close, sees what ended by then and nothing else, and what it asks for acts
 from the next period's first print on.
