@@ -14,7 +14,18 @@ from pathlib import Path
 from types import FrameType
 
 HERE = Path(__file__).parent
-APART = [HERE / each for each in ("crash", "property", "simulation", "api/test_schemathesis.py")]
+APART = [
+    HERE / each
+    for each in (
+        "crash",
+        "property",
+        "simulation",
+        "api/test_market_models.py",
+        "api/test_schemathesis.py",
+        "integration/test_jobs_on_a_grid.py",
+        "integration/test_market_models.py",
+    )
+]
 NAMED = ", ".join(f"tests/{each.relative_to(HERE)}" for each in APART)
 PYTEST = [sys.executable, "-m", "pytest"]
 AT_FIRST_FAILURE = ("-x", "--exitfirst", "--maxfail", "--pdb")

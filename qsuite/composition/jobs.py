@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from qsuite.composition.gateways import GATEWAY
 from qsuite.composition.market import Market
@@ -53,7 +53,7 @@ def make_jobs(
             at_once=workers.jobs_at_once,
             timeout_s=workers.job_timeout_s,
             lease_s=workers.job_lease_s,
-            new_id=new_id,
+            new_claim=uuid4,
             clock=clock,
         )
         service.on_change(runner.wake)

@@ -76,7 +76,7 @@ class JobRunner:
         at_once: int,
         timeout_s: float,
         lease_s: float,
-        new_id: Callable[[], UUID],
+        new_claim: Callable[[], UUID],
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -88,7 +88,7 @@ class JobRunner:
         self._at_once = at_once
         self._timeout_s = timeout_s
         self._lease_s = lease_s
-        self._new_id = new_id
+        self._new_claim = new_claim
         self._clock = clock
         self._monotonic = monotonic
         self._attended: dict[UUID, Attended] = {}
@@ -188,7 +188,7 @@ class JobRunner:
         """Begin attempts while there is room, somebody to run them, and something to run."""
         room = self._at_once or self.executor.capacity
         while len(self._attended) < room and self.executor.ready and not self._stopped:
-            held = await self._repo.claim(self._new_id(), self._now())
+            held = await self._repo.claim(self._new_claim(), self._now())
             if held is None:
                 return
             one = self._attended[held.claim] = Attended(held)

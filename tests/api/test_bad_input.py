@@ -31,11 +31,13 @@ async def send(api: Api, clients: dict[Role | None, ApiClient], bad: BadRequest)
 
 
 async def test_no_bad_input_is_accepted_and_none_is_our_fault(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every route, every field and parameter, every bad value of its kind; at TEST_SCALE 1 a fixed half of them."""
+    """Every route, every field and parameter, every bad value of its kind; at TEST_SCALE 1 a fixed quarter of them."""
     clients: dict[Role | None, ApiClient] = {role: await api.new_client(role) for role in Role}
     clients[None] = api.anonymous
     every = [bad for route in ROUTES for bad in bad_requests(route)]
-    queue = every if SCALE > 1 else [bad for bad in every if crc32(f"{bad.method} {bad.path} {bad.why}".encode()) % 2]
+    queue = (
+        every if SCALE > 1 else [bad for bad in every if crc32(f"{bad.method} {bad.path} {bad.why}".encode()) % 4 == 0]
+    )
     sent: Counter[int] = Counter()
     wrong: list[str] = []
 

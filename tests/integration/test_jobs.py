@@ -35,7 +35,7 @@ ENDED = ("done", "failed", "cancelled")
 def api(mongod: str, io_loop: IOLoop, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """One worker process, and room for three that wait."""
     database = connect(mongod, f"test_jobs_{uuid.uuid4().hex[:12]}", pool_size=16)
-    workers = WorkerSettings(jobs_at_once=1, jobs_queued=3, job_timeout_s=0.7)
+    workers = WorkerSettings(jobs_at_once=1, jobs_queued=3, job_timeout_s=2.0)
     parts = Parts(watched=False, catalogue=CATALOGUE)
     try:
         context = running_api(replace(settings, workers=workers), database, tmp_path_factory.mktemp("data"), parts)
@@ -110,11 +110,11 @@ async def test_no_work_of_a_job_holds_the_event_loop(api: Api, tmp_path: Path) -
         with turn_gauge:
             asked = [
                 await submit(api, "spin", note=str(tmp_path / "spin"), seconds=0.3),
-                await submit(api, "multiply", seed=1, size=400, turns=10),
+                await submit(api, "multiply", seed=1, size=200, turns=5),
                 await submit(api, "add", left=1, right=1, large=large),
             ]
             ends = [await end_of(api, job) for job in asked]
-    assert [end["state"] for end in ends] == ["done"] * 3
+    assert [(end["state"], end["error"]) for end in ends] == [("done", None)] * 3
     assert turn_gauge.longest_s < 0.010, turn_gauge.longest
     with turn_gauge:  # and it would have been seen
         await asyncio.sleep(0)
@@ -180,7 +180,7 @@ async def test_a_running_job_ends_when_cancelled_whether_or_not_it_listens(api: 
 @pytest.mark.parametrize("kind", ["wait", "spin"])
 async def test_a_job_that_takes_too_long_fails_whether_or_not_it_listens(api: Api, tmp_path: Path, kind: str) -> None:
     end = await end_of(api, await submit(api, kind, note=str(tmp_path / "note")))
-    assert (end["state"], end["error"]) == ("failed", {"code": "jobs.timeout", "detail": "it took longer than 0.7 s"})
+    assert (end["state"], end["error"]) == ("failed", {"code": "jobs.timeout", "detail": "it took longer than 2 s"})
 
 
 @pytest.mark.parametrize(("times", "state", "attempts"), [(1, "done", 2), (2, "failed", 2)])

@@ -205,11 +205,11 @@ def valid_value(kind: "fields.Field[Any]") -> Any:
         return first.value if kind.by_value else first.name
     for known, value in _EXAMPLES:
         if isinstance(kind, known):
-            return value
+            return next((each for each in (value, *_NUMBERS) if _takes(kind, each)), value)
     for validator in kind.validators:
         if isinstance(validator, validate.OneOf):
             return next(iter(validator.choices))
-    return next((text for text in _TEXTS if _takes(kind, text)), "IBM")
+    return next((each for each in (*_TEXTS, *_NUMBERS) if _takes(kind, each)), "IBM")
 
 
 def _takes(kind: "fields.Field[Any]", value: Any) -> bool:
@@ -221,6 +221,11 @@ def _takes(kind: "fields.Field[Any]", value: Any) -> bool:
 
 
 _TEXTS = ("IBM", "ibm", "USD", "1d", "paper", "trade", "long enough to be a password", "a@example.com")
+_NUMBERS = ("1", "0.5", 2, 100, 0.5)
+WHOLE: dict[str, dict[str, Any]] = {
+    "TrainModelSchema": {"kind": "sentiment", "name": "mine", "rows": [{"text": "Profit rose", "label": "positive"}]}
+}
+"""Good bodies where which fields there are follows from one of them."""
 _EXAMPLES: list[tuple[type[Any], Any]] = [
     (DecimalField, "10"),
     (InstantField, "2026-01-31T14:30:00Z"),
@@ -234,7 +239,8 @@ _EXAMPLES: list[tuple[type[Any], Any]] = [
 
 def valid_object(schema: Schema) -> dict[str, Any]:
     """Make an object of the fields a schema requires, with values of the right kind."""
-    return {name: valid_value(each) for name, each in inputs(schema).items() if each.required}
+    required = {name: valid_value(each) for name, each in inputs(schema).items() if each.required}
+    return dict(WHOLE.get(type(schema).__name__, required))
 
 
 def inputs(schema: Schema) -> dict[str, "fields.Field[Any]"]:

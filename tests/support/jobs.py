@@ -73,7 +73,7 @@ async def running_jobs(
         at_once=at_once,
         timeout_s=timeout_s,
         lease_s=LEASE_S,
-        new_id=uuid4,
+        new_claim=uuid4,
     )
     supervisor = Supervisor()
     supervisor.add(runner)
