@@ -125,7 +125,6 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         watched=parts.watched,
         clock=clock,
     )
-    models = make_models(database, clock=clock)
     return Sections(
         supervisor=supervisor,
         metrics=metrics,

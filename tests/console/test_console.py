@@ -49,9 +49,13 @@ def trade_in_a_browser(port: int, username: str) -> None:
 
         page.click("#ticket [name=place]")
         page.wait_for_selector("#ticket .good >> text=FILLED: 10 at 100.01")
+        page.click("#ticket [name=check]")
+        page.wait_for_selector("#ticket .good >> text=Passes every control.")
         page.fill("#ticket [name=quantity]", "1000000")
+        page.click("#ticket [name=check]")
+        page.wait_for_selector("#ticket .bad >> text=Would be refused: risk.max_quantity")
         page.click("#ticket [name=place]")
-        page.wait_for_selector("#ticket .bad >> text=risk.max_quantity")
+        page.wait_for_selector("#ticket .bad >> text=/^risk.max_quantity/")
         page.wait_for_selector("#books td >> text=REJECTED risk.max_quantity")
 
         page.click("[data-sheet=executions]")

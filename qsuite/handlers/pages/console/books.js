@@ -60,7 +60,6 @@ export class Books {
   }
 
   #draw() {
-    if (this.section.querySelector(".sheet :focus") && this.#shown === "jobs") return;
     find(".sheet", this.section).replaceChildren(...[].concat(this.sheets[this.#shown].draw()));
   }
 

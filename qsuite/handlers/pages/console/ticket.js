@@ -49,7 +49,7 @@ export class Ticket {
   async #check() {
     try {
       const met = await api.post("risk/check/", this.#order());
-      if (met.accepted === false || met.reject) say(this.said, `Would be refused: ${met.reject?.code} · ${met.reject?.detail}`, false);
+      if (met.verdict === "refused") say(this.said, `Would be refused: ${met.reject.code} · ${met.reject.detail}`, false);
       else say(this.said, "Passes every control.");
     } catch (error) {
       say(this.said, why(error), false);
