@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.backtest_market import CASH, days_of, panel, terms_for, write
+from benchmarks.backtest_market import days_of, panel, terms_for, write
 from benchmarks.backtest_peers import UNITS
 from benchmarks.backtest_playing import VECTORBT, playing
 from benchmarks.book import interpreter
@@ -63,7 +63,7 @@ def beside_vectorbt() -> Iterator[Figure]:
 def of_many_symbols() -> Figure:
     """Measure portfolios of five hundred symbols."""
     many = panel(MANY_SYMBOLS)
-    run = SweepRun(algorithm="sma_cross", panel=many, terms=terms_for(many), risk_limit=CASH)
+    run = SweepRun(algorithm="sma_cross", panel=many, terms=terms_for(many))
     chosen = SETS[:: len(SETS) // SETS_OF_MANY]
     sets = [{"fast": fast, "slow": slow, "equity_fraction": Decimal("0.01")} for fast, slow in chosen]
     return alone(
@@ -100,7 +100,7 @@ def with_workers() -> Iterator[Figure]:
 def a_run() -> SweepRun:
     """Return what is swept: one symbol, twenty years of days."""
     one = panel_of("1d", {"S0": days_of(20261122)})
-    return SweepRun(algorithm="sma_cross", panel=one, terms=terms_for(one), risk_limit=CASH)
+    return SweepRun(algorithm="sma_cross", panel=one, terms=terms_for(one))
 
 
 def parameters(sets: list[tuple[int, int]]) -> list[dict[str, Any]]:

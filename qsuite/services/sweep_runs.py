@@ -16,7 +16,7 @@ from qsuite.domain.backtests.figures import pace
 from qsuite.domain.backtests.grid import Grid, expand
 from qsuite.domain.backtests.outcome import outcome
 from qsuite.domain.backtests.panel import candles_of, panel_of
-from qsuite.domain.backtests.plan import Plan, plan_from, sized
+from qsuite.domain.backtests.plan import Plan, plan_from
 from qsuite.domain.backtests.record import Backtest, record_of
 from qsuite.domain.backtests.run import run
 from qsuite.domain.backtests.sweep import SweepRun, Swept
@@ -79,11 +79,6 @@ class Past(NamedTuple):
     bars: Bars
 
     @property
-    def sets(self) -> list[dict[str, Any]]:
-        """Return the sets, each with a size."""
-        return [sized(each, self.run.panel.symbols) for each in self.grid.sets]
-
-    @property
     def size(self) -> int:
         """Return how many sets there are times how many bars."""
         return len(self.grid.sets) * sum(map(len, self.bars.values()))
@@ -96,7 +91,7 @@ async def read_past(database: Database, asked: SweepAsked, told: Told) -> Past:
     bars = await bars_of(database, plan, told)
     tickers = {symbol: on_their_grid(ticker, bars[symbol]) for symbol, ticker in tickers.items()}
     panel = panel_of(plan.interval, {symbol: candles_of(own) for symbol, own in bars.items()})
-    swept = SweepRun(algorithm=plan.strategy, panel=panel, terms=plan.terms(tickers), risk_limit=plan.initial_cash)
+    swept = SweepRun(algorithm=plan.strategy, panel=panel, terms=plan.terms(tickers))
     return Past(swept, grid, tickers, bars)
 
 

@@ -12,6 +12,7 @@ import pytest
 from qsuite.domain.backtests.feeds import of_bars
 from qsuite.domain.backtests.figures import Figures, Traded, figures
 from qsuite.domain.backtests.panel import candles_of, panel_of
+from qsuite.domain.backtests.plan import sized
 from qsuite.domain.backtests.run import Result, run
 from qsuite.domain.backtests.sweep import SweepRun, Swept, equity_of, sweep
 from qsuite.domain.backtests.terms import Terms, open_limits
@@ -23,7 +24,7 @@ from qsuite.domain.strategies import Strategy
 from qsuite.domain.times import DAY_NS
 from qsuite.domain.trading.commission import Commission, Model, Tier
 
-CASH, LIMIT = Decimal(100_000), Decimal(30_000)
+CASH = Decimal(100_000)
 TENTH_OF_A_PERCENT = Commission(model=Model.PERCENT, percent=Decimal("0.1"))
 A_CENT_AT_LEAST_ONE = Commission(per_share=Decimal("0.01"), minimum=Decimal(1), maximum=Decimal(30))
 TIERS = Commission(model=Model.TIERED, tiers=(Tier(Decimal(100), Decimal("0.02")), Tier(None, Decimal("0.005"))))
@@ -66,10 +67,10 @@ def event_driven(algorithm: str, bars: Bars, terms: Terms, parameters: Mapping[s
         name="sweep",
         account=UUID(int=2),
         created_by=UUID(int=3),
-        risk_limit=LIMIT,
+        risk_limit=CASH,
         algorithm=algorithm,
         symbols=tuple(bars),
-        parameters=parameters,
+        parameters=sized(parameters, tuple(bars)),
     )
     terms = replace(terms, limits=open_limits(short_sale=bool(parameters.get("allow_short"))))
     return run(terms, of_bars(bars.values()), AlgorithmTrader(strategy, bars))
@@ -93,7 +94,7 @@ def figures_of(result: Result) -> Figures:
 def assert_the_same(algorithm: str, bars: Bars, terms: Terms, sets: Sequence[Mapping[str, Any]]) -> int:
     """Compare each set with its own event-driven run; return how many fills that were."""
     panel = panel_of("1d", {symbol: candles_of(own) for symbol, own in bars.items()})
-    swept = SweepRun(algorithm=algorithm, panel=panel, terms=terms, risk_limit=LIMIT)
+    swept = SweepRun(algorithm=algorithm, panel=panel, terms=terms)
     count = 0
     for parameters, row in zip(sets, sweep(swept, sets), strict=True):
         result = event_driven(algorithm, bars, terms, parameters)

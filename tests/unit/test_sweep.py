@@ -21,7 +21,6 @@ from qsuite.domain.trading.commission import Commission
 from qsuite.domain.trading.paper.basis import slipped as one_slipped
 from tests.support.sweeps import (
     A_CENT_AT_LEAST_ONE,
-    LIMIT,
     TENTH_OF_A_PERCENT,
     TIERS,
     assert_the_same,
@@ -42,7 +41,6 @@ WHOLE_EQUITY = {"equity_fraction": Decimal(1)}
         {"quantity": Decimal(1500), "allow_short": True},
         {"order_value": Decimal(40_000)},
         {},
-        {"allow_short": True},
     ],
     ids=str,
 )
@@ -87,6 +85,7 @@ def test_several_symbols_share_one_account(finish: Finish, commission: Commissio
         {"fast": 3, "slow": 9, "equity_fraction": Decimal("0.4")},
         {"fast": 4, "slow": 11, "equity_fraction": Decimal("0.6"), "allow_short": True},
         {"fast": 3, "slow": 8},
+        {"fast": 4, "slow": 10, "allow_short": True},
     ]
     assert assert_the_same("sma_cross", bars, terms, sets) > 50
 
@@ -118,7 +117,7 @@ def test_what_only_an_event_driven_run_can_do_is_refused() -> None:
         limits=replace(open_limits(), max_quantity=Decimal(5)),
     )
     with pytest.raises(Invalid) as refused:
-        sweep(SweepRun(algorithm="sma_cross", panel=panel, terms=terms, risk_limit=LIMIT), CROSSES)
+        sweep(SweepRun(algorithm="sma_cross", panel=panel, terms=terms), CROSSES)
     assert set(refused.value.errors) == {"participation", "slippage_bps", "limits"}
 
 

@@ -10,7 +10,6 @@ volume), and slippage that is drawn, is for the event-driven run: ``check_terms`
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from qsuite.domain.analytics.series import Series
 from qsuite.domain.backtests.figures import CurveFigures, Drawdown, curve_figures, drawdown_of, pace
 from qsuite.domain.backtests.panel import Panel
+from qsuite.domain.backtests.plan import sized
 from qsuite.domain.backtests.swept_account import Fills, Market, Sizes, market_of, traded
 from qsuite.domain.backtests.swept_orders import Asked, Orders
 from qsuite.domain.backtests.terms import Terms, open_limits
@@ -58,12 +58,11 @@ class Swept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRun:
-    """What is swept: an algorithm on a past, on terms; ``risk_limit`` is shared evenly where a set has no size."""
+    """What is swept: an algorithm on a past, on terms."""
 
     algorithm: str
     panel: Panel
     terms: Terms
-    risk_limit: Decimal
 
 
 def check_terms(terms: Terms) -> None:
@@ -129,14 +128,14 @@ def _blocks(
 
 
 def _sizes(run: SweepRun, sets: Sequence[Mapping[str, Any]]) -> Sizes:
+    given = [sized(each, run.panel.symbols) for each in sets]
+
     def column(name: str) -> Series:
-        return np.array([float(each.get(name, 0)) for each in sets])
+        return np.array([float(each.get(name, 0)) for each in given])
 
     quantity, money, fraction = column("quantity"), column("order_value"), column("equity_fraction")
-    shares = (quantity == 0.0) & (money == 0.0) & (fraction == 0.0)
-    share = float(run.risk_limit) / len(run.panel.symbols)
-    shorts = np.array([bool(each.get("allow_short", False)) for each in sets])
-    return Sizes(quantity, np.where(shares, share, money), fraction, shares | (fraction > 0.0), shorts)
+    shorts = np.array([bool(each.get("allow_short", False)) for each in given])
+    return Sizes(quantity, money, fraction, shorts)
 
 
 def _curves(market: Market, fills: Fills) -> Iterator[Series]:

@@ -44,21 +44,20 @@ class Market:
 
 
 class Sizes(NamedTuple):
-    """How each set sizes its orders: a ``quantity``, or what ``money + fraction x equity`` pays for.
+    """How each set sizes: orders of a ``quantity`` or for an amount of ``money``, positions of ``fraction x equity``.
 
-    ``grows`` says that the latter is the size of a position, not of each order; ``shorts`` that a sale may go beyond
-    what is held. What is held the other way is closed first, as ``strategy_orders`` says.
+    ``shorts`` says that a sale may go beyond what is held. What is held the other way is closed first, as
+    ``strategy_orders`` says.
     """
 
     quantity: Series
     money: Series
     fraction: Series
-    grows: Flags
     shorts: Flags
 
     def of(self, sets: "Places | slice") -> "Sizes":
         """Return those of some sets."""
-        return Sizes(self.quantity[sets], self.money[sets], self.fraction[sets], self.grows[sets], self.shorts[sets])
+        return Sizes(self.quantity[sets], self.money[sets], self.fraction[sets], self.shorts[sets])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +169,7 @@ class _Accounts:
         cost = cost + market.charges.of_one(columns, equity, cost)
         wanted = (own.money + own.fraction * equity) / cost / lot
         exposed = np.where(buys, held, -held)
-        wanted = np.where(own.grows, wanted - exposed, wanted + np.maximum(-exposed, 0.0))
+        wanted = np.where(own.fraction > 0.0, wanted - exposed, wanted + np.maximum(-exposed, 0.0))
         fixed = own.quantity > 0.0
         wanted = np.where(fixed, own.quantity / lot, wanted)
         # Who may not be short sells all, or as much as was named.

@@ -53,8 +53,7 @@ async def sweep_part(work: Work, parameters: Mapping[str, Any]) -> Mapping[str, 
     parts, identity, taken = SweepPartsRepo(work.database), UUID(parameters["sweep"]), 0
     if await parts.left(identity):
         past = await read_past(work.database, asked_from(parameters["asked"]), work.progress)
-        sets = past.sets
-        while await take_one(parts, identity, past.run, sets, lambda part: work.progress(0.0)):
+        while await take_one(parts, identity, past.run, past.grid.sets, lambda part: work.progress(0.0)):
             taken += 1
     return {"sweep": str(identity), "parts": taken}
 
@@ -64,13 +63,13 @@ async def _rows(work: Work, asked: SweepAsked, past: Past) -> list[Swept]:
         work.progress(READ + (SWEPT - READ) * part)
 
     if asked.workers == 1 or past.size < SHARED_FROM:
-        return sweep_alone(past.run, past.sets, told)
+        return sweep_alone(past.run, past.grid.sets, told)
     parts = SweepPartsRepo(work.database)
     await lay_out(parts, work.job, len(past.grid.sets), asked.workers)
     try:
         for _ in range(asked.workers - 1):
             await JobsRepo(work.database).add(_helper(work, asked))
-        return await finish(parts, work.job, past.run, past.sets, told)
+        return await finish(parts, work.job, past.run, past.grid.sets, told)
     finally:
         await parts.clear(work.job)
 
