@@ -165,6 +165,7 @@ class WorkerSettings:
         0, "jobs under way in this process's care, 0 for one a processor or grid thread", low=0
     )
     jobs_queued: int = _setting(200, "jobs that wait at most, all users together; more are refused", low=1)
+    job_niceness: int = _setting(19, "how far job processes of this machine yield to all others", low=0, high=19)
     job_timeout_s: float = _setting(3_600.0, "one attempt at a job may take", low=0.1)
     job_lease_s: float = _setting(10.0, "a job nobody has worked on for so long is begun again", low=0.5)
 
