@@ -4,7 +4,7 @@ They follow draft-ietf-httpapi-ratelimit-headers-11: ``q`` tokens come in ``w`` 
 these can be used before ``t`` seconds are over, when the next token is there.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from qsuite.domain.errors import Invalid, QSuiteError, Throttled
@@ -26,12 +26,13 @@ class Policy:
         burst = "" if rate.burst == rate.count else f";qsuite-burst={rate.burst}"
         self.said = f'"{name}";q={rate.count};w={rate.seconds}{burst}'
 
+    def left(self, debt: int) -> str:
+        """Return the item of the RateLimit field for a bucket that lacks so much."""
+        return f'"{self.name}";r={self.rate.left(debt)};t={self.rate.more_in_s(debt)}'
 
-class Claim(NamedTuple):
-    """One bucket that a request takes of."""
 
-    policy: Policy
-    owner: Hashable
+Claims = Sequence[tuple[Policy, str]]
+"""The buckets that one request takes of, each under its owner's name; none where nothing is limited."""
 
 
 class Verdict(NamedTuple):
@@ -44,22 +45,22 @@ class Verdict(NamedTuple):
 NOT_COUNTED = Verdict("", None)
 
 
-def verdict(claims: Sequence[Claim], debts: Sequence[int], *, passed: bool, tokens: int) -> Verdict:
+def verdict(claims: Claims, debts: Sequence[int], *, passed: bool, tokens: int) -> Verdict:
     """Say how a request fared whose buckets now lack so much; ``tokens`` is what it asked of each."""
-    said, left = [], []
-    for claim, debt in zip(claims, debts, strict=True):
-        policy = claim.policy
-        rate = policy.rate
-        said.append(policy.said)
-        left.append(f'"{policy.name}";r={rate.left(debt)};t={rate.more_in_s(debt)}')
-    fields = f"RateLimit-Policy: {', '.join(said)}\r\nRateLimit: {', '.join(left)}\r\n"
+    said = left = ""
+    for (policy, _), debt in zip(claims, debts, strict=True):
+        comma = ", " if said else ""
+        said += comma + policy.said
+        left += comma + policy.left(debt)
+    if not said:
+        return NOT_COUNTED
+    fields = f"RateLimit-Policy: {said}\r\nRateLimit: {left}\r\n"
     return Verdict(fields, None if passed else _refusal(claims, debts, tokens))
 
 
-def _refusal(claims: Sequence[Claim], debts: Sequence[int], tokens: int) -> QSuiteError:
+def _refusal(claims: Claims, debts: Sequence[int], tokens: int) -> QSuiteError:
     waits = {}
-    for claim, debt in zip(claims, debts, strict=True):
-        policy = claim.policy
+    for (policy, _), debt in zip(claims, debts, strict=True):
         if tokens > policy.rate.burst:
             detail = f"at most {policy.rate.burst} of these can be let in at once"
             return Invalid(detail, code="throttle.too_many_at_once", limits=[policy.name])

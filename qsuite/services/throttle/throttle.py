@@ -10,14 +10,14 @@ user's by whatever key or token they come, so that making more of them gains not
 """
 
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from qsuite.domain.addresses import one_host
 from qsuite.domain.off import OFF, Off
 from qsuite.domain.roles import Caller
 from qsuite.domain.throttling import Rate, ThrottleScope
 from qsuite.services.redis_calls import RedisDown
-from qsuite.services.throttle.policy import NOT_COUNTED, Claim, Policy, Verdict, verdict
+from qsuite.services.throttle.policy import NOT_COUNTED, Claims, Policy, Verdict, verdict
 from qsuite.services.throttle.shared import Ask, SharedBuckets
 from qsuite.settings import ThrottleSettings
 
@@ -53,10 +53,11 @@ class Throttle:
         if scope is ThrottleScope.FREE:
             return NOT_COUNTED
         need = cost if need is None else need
-        if self.shared is None:
+        shared = self.shared
+        if shared is None:
             return self._take_here(_claims(self._policies, scope, who), cost, need)
-        if self.shared.up:
-            return self._take_shared(self.shared, scope, who, cost, need)
+        if shared.up:
+            return self._take_shared(shared, scope, who, cost, need)
         return self._take_here(_claims(self._halved, scope, who), cost, need)
 
     @property
@@ -74,26 +75,25 @@ class Throttle:
         policies = (*self._policies.values(), *self._halved.values())
         return sum(len(policy.buckets) for policy in policies if policy is not None)
 
-    def _take_here(self, claims: list[Claim], cost: int, need: int) -> Verdict:
-        if not claims:
-            return NOT_COUNTED
+    def _take_here(self, claims: Claims, cost: int, need: int) -> Verdict:
         now_us = self._clock() // NS_PER_US
-        debts = [policy.buckets.debt(owner, now_us) for policy, owner in claims]
-        for (policy, _), debt in zip(claims, debts, strict=True):
+        debts = []
+        passed = True
+        for policy, owner in claims:
+            debt = policy.buckets.debt(owner, now_us)
+            debts.append(debt)
             if debt + need * policy.rate.unit > policy.rate.full:
-                return verdict(claims, debts, passed=False, tokens=need)
-        if cost:
+                passed = False
+        if passed and cost:
             for index, (policy, owner) in enumerate(claims):
-                debts[index] += cost * policy.rate.unit
-                policy.buckets.owe(owner, debts[index], now_us)
-        return verdict(claims, debts, passed=True, tokens=need)
+                debt = debts[index] = debts[index] + cost * policy.rate.unit
+                policy.buckets.owe(owner, debt, now_us)
+        return verdict(claims, debts, passed=passed, tokens=need)
 
     async def _take_shared(
         self, shared: SharedBuckets, scope: ThrottleScope, who: Who, cost: int, need: int
     ) -> Verdict:
         claims = _claims(self._policies, scope, who)
-        if not claims:
-            return NOT_COUNTED
         buckets = [(f"{policy.stored_under}:{owner}", policy.rate) for policy, owner in claims]
         try:
             passed, debts = await shared.take(Ask(buckets, need, cost))
@@ -106,16 +106,15 @@ def _policies(rates: Mapping[str, Rate | Off]) -> Policies:
     return {name: None if isinstance(rate, Off) else Policy(name, rate) for name, rate in rates.items()}
 
 
-def _claims(policies: Policies, scope: ThrottleScope, who: Who) -> list[Claim]:
+def _claims(policies: Policies, scope: ThrottleScope, who: Who) -> Claims:
     """Return the buckets a request takes of; none where its limits are switched off."""
     if isinstance(who, str):
-        return _claimed((policies["auth" if scope is ThrottleScope.AUTH else "anonymous"], one_host(who)))
-    if scope is not ThrottleScope.DEFAULT:
-        return _claimed((policies[scope], who.user))
-    if who.token.startswith(_KEY):
-        return _claimed((policies["user"], who.user), (policies["key"], who.token))
-    return _claimed((policies["user"], who.user))
-
-
-def _claimed(*wanted: tuple[Policy | None, Hashable]) -> list[Claim]:
-    return [Claim(policy, owner) for policy, owner in wanted if policy is not None]
+        policy, owner = policies["auth" if scope is ThrottleScope.AUTH else "anonymous"], one_host(who)
+    elif scope is ThrottleScope.DEFAULT:
+        policy, owner = policies["user"], who.user.hex
+        key = policies["key"] if who.token.startswith(_KEY) else None
+        if key is not None:
+            return [(key, who.token)] if policy is None else [(policy, owner), (key, who.token)]
+    else:
+        policy, owner = policies[scope.value], who.user.hex
+    return [] if policy is None else [(policy, owner)]
