@@ -22,7 +22,7 @@ MAX_FULL = 2**52
 """Debts also pass through floating point, in Redis: up to here, and a little beyond, that is exact."""
 MAX_KEPT = 20_000
 
-_RATE = re.compile(r"(\d{1,9})/(second|minute|hour|day)(?: burst (\d{1,9}))?")
+_RATE = re.compile(r"(\d{1,9})/(second|minute|hour|day)(?: burst (\d{1,9}))?", re.ASCII)
 
 
 class ThrottleScope(StrEnum):

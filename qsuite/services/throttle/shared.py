@@ -110,10 +110,10 @@ class SharedBuckets:
         log.info("throttle.shared")
 
     async def stop(self) -> None:
-        """Close the connections; who still waits counts elsewhere."""
+        """Answer who waits, and close the connections; who comes later is counted elsewhere."""
+        self.up = False
         if self._sender is not None:
-            self._sender.cancel()
-            await asyncio.gather(self._sender, return_exceptions=True)
+            await self._sender
         await self._redis.stop()
 
     async def _send(self) -> None:
