@@ -112,7 +112,9 @@ async def test_a_redis_that_was_never_there_costs_nobody_the_service() -> None:
 async def test_who_asks_as_the_server_stops_is_answered_and_who_asks_later_is_counted_here(redis: RedisServer) -> None:
     throttle = sharing(redis.url, "stopping", "4/day")
     waiting = asyncio.ensure_future(take_many(throttle, WHO, 5, at_once=5))
-    await asyncio.sleep(0)
+    shared = throttle.shared
+    assert shared is not None
+    await eventually(lambda: shared._sender)
     await stop(throttle)
     assert await waiting == 4
     assert await take_many(throttle, WHO, 5) == 2
