@@ -114,7 +114,7 @@ async def test_who_asks_as_the_server_stops_is_answered_and_who_asks_later_is_co
     waiting = asyncio.ensure_future(take_many(throttle, WHO, 5, at_once=5))
     shared = throttle.shared
     assert shared is not None
-    await eventually(lambda: shared._sender)
+    await eventually(lambda: shared._sender is not None)
     await stop(throttle)
     assert await waiting == 4
     assert await take_many(throttle, WHO, 5) == 2
