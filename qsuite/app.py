@@ -157,6 +157,8 @@ class App:
         ends.push_async_callback(services.health.stop)
         ends.push_async_callback(services.system.stop)
         ends.push_async_callback(self._gateways.stop)
+        if services.throttle.shared is not None:
+            ends.push_async_callback(services.throttle.shared.stop)
         if self._redis is not None:
             ends.push_async_callback(self._redis.stop)
         if self._job_runner is not None:
@@ -225,6 +227,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.market.sessions,
         made.operations.redis,
         made.trading.depth,
+        made.throttle.shared,
         made.gateways.publisher,
         made.gateways.asks,
         made.gateways.uplink,
@@ -243,6 +246,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         auth=made.access.auth,
         users=made.access.users,
         idempotency=made.access.idempotency,
+        throttle=made.throttle,
         reference=made.market.reference,
         market=made.market.data,
         records=made.market.records,

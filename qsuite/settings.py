@@ -25,6 +25,7 @@ from dotenv import dotenv_values
 from qsuite.domain.errors import SetupError
 from qsuite.domain.money import parse_decimal
 from qsuite.domain.off import OFF, Off
+from qsuite.domain.throttling import Rate, parse_rate
 
 PREFIX = "QSUITE_"
 PROFILES = ("local", "test", "production")
@@ -39,6 +40,7 @@ SOURCE_FIELDS = (
 TIME_UNITS = ("rfc3339", "s", "ms", "us", "ns")
 SECRET_MIN_LENGTH = 32
 Figure = Decimal | Off
+Limit = Rate | Off
 
 
 def _setting(default: Any, text: str, *, low: Any = None, high: Any = None, choices: tuple[Any, ...] = ()) -> Any:
@@ -51,6 +53,10 @@ def _secret(text: str) -> Any:
 
 def _figure(default: str, text: str) -> Any:
     return _setting(Decimal(default), text, low=Decimal(0))
+
+
+def _limit(default: str, text: str) -> Any:
+    return _setting(parse_rate(default), text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +91,20 @@ class AuthSettings:
     argon2_memory_kib: int = _setting(19_456, "argon2id memory", low=8)
     argon2_time_cost: int = _setting(2, "argon2id passes", low=1)
     argon2_parallelism: int = _setting(1, "argon2id lanes", low=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleSettings:
+    """How often callers may ask, such as 1000/hour, 100/second burst 500 or off; a burst not given is the count."""
+
+    anonymous: Limit = _limit("100/hour", "requests of an address without a login")
+    user: Limit = _limit("1000/hour", "requests of a user, those of the scopes below apart")
+    key: Limit = _limit("1000/hour", "of these, requests by one API key")
+    orders: Limit = _limit("6000/minute burst 2000", "orders a user places or changes, each of a bulk counted")
+    cancels: Limit = _limit("30000/minute burst 5000", "cancels and halts of a user")
+    market_data: Limit = _limit("6000/minute", "requests of a user that bring prices")
+    auth: Limit = _limit("100/hour", "logins and refreshes from an address, password changes of a user")
+    analytics: Limit = _limit("600/hour burst 100", "jobs and other long computations a user asks for")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +336,7 @@ class Settings:
     secret_key: str | None = _secret("at least 32 characters; signs tokens; made on first start in the local profile")
     http: HttpSettings = field(default_factory=HttpSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
+    throttle: ThrottleSettings = field(default_factory=ThrottleSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     trading: TradingSettings = field(default_factory=TradingSettings)
     risk: RiskSettings = field(default_factory=RiskSettings)
@@ -433,6 +454,8 @@ def _value(kind: Any, raw: Any, item: "dataclasses.Field[Any]", name: str) -> An
 def _cast(kind: Any, raw: Any) -> Any:
     if kind == Figure:  # nothing but the word switches a control off: an empty value is a mistake
         return OFF if raw == OFF.value else _cast(Decimal, raw)
+    if kind == Limit:
+        return OFF if raw == OFF.value else parse_rate(str(raw))
     if isinstance(kind, types.UnionType):  # the optional ones: X | None
         return None if raw in (None, "") else _cast(typing.get_args(kind)[0], raw)
     if kind is bool:

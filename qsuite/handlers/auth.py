@@ -9,6 +9,7 @@ from qsuite.domain.access import ApiKey, TokenPair
 from qsuite.domain.errors import NotFound
 from qsuite.domain.passwords import MAX_LENGTH
 from qsuite.domain.roles import ANYONE, EVERY_ROLE, Role
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
@@ -114,7 +115,15 @@ class JwksSchema(Schema):
 class LoginHandler(ApiHandler):
     """``/api/auth/login/``."""
 
-    @operation("Log in", roles=ANYONE, body=LoginSchema(), returns={200: TokensSchema()}, raises=(401,), tag=TAG)
+    @operation(
+        "Log in",
+        roles=ANYONE,
+        body=LoginSchema(),
+        returns={200: TokensSchema()},
+        raises=(401,),
+        tag=TAG,
+        scope=ThrottleScope.AUTH,
+    )
     async def post(self) -> None:
         given = self.body
         address = self.request.remote_ip or ""
@@ -131,6 +140,7 @@ class RefreshHandler(ApiHandler):
         returns={200: TokensSchema()},
         raises=(401,),
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         self.answer(shown_pair(await self.services.auth.refresh(self.body["refresh"])))
@@ -172,6 +182,7 @@ class PasswordHandler(ApiHandler):
         body=PasswordSchema(),
         returns={204: None},
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         given = self.body

@@ -17,7 +17,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler, _HandlerDelegate
 
 import qsuite.handlers as package
-from qsuite.handlers.answers import UnknownRoute
+from qsuite.handlers.limits import UnknownRoute
 from qsuite.handlers.wire import DefaultHeaders
 from qsuite.services.container import Services
 

@@ -103,7 +103,7 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         connection.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         hub = self.services.stream
         self._subscriber = hub.attach(_Wire(self, connection), compressed=self._compressed)
-        self._session = StreamSession(self.services, self._subscriber)
+        self._session = StreamSession(self.services, self._subscriber, self.request.remote_ip or "")
         if self._who is not None:
             hub.identify(self._subscriber, self._who, self.request.headers["Authorization"])
 
