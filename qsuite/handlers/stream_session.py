@@ -18,6 +18,7 @@ import structlog
 
 from qsuite.domain.errors import Forbidden, Invalid, Malformed, QSuiteError, Unauthenticated, Unavailable
 from qsuite.domain.roles import ADMINS, TRADERS, Caller, Roles
+from qsuite.domain.scopes import Scope
 from qsuite.domain.trading.order import OPEN
 from qsuite.handlers.market_schemas import shown_errors
 from qsuite.handlers.orders import as_id
@@ -47,13 +48,14 @@ _REPLACE = ReplaceOrderSchema()
 class StreamSession:
     """The conversation with one subscriber."""
 
-    __slots__ = ("_placed", "_services", "_subscriber", "_under_way")
+    __slots__ = ("_address", "_placed", "_services", "_subscriber", "_under_way")
 
     _leaving: ClassVar[set[asyncio.Task[None]]] = set()
     """What goes on for sockets that are closed."""
 
-    def __init__(self, services: Services, subscriber: Subscriber) -> None:
+    def __init__(self, services: Services, subscriber: Subscriber, address: str = "") -> None:
         self._services = services
+        self._address = address
         self._subscriber = subscriber
         self._under_way: set[asyncio.Task[None]] = set()
         self._placed: set[UUID] | None = None
@@ -133,6 +135,8 @@ class StreamSession:
             raise Invalid("a token is required", errors={"token": ["a string"]})
         header = f"Bearer {token}"
         caller = await self._services.auth.authenticate(header)
+        if caller.limits is not None:
+            caller.limits.require_address(self._address)
         if not self._subscriber.closed:
             self._services.stream.identify(self._subscriber, caller, header, **reply)
 
@@ -196,7 +200,7 @@ class StreamSession:
 
     async def _ticks(self, asked: Fields, reply: Fields) -> None:
         """Make ticks the market now, before the next message is read; answer when they are stored."""
-        self._one_of(ADMINS)
+        self._one_of(ADMINS, Scope.MARKET_WRITE)
         require_id(reply)
         ticks = asked.get("ticks")
         if not isinstance(ticks, list):
@@ -232,14 +236,16 @@ class StreamSession:
         if len(self._placed) > REMEMBERED:
             self._placed = self._services.trading.still_open(self._placed)
 
-    def _one_of(self, roles: Roles) -> Caller:
+    def _one_of(self, roles: Roles, scope: Scope) -> Caller:
         caller = self._caller()
         if caller.role not in roles:
             raise Forbidden(f"the role {caller.role.value} may not do this")
+        if caller.limits is not None:
+            caller.limits.require(frozenset({scope}))
         return caller
 
     def _trader(self) -> Caller:
-        return self._one_of(TRADERS)
+        return self._one_of(TRADERS, Scope.ORDERS_WRITE)
 
     def _asking_trader(self, reply: Fields) -> Caller:
         caller = self._trader()
