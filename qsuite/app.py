@@ -207,6 +207,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.market.neighbours,
         made.market.foreign,
         made.access.auth.watch,
+        made.access.auth.keys.uses,
         made.market.reference,
         made.strategies.service,
         made.strategy_work.runs,

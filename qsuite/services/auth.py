@@ -22,7 +22,7 @@ from uuid import UUID
 import structlog
 from uuid_utils.compat import uuid7
 
-from qsuite.domain.access import KEY_PREFIX, AccessChange, Session, TokenPair
+from qsuite.domain.access import KEY_PREFIX, KEY_TOKEN, AccessChange, Session, TokenPair
 from qsuite.domain.errors import Forbidden, PreconditionFailed, Unauthenticated
 from qsuite.domain.roles import Caller
 from qsuite.domain.times import NS_PER_S, floor_ms
@@ -76,14 +76,17 @@ class AuthService:
 
     def remembered(self, header: str) -> Caller | None:
         """Return the caller of an Authorization header verified before, from memory."""
-        return self._memory.get(header)
+        caller = self._memory.get(header)
+        if caller is not None and caller.token.startswith(KEY_TOKEN):
+            self.keys.uses.note(caller.token)
+        return caller
 
     async def authenticate(self, header: str) -> Caller:
         """Return the caller of an Authorization header, ``Bearer`` and an access token or API key.
 
         Unauthenticated unless it proves itself; Forbidden for a key whose user may no longer do what it may.
         """
-        known = self._memory.get(header)
+        known = self.remembered(header)
         if known is not None:
             return known
         scheme, _, token = header[: MAX_HEADER + 1].partition(" ")
@@ -92,6 +95,8 @@ class AuthService:
         epoch = self._memory.epoch
         caller, until = await (self.keys.check(token) if token.startswith(KEY_PREFIX) else self._check(token))
         self._memory.put(header, caller, until, epoch)
+        if caller.token.startswith(KEY_TOKEN):
+            self.keys.uses.note(caller.token)
         return caller
 
     async def authenticate_token(self, token: str) -> Caller:

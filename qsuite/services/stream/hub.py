@@ -238,10 +238,10 @@ class StreamHub:
         return subscriber
 
     def identify(self, subscriber: Subscriber, caller: Caller, header: str, **reply: Any) -> None:
-        """Let a verified caller use a socket. Another token of the same user and role takes the older one's place."""
+        """Let a verified caller use a socket. Another token of the same user, role and limits takes its place."""
         known = subscriber.caller
-        if known is not None and (known.user, known.role) != (caller.user, caller.role):
-            raise Forbidden("this socket belongs to another user or role")
+        if known is not None and (known.user, known.role, known.limits) != (caller.user, caller.role, caller.limits):
+            raise Forbidden("this socket belongs to another user, role or scope")
         subscriber.caller = caller
         subscriber.header = header
         who = {"user": caller.user, "username": caller.username, "role": caller.role, "accounts": caller.accounts}
