@@ -99,7 +99,7 @@ class AuthService:
         return await self.authenticate(f"Bearer {token}")
 
     async def _check(self, token: str) -> tuple[Caller, int]:
-        claims = self.signer.read(token)
+        claims = await self.signer.check(token)
         user, session = await asyncio.gather(self._users.find(claims.user), self._sessions.find(claims.session))
         if session is None or not session.live or session.user != claims.user:
             raise Unauthenticated("the session has ended")
