@@ -53,6 +53,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         signer=TokenSigner(lambda: keyring.ring, settings.auth, look_again=keyring.look_again, clock=clock),
         clock=clock,
     )
+    keyring.on_revoked(auth.check_everybody_again)
     user_service = UserService(
         settings=settings,
         users=users,

@@ -60,6 +60,11 @@ class Ring:
         self._pairs = {key.id: self._pair(key) for key in self._keys}
         self._by_header: Mapping[str, Pair] = {pair.header: pair for pair in self._pairs.values()}
 
+    @property
+    def revoked(self) -> set[str]:
+        """Return the ids of the keys that were revoked."""
+        return {key.id for key in self.stored if key.revoked_at is not None}
+
     def signing(self, now: int) -> Pair:
         """Return the key that signs now. Unavailable in the moment between its revocation and the next one."""
         key = signing(self._keys, now)
@@ -131,9 +136,14 @@ class Keyring:
         self._token_ns = token_s * NS_PER_S
         self._clock = clock
         self._told: set[str] = set()
+        self._on_revoked: list[Callable[[], None]] = []
         self._looking: asyncio.Task[None] | None = None
         self._looked_at = 0
         self.ring = Ring(secrets, [first_key(secrets.current)], self._token_ns)
+
+    def on_revoked(self, callback: Callable[[], None]) -> None:
+        """Call back when a key is found revoked: what was believed because of it must be checked again."""
+        self._on_revoked.append(callback)
 
     async def start(self) -> None:
         """Read the keys; where none that this process could sign with is there, add its secret's first one."""
@@ -199,7 +209,10 @@ class Keyring:
             await self._add_first(ring)
             ring = Ring(self._secrets, await self._repo.all(), self._token_ns)
         self._looked_at = self._clock()
+        revoked = ring.revoked - self.ring.revoked
         self.ring = ring
+        for callback in self._on_revoked if revoked else ():
+            callback()
         for key_id in set(ring.foreign) - self._told:
             log.warning("keys.foreign", key=key_id)
         self._told.update(ring.foreign)
