@@ -19,6 +19,8 @@ from qsuite.handlers.operations import operation
 
 TAG = "auth"
 MAX_NETWORKS = 32
+JWKS_CACHED = "public, max-age=30"
+"""Half the time that `qsuite keys rotate` leaves before a new key signs."""
 
 
 def secret_text(**kwargs: Any) -> fields.String:
@@ -257,8 +259,14 @@ class ApiKeyHandler(ApiHandler):
 class JwksHandler(ApiHandler):
     """``/api/auth/jwks/``."""
 
-    @operation("The public keys that sign access tokens", roles=ANYONE, returns={200: JwksSchema()}, tag=TAG)
+    @operation(
+        "The public keys that access tokens are signed with, now and next",
+        roles=ANYONE,
+        returns={200: JwksSchema()},
+        tag=TAG,
+    )
     def get(self) -> None:
+        self._headers["Cache-Control"] = JWKS_CACHED
         self.answer(self.services.auth.signer.jwks())
 
 
