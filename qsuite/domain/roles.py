@@ -41,15 +41,25 @@ READ_ALL: Roles = frozenset({Role.RISK_MANAGER, Role.AUDITOR, Role.ADMIN})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A verified caller; ``accounts`` are theirs, the default one first."""
+    """A verified caller; ``accounts`` are those they may trade on, the default one first, ``views`` only look at."""
 
     user: UUID
     username: str
     role: Role
     accounts: tuple[UUID, ...] = ()
     token: str = ""
+    views: tuple[UUID, ...] = ()
 
     @property
     def reads_all(self) -> bool:
         """Say whether every account's trading may be read."""
         return self.role in READ_ALL
+
+    @property
+    def visible(self) -> tuple[UUID, ...]:
+        """Return the accounts they may look at as theirs or by their owner's leave."""
+        return (*self.accounts, *self.views)
+
+    def sees(self, account: UUID) -> bool:
+        """Say whether the trading of an account may be read."""
+        return account in self.accounts or account in self.views or self.reads_all
