@@ -60,6 +60,15 @@ class Caller:
         """Return the accounts they may look at as theirs or by their owner's leave."""
         return (*self.accounts, *self.views)
 
+    def may_read(self, owner: UUID) -> bool:
+        """Say whether what a user had made (a job, a backtest, a sweep) may be read."""
+        return owner == self.user or self.reads_all
+
+    @property
+    def reads_of(self) -> UUID | None:
+        """Return whose of these a list shows; None for everybody's."""
+        return None if self.reads_all else self.user
+
     def sees(self, account: UUID) -> bool:
         """Say whether the trading of an account may be read."""
         return account in self.accounts or account in self.views or self.reads_all
