@@ -79,6 +79,18 @@ async def test_every_answer_tells_the_truth_whatever_its_status() -> None:
         assert "RateLimit, RateLimit-Policy" in preflight.headers["Access-Control-Expose-Headers"]
 
 
+async def test_what_cannot_be_read_is_counted_by_address_and_told_so() -> None:
+    async with served(replace(LIMITS, max_body_bytes=1_024), anonymous="2/hour") as (nobody, _):
+        port = int(nobody.base_url.rpartition(":")[2])
+        head = b"POST /echo/ HTTP/1.1\r\nHost: x\r\n"
+        unreadable = ((b"nonsense\r\n\r\n", b"400"), (head + b"Content-Length: 9999\r\n\r\n", b"413"))
+        for left_after, (request, status) in zip((1, 0), unreadable, strict=True):
+            raw = await send_raw(port, request)
+            assert raw.startswith(b"HTTP/1.1 " + status)
+            assert b'RateLimit-Policy: "anonymous";q=2;w=3600\r\nRateLimit: "anonymous";r=%d;' % left_after in raw
+        assert (await nobody.get("/things/")).status == 429
+
+
 async def test_too_many_are_429_until_the_time_that_is_told_has_passed() -> None:
     async with served(anonymous="2/minute") as (nobody, clock):
         assert [(await nobody.get("/things/")).status for _ in range(2)] == [200, 200]
