@@ -243,6 +243,8 @@ def _services(settings: Settings, made: Sections) -> Services:
         settings=settings,
         auth=made.access.auth,
         users=made.access.users,
+        sessions=made.access.sessions,
+        second_factor=made.access.second_factor,
         idempotency=made.access.idempotency,
         reference=made.market.reference,
         market=made.market.data,

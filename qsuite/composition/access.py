@@ -8,12 +8,17 @@ from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.database import Database
 from qsuite.repos.idempotency_keys import IdempotencyKeysRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
 from qsuite.services.auth import AuthService
 from qsuite.services.idempotency import IdempotencyKeys
+from qsuite.services.own_second_factor import OwnSecondFactor
 from qsuite.services.passwords import Passwords
+from qsuite.services.seals import Seals
+from qsuite.services.second_factors import SecondFactors
 from qsuite.services.tokens import TokenSigner, secret_of
+from qsuite.services.user_sessions import UserSessions
 from qsuite.services.users import UserService
 from qsuite.settings import Settings
 
@@ -26,6 +31,8 @@ class Access:
     passwords: Passwords
     auth: AuthService
     users: UserService
+    sessions: UserSessions
+    second_factor: OwnSecondFactor
     idempotency: IdempotencyKeys
 
 
@@ -33,6 +40,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
     """Make the first section: it needs nothing of the others."""
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
     passwords, secret = Passwords(settings.auth), secret_of(settings)
+    factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals([secret]), clock=clock)
     auth = AuthService(
         settings=settings.auth,
         users=users,
@@ -40,16 +48,26 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
         signer=TokenSigner(secret, settings.auth, clock=clock),
+        second_factors=factors,
         clock=clock,
     )
     user_service = UserService(
         settings=settings,
         users=users,
         sessions=sessions,
+        second_factors=SecondFactorsRepo(database),
         passwords=passwords,
         open_account=account_opener(accounts, settings.trading.currency, clock=clock),
         auth=auth,
         clock=clock,
     )
     keys = IdempotencyKeys(repo=IdempotencyKeysRepo(database), secret=secret, clock=clock)
-    return Access(accounts=accounts, passwords=passwords, auth=auth, users=user_service, idempotency=keys)
+    return Access(
+        accounts=accounts,
+        passwords=passwords,
+        auth=auth,
+        users=user_service,
+        sessions=UserSessions(sessions=sessions, changed=auth.changed, clock=clock),
+        second_factor=OwnSecondFactor(factors=factors, auth=auth, issuer=settings.auth.issuer),
+        idempotency=keys,
+    )

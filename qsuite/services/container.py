@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
     from qsuite.services.news import NewsService
+    from qsuite.services.own_second_factor import OwnSecondFactor
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.quoted_trades import QuotedTrades
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from qsuite.services.system_metrics import SystemMetrics
     from qsuite.services.tick_ingest import TickIngest
     from qsuite.services.trading import TradingService
+    from qsuite.services.user_sessions import UserSessions
     from qsuite.services.users import UserService
     from qsuite.services.workers import WorkerPool
 
@@ -52,6 +54,8 @@ class Services:
     settings: Settings
     auth: "AuthService"
     users: "UserService"
+    sessions: "UserSessions"
+    second_factor: "OwnSecondFactor"
     idempotency: "IdempotencyKeys"
     reference: "ReferenceService"
     market: "MarketDataService"
