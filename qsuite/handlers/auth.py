@@ -10,6 +10,7 @@ from qsuite.domain.errors import NotFound
 from qsuite.domain.passwords import MAX_LENGTH
 from qsuite.domain.roles import ANYONE, EVERY_ROLE, Role
 from qsuite.domain.scopes import KeyLimits, Scope
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField, NetworkField
@@ -19,6 +20,8 @@ from qsuite.handlers.operations import operation
 TAG = "auth"
 MAX_NETWORKS = 32
 MAX_CODE = 64
+JWKS_CACHED = "public, max-age=30"
+"""Half the time that `qsuite keys rotate` leaves before a new key signs."""
 
 
 def secret_text(**kwargs: Any) -> fields.String:
@@ -140,7 +143,15 @@ class JwksSchema(Schema):
 class LoginHandler(ApiHandler):
     """``/api/auth/login/``."""
 
-    @operation("Log in", roles=ANYONE, body=LoginSchema(), returns={200: TokensSchema()}, raises=(401,), tag=TAG)
+    @operation(
+        "Log in",
+        roles=ANYONE,
+        body=LoginSchema(),
+        returns={200: TokensSchema()},
+        raises=(401,),
+        tag=TAG,
+        scope=ThrottleScope.AUTH,
+    )
     async def post(self) -> None:
         given = self.body
         pair = await self.services.auth.login(
@@ -163,6 +174,7 @@ class RefreshHandler(ApiHandler):
         returns={200: TokensSchema()},
         raises=(401,),
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         self.answer(shown_pair(await self.services.auth.refresh(self.body["refresh"])))
@@ -204,6 +216,7 @@ class PasswordHandler(ApiHandler):
         body=PasswordSchema(),
         returns={204: None},
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         given = self.body
@@ -260,8 +273,14 @@ class ApiKeyHandler(ApiHandler):
 class JwksHandler(ApiHandler):
     """``/api/auth/jwks/``."""
 
-    @operation("The public keys that sign access tokens", roles=ANYONE, returns={200: JwksSchema()}, tag=TAG)
+    @operation(
+        "The public keys that access tokens are signed with, now and next",
+        roles=ANYONE,
+        returns={200: JwksSchema()},
+        tag=TAG,
+    )
     def get(self) -> None:
+        self._headers["Cache-Control"] = JWKS_CACHED
         self.answer(self.services.auth.signer.jwks())
 
 

@@ -18,7 +18,7 @@ from tornado.web import Application, RequestHandler, _HandlerDelegate
 
 import qsuite.handlers as package
 from qsuite.domain.scopes import NO_SCOPE, Scopes
-from qsuite.handlers.answers import UnknownRoute
+from qsuite.handlers.limits import UnknownRoute
 from qsuite.handlers.scopes import scopes_of
 from qsuite.handlers.wire import DefaultHeaders
 from qsuite.services.container import Services

@@ -3,6 +3,7 @@
 from marshmallow import Schema, fields, validate
 
 from qsuite.domain.roles import ADMINS, EVERY_ROLE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.auth import code_text, secret_text, uuid_of
 from qsuite.handlers.base import ApiHandler
@@ -77,6 +78,7 @@ class TotpHandler(ApiHandler):
         raises=(409,),
         shown_once=True,
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         address = self.request.remote_ip or ""
@@ -95,6 +97,7 @@ class TotpConfirmHandler(ApiHandler):
         raises=(409,),
         shown_once=True,
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         codes = await self.services.second_factor.confirm(self.caller, self.body["code"])
@@ -112,6 +115,7 @@ class RecoveryCodesHandler(ApiHandler):
         raises=(409,),
         shown_once=True,
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         given, address = self.body, self.request.remote_ip or ""
@@ -129,6 +133,7 @@ class TotpDisableHandler(ApiHandler):
         returns={204: None},
         raises=(409,),
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         given, address = self.body, self.request.remote_ip or ""

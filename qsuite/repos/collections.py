@@ -7,6 +7,7 @@ from qsuite.repos import (
     accounts,
     api_keys,
     audit,
+    audit_access,
     backtests,
     data_sources,
     engine_store,
@@ -26,6 +27,7 @@ from qsuite.repos import (
     risk_limits,
     second_factors,
     signals,
+    signing_keys,
     strategies,
     strategy_positions,
     sweep_parts,
@@ -45,6 +47,7 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     accounts.SPEC,
     api_keys.SPEC,
     audit.SPEC,
+    audit_access.SPEC,
     backtests.SPEC,
     data_sources.SPEC,
     engine_store.SPEC,
@@ -64,6 +67,7 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     risk_limits.SPEC,
     second_factors.SPEC,
     signals.SPEC,
+    signing_keys.SPEC,
     strategies.SPEC,
     strategy_positions.SPEC,
     sweep_parts.SPEC,
@@ -78,7 +82,7 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
 
 GROWING = frozenset(
     module.SPEC.name
-    for module in (account_history, audit, executions, imports, market_data, orders, risk_events, ticks)
+    for module in (account_history, audit, audit_access, executions, imports, market_data, orders, risk_events, ticks)
 )
 
 

@@ -71,7 +71,7 @@ class AuthService:
         self._delays = delays or LoginDelays()
         self._clock = clock
         self._memory = Remembered(clock)
-        self._revoked: list[Callable[[UUID], None]] = []
+        self._revoked: list[Callable[[UUID | None], None]] = []
         self.signer = signer
         self.keys = ApiKeys(keys=api_keys, users=users, clock=clock)
         self.watch = AccessWatch((users, sessions, api_keys), self._announce, now=clock())
@@ -108,7 +108,7 @@ class AuthService:
         return await self.authenticate(f"Bearer {token}")
 
     async def _check(self, token: str) -> tuple[Caller, int]:
-        claims = self.signer.read(token)
+        claims = await self.signer.check(token)
         user, session = await asyncio.gather(self._users.find(claims.user), self._sessions.find(claims.session))
         if session is None or not session.live or session.user != claims.user:
             raise Unauthenticated("the session has ended")
@@ -266,13 +266,19 @@ class AuthService:
 
     # -- what ends access ---------------------------------------------------------------------------------------
 
-    def on_revoked(self, callback: Callable[[UUID], None]) -> None:
-        """Call back with the user whenever something they were granted ends: their sockets must close."""
+    def on_revoked(self, callback: Callable[[UUID | None], None]) -> None:
+        """Call back with the user whenever something they were granted ends: their sockets must close. None: all."""
         self._revoked.append(callback)
 
     def changed(self, changes: Iterable[AccessChange]) -> None:
         """Act on changes made in this process, after they were stored."""
         self.watch.note(changes, self._clock())
+
+    def check_everybody_again(self) -> None:
+        """Believe nobody who was checked before: a key that tokens were signed with is revoked."""
+        self._memory.forget_all()
+        for callback in self._revoked:
+            callback(None)
 
     def _announce(self, changes: list[AccessChange]) -> None:
         for user in {change.user for change in changes}:

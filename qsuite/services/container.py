@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from qsuite.services.stream import StreamHub
     from qsuite.services.sweeps import SweepService
     from qsuite.services.system_metrics import SystemMetrics
+    from qsuite.services.throttle import Throttle
     from qsuite.services.tick_ingest import TickIngest
     from qsuite.services.trading import TradingService
     from qsuite.services.user_sessions import UserSessions
@@ -57,6 +58,7 @@ class Services:
     sessions: "UserSessions"
     second_factor: "OwnSecondFactor"
     idempotency: "IdempotencyKeys"
+    throttle: "Throttle"
     reference: "ReferenceService"
     market: "MarketDataService"
     records: "MarketRecords"

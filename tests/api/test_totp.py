@@ -11,6 +11,7 @@ from qsuite.handlers import totp as totp_handlers
 from qsuite.handlers import users as user_handlers
 from qsuite.handlers.routes import Route, make_application
 from qsuite.handlers.server import ApiServer
+from qsuite.services.throttle import Throttle
 from tests.support.auth import PASSWORD, login_services, prepare
 from tests.support.client import ApiClient
 from tests.support.codes import totp_at
@@ -40,7 +41,11 @@ def process(database, settings, tmp_path, io_loop):
 def api(process, settings, io_loop):
     """Nobody's client of a server with the routes of login, second factor and users."""
     services = SimpleNamespace(
-        settings=settings, auth=process.auth, users=process.users, second_factor=process.second_factor
+        settings=settings,
+        auth=process.auth,
+        users=process.users,
+        second_factor=process.second_factor,
+        throttle=Throttle(settings.throttle),
     )
     server = ApiServer(make_application(services, routes=ROUTES), settings.http)
 

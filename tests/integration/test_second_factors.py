@@ -11,8 +11,11 @@ from qsuite.domain.errors import Conflict
 from qsuite.repos.database import Database
 from qsuite.repos.schema import migrate
 from qsuite.repos.second_factors import SPEC, SecondFactorsRepo
+from qsuite.repos.signing_keys import SigningKeysRepo
+from qsuite.services.keyring import Keyring
 from qsuite.services.seals import Seals
 from qsuite.services.second_factors import SecondFactors
+from qsuite.services.secrets import Secrets
 from tests.support.codes import totp_at
 
 S = 1_000_000_000
@@ -43,11 +46,21 @@ class Phone:
     def __init__(self, database: Database) -> None:
         self.clock = Clock()
         self.repo = SecondFactorsRepo(database)
+        self.keys = SigningKeysRepo(database)
         self.user = uuid4()
-        self.codes = self.server(OLD)
 
-    def server(self, *secrets: str) -> SecondFactors:
-        return SecondFactors(repo=self.repo, seals=Seals(secrets), clock=self.clock)
+    async def ring(self, *secrets: str) -> Keyring:
+        """Return the keys of a server that was given these secrets, the current one first."""
+        given = Secrets(secrets[0], secrets[1:])
+        ring = Keyring(secrets=given, repo=self.keys, token_s=60, clock=self.clock)
+        await ring.start()
+        return ring
+
+    def server(self, ring: Keyring) -> SecondFactors:
+        return SecondFactors(repo=self.repo, seals=Seals(ring), clock=self.clock)
+
+    async def start(self) -> None:
+        self.codes = self.server(await self.ring(OLD))
 
     async def enrol(self) -> tuple[str, ...]:
         self.secret = await self.codes.begin(self.user, "maria")
@@ -70,8 +83,14 @@ class Phone:
 
 @pytest.fixture
 def phone(database: Database, io_loop) -> Phone:
-    io_loop.run_sync(lambda: migrate(database, (SPEC,)))
-    return Phone(database)
+    phone = Phone(database)
+
+    async def start() -> None:
+        await migrate(database, (SPEC,))
+        await phone.start()
+
+    io_loop.run_sync(start)
+    return phone
 
 
 async def test_the_codes_are_those_of_rfc_6238(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +175,8 @@ async def test_whoever_reads_the_database_reads_no_secret_and_no_code(phone: Pho
 
 
 async def test_a_secret_moved_to_another_user_or_changed_does_not_open(phone: Phone) -> None:
-    seals = Seals([OLD])
+    ring = await phone.ring(OLD)
+    seals = Seals(ring)
     sealed = seals.seal(b"a secret", phone.user)
     assert seals.open(sealed, phone.user) == b"a secret"
     assert seals.seal(b"a secret", phone.user) != sealed
@@ -175,14 +195,20 @@ async def test_a_secret_moved_to_another_user_or_changed_does_not_open(phone: Ph
             seals.open(broken, phone.user)
     with pytest.raises(ValueError, match="another's"):
         seals.open(sealed, UUID(int=1))
+    await ring.rotate(0)
+    assert seals.outdated(sealed)
+    assert not seals.outdated(seals.seal(b"a secret", phone.user))
+    assert seals.open(sealed, phone.user) == b"a secret"
     with pytest.raises(ValueError, match="does not have"):
-        Seals([NEW]).open(sealed, phone.user)
+        Seals(await phone.ring(NEW)).open(sealed, phone.user)
 
 
 async def test_after_a_change_of_the_servers_secret_old_ones_open_and_are_sealed_anew_when_used(phone: Phone) -> None:
     await phone.enrol()
     before = (await phone.factor()).sealed
-    both, new = phone.server(NEW, OLD), phone.server(NEW)
+    ring = await phone.ring(NEW, OLD)
+    await ring.rotate(0)
+    both, new = phone.server(ring), phone.server(await phone.ring(NEW))
     assert not await phone.lets_in(phone.code(), new)
     assert await phone.lets_in(phone.code(), both)
     assert (await phone.factor()).sealed != before
