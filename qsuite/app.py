@@ -252,6 +252,8 @@ def _services(settings: Settings, made: Sections) -> Services:
         settings=settings,
         auth=made.access.auth,
         users=made.access.users,
+        sessions=made.access.sessions,
+        second_factor=made.access.second_factor,
         idempotency=made.access.idempotency,
         throttle=made.throttle,
         reference=made.market.reference,

@@ -8,15 +8,20 @@ from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.database import Database
 from qsuite.repos.idempotency_keys import IdempotencyKeysRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.signing_keys import SigningKeysRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
 from qsuite.services.auth import AuthService
 from qsuite.services.idempotency import IdempotencyKeys
 from qsuite.services.keyring import Keyring
+from qsuite.services.own_second_factor import OwnSecondFactor
 from qsuite.services.passwords import Passwords
+from qsuite.services.seals import Seals
+from qsuite.services.second_factors import SecondFactors
 from qsuite.services.secrets import secrets_of
 from qsuite.services.tokens import TokenSigner
+from qsuite.services.user_sessions import UserSessions
 from qsuite.services.users import UserService
 from qsuite.settings import Settings
 
@@ -30,6 +35,8 @@ class Access:
     keyring: Keyring
     auth: AuthService
     users: UserService
+    sessions: UserSessions
+    second_factor: OwnSecondFactor
     idempotency: IdempotencyKeys
 
 
@@ -44,6 +51,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
     passwords = Passwords(settings.auth)
     keyring = keyring_of(settings, database, clock)
+    factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
     auth = AuthService(
         settings=settings.auth,
         users=users,
@@ -51,6 +59,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
         signer=TokenSigner(lambda: keyring.ring, settings.auth, look_again=keyring.look_again, clock=clock),
+        second_factors=factors,
         clock=clock,
     )
     keyring.on_revoked(auth.check_everybody_again)
@@ -58,6 +67,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         settings=settings,
         users=users,
         sessions=sessions,
+        second_factors=SecondFactorsRepo(database),
         passwords=passwords,
         open_account=account_opener(accounts, settings.trading.currency, clock=clock),
         auth=auth,
@@ -65,5 +75,12 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
     )
     keys = IdempotencyKeys(repo=IdempotencyKeysRepo(database), keyring=keyring, clock=clock)
     return Access(
-        accounts=accounts, passwords=passwords, keyring=keyring, auth=auth, users=user_service, idempotency=keys
+        accounts=accounts,
+        passwords=passwords,
+        keyring=keyring,
+        auth=auth,
+        users=user_service,
+        sessions=UserSessions(sessions=sessions, changed=auth.changed, clock=clock),
+        second_factor=OwnSecondFactor(factors=factors, auth=auth, issuer=settings.auth.issuer),
+        idempotency=keys,
     )

@@ -20,6 +20,7 @@ from qsuite.handlers.operations import operation
 
 TAG = "auth"
 MAX_NETWORKS = 32
+MAX_CODE = 64
 JWKS_CACHED = "public, max-age=30"
 """Half the time that `qsuite keys rotate` leaves before a new key signs."""
 
@@ -29,11 +30,18 @@ def secret_text(**kwargs: Any) -> fields.String:
     return fields.String(required=True, load_only=True, validate=validate.Length(1, MAX_LENGTH), **kwargs)
 
 
+def code_text(**kwargs: Any) -> fields.String:
+    """Describe a code of the second factor in a body."""
+    text = {"description": "six digits from the phone, or a recovery code"}
+    return fields.String(load_only=True, validate=validate.Length(1, MAX_CODE), metadata=text, **kwargs)
+
+
 class LoginSchema(Schema):
-    """Who, and the proof."""
+    """Who, and the proof; ``code`` for those who turned a second factor on (401 ``totp_required`` asks for it)."""
 
     username = fields.String(required=True, validate=validate.Length(1, MAX_LENGTH))
     password = secret_text(metadata={"format": "password"})
+    code = code_text(allow_none=True)
 
 
 class RefreshSchema(Schema):
@@ -155,8 +163,14 @@ class LoginHandler(ApiHandler):
     )
     async def post(self) -> None:
         given = self.body
-        address = self.request.remote_ip or ""
-        self.answer(shown_pair(await self.services.auth.login(given["username"], given["password"], address)))
+        pair = await self.services.auth.login(
+            given["username"],
+            given["password"],
+            self.request.remote_ip or "",
+            code=given.get("code"),
+            user_agent=self.request.headers.get("User-Agent", ""),
+        )
+        self.answer(shown_pair(pair))
 
 
 class RefreshHandler(ApiHandler):

@@ -15,13 +15,14 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from qsuite.domain.access import AccessChange
-from qsuite.domain.errors import Conflict, Invalid, PreconditionFailed
+from qsuite.domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import floor_ms
 from qsuite.domain.trading.account import Access
 from qsuite.domain.users import User, check_email, check_username
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.auth import AuthService, session_of
 from qsuite.services.demo_users import ensure_demo
@@ -46,6 +47,7 @@ class UserService:
         settings: Settings,
         users: UsersRepo,
         sessions: RefreshTokensRepo,
+        second_factors: SecondFactorsRepo,
         passwords: Passwords,
         open_account: OpenAccount,
         auth: AuthService | None = None,
@@ -55,6 +57,7 @@ class UserService:
         self._settings = settings
         self._users = users
         self._sessions = sessions
+        self._second_factors = second_factors
         self._passwords = passwords
         self._open_account = open_account
         self._auth = auth
@@ -143,6 +146,19 @@ class UserService:
         user = await self._save(await self._with_password(user, new, "new_password"), ends=True)
         await self._end_sessions(user, "password", keep=keep)
         log.info("user.changed", user=str(user.id), fields=["password"])
+
+    async def end_sessions(self, user_id: UUID) -> None:
+        """End all sessions of a user, as an admin does; their password and API keys stay. NotFound."""
+        user = await self._users.get(user_id)
+        await self._end_sessions(user, "ended by an admin")
+        log.info("user.sessions-ended", user=str(user.id))
+
+    async def reset_second_factor(self, user_id: UUID) -> None:
+        """Take a user's second factor away, as an admin does for who lost phone and codes. NotFound without one."""
+        user = await self._users.get(user_id)
+        if not await self._second_factors.remove(user.id):
+            raise NotFound("the user has no second factor")
+        log.info("totp.reset", user=str(user.id))
 
     async def open_account(self, user: User, cash: Decimal | None = None) -> None:
         """Open the first account of a trader, also where whoever was to do it was killed before they came to it."""

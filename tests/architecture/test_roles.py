@@ -28,10 +28,21 @@ GET     /api/auth/api-keys/                      V T R U A
 POST    /api/auth/api-keys/                      V T R U A
 DELETE  /api/auth/api-keys/{id}/                 V T R U A
 GET     /api/auth/jwks/                          anyone
+GET     /api/auth/sessions/                      V T R U A
+DELETE  /api/auth/sessions/                      V T R U A
+DELETE  /api/auth/sessions/{id}/                 V T R U A
+GET     /api/auth/totp/                          V T R U A
+POST    /api/auth/totp/                          V T R U A
+POST    /api/auth/totp/confirm/                  V T R U A
+POST    /api/auth/totp/recovery-codes/           V T R U A
+POST    /api/auth/totp/disable/                  V T R U A
 GET     /api/v1/users/                           A
 POST    /api/v1/users/                           A
 GET     /api/v1/users/{id}/                      A
 PATCH   /api/v1/users/{id}/                      A
+GET     /api/v1/users/{id}/sessions/             A
+DELETE  /api/v1/users/{id}/sessions/             A
+DELETE  /api/v1/users/{id}/totp/                 A
 GET     /api/v1/data-sources/                    V T R U A
 POST    /api/v1/data-sources/                    A
 GET     /api/v1/data-sources/{id}/               V T R U A
