@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NamedTuple
 
+from tests.support.scratch import scratch
+
 HERE = Path(__file__).parent
 APART = (("crash",), ("api", "console", "property", "simulation"))
 """Each of these in a pytest of its own; whatever is not among them runs in the first one."""
@@ -39,7 +41,9 @@ def main(arguments: list[str]) -> int:
     options = {each.partition("=")[0] for each in arguments}
     if options & set(AT_FIRST_FAILURE) or any(Path(each.partition("::")[0]).exists() for each in arguments):
         os.execv(sys.executable, [*PYTEST, *arguments])
-    codes = side_by_side(arguments)
+    with scratch() as folder:
+        os.environ["TMPDIR"] = folder
+        codes = side_by_side([*arguments, "-o", "tmp_path_retention_policy=failed"])
     return next((code for code in codes if code not in (0, NO_TESTS)), min(codes))
 
 
