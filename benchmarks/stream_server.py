@@ -24,6 +24,7 @@ from qsuite.handlers.server import ApiServer
 from qsuite.handlers.stream import routes
 from qsuite.services.container import Services
 from qsuite.services.stream import StreamHub
+from qsuite.services.throttle import Throttle
 from qsuite.settings import load_settings
 
 # The first of the channels; whoever has it is ready.
@@ -65,7 +66,7 @@ async def serve_hub() -> tuple[int, Callable[[], int], Send]:
     auth = Anyone()
     hub = StreamHub(settings=settings.stream, auth=auth)
     await hub.start()
-    services = SimpleNamespace(settings=settings, auth=auth, stream=hub)
+    services = SimpleNamespace(settings=settings, auth=auth, stream=hub, throttle=Throttle(settings.throttle))
     server = ApiServer(
         make_application(cast(Services, services), routes=[Route(*route) for route in routes]), limits=settings.http
     )

@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "backtest": ("qsuite.cli.backtest:backtest", "Play an algorithm to the past."),
     "models": ("qsuite.cli.models:models", "Train models and list them."),
     "user": ("qsuite.cli.user:user", "Create and list users, set passwords."),
+    "keys": ("qsuite.cli.keys:keys", "List, rotate and revoke what signs tokens."),
     "check": ("qsuite.cli.check:check", "Verify that the books agree."),
     "migrate": ("qsuite.cli.migrate:migrate", "Bring validators and indexes up to date."),
     "doctor": ("qsuite.cli.doctor:doctor", "Look for what would keep QSuite from running."),

@@ -8,12 +8,15 @@ from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.database import Database
 from qsuite.repos.idempotency_keys import IdempotencyKeysRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.signing_keys import SigningKeysRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
 from qsuite.services.auth import AuthService
 from qsuite.services.idempotency import IdempotencyKeys
+from qsuite.services.keyring import Keyring
 from qsuite.services.passwords import Passwords
-from qsuite.services.tokens import TokenSigner, secret_of
+from qsuite.services.secrets import secrets_of
+from qsuite.services.tokens import TokenSigner
 from qsuite.services.users import UserService
 from qsuite.settings import Settings
 
@@ -24,24 +27,33 @@ class Access:
 
     accounts: AccountsRepo
     passwords: Passwords
+    keyring: Keyring
     auth: AuthService
     users: UserService
     idempotency: IdempotencyKeys
 
 
+def keyring_of(settings: Settings, database: Database, clock: Callable[[], int]) -> Keyring:
+    """Make the ring of keys, for a server or a command; it is read from the database when it starts."""
+    repo = SigningKeysRepo(database)
+    return Keyring(secrets=secrets_of(settings), repo=repo, token_s=settings.auth.access_s, clock=clock)
+
+
 def make_access(*, settings: Settings, database: Database, clock: Callable[[], int]) -> Access:
     """Make the first section: it needs nothing of the others."""
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
-    passwords, secret = Passwords(settings.auth), secret_of(settings)
+    passwords = Passwords(settings.auth)
+    keyring = keyring_of(settings, database, clock)
     auth = AuthService(
         settings=settings.auth,
         users=users,
         sessions=sessions,
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
-        signer=TokenSigner(secret, settings.auth, clock=clock),
+        signer=TokenSigner(lambda: keyring.ring, settings.auth, look_again=keyring.look_again, clock=clock),
         clock=clock,
     )
+    keyring.on_revoked(auth.check_everybody_again)
     user_service = UserService(
         settings=settings,
         users=users,
@@ -51,5 +63,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         auth=auth,
         clock=clock,
     )
-    keys = IdempotencyKeys(repo=IdempotencyKeysRepo(database), secret=secret, clock=clock)
-    return Access(accounts=accounts, passwords=passwords, auth=auth, users=user_service, idempotency=keys)
+    keys = IdempotencyKeys(repo=IdempotencyKeysRepo(database), keyring=keyring, clock=clock)
+    return Access(
+        accounts=accounts, passwords=passwords, keyring=keyring, auth=auth, users=user_service, idempotency=keys
+    )

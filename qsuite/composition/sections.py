@@ -15,6 +15,7 @@ from qsuite.composition.parts import Parts
 from qsuite.composition.sealing import make_sealer
 from qsuite.composition.sentiment import Sentiment, make_sentiment
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
+from qsuite.composition.throttle import make_throttle
 from qsuite.composition.trading import Trading, make_trading
 from qsuite.repos.database import Database
 from qsuite.services.backtest_pages import BacktestPages
@@ -24,6 +25,7 @@ from qsuite.services.model_training import ModelTraining
 from qsuite.services.models import ModelStore
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.sweeps import SweepService
+from qsuite.services.throttle import Throttle
 from qsuite.services.tick_sealer import TickSealer
 from qsuite.services.workers import WorkerPool
 from qsuite.settings import Settings
@@ -37,6 +39,7 @@ class Sections:
     metrics: Metrics
     workers: WorkerPool
     access: Access
+    throttle: Throttle
     market: Market
     sealer: TickSealer | None
     strategies: Strategies
@@ -130,6 +133,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         metrics=metrics,
         workers=workers,
         access=access,
+        throttle=make_throttle(settings=settings, database=database, metrics=metrics),
         market=market,
         sealer=sealer,
         strategies=strategies,

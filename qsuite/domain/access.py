@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from qsuite.domain.roles import Role, Roles
+from qsuite.domain.scopes import KeyLimits
 
 KEY_PREFIX = "qsk_"
+KEY_TOKEN = "key:"  # noqa: S105  what a caller's ``token`` begins with when it is a key's id
 
 GRANTS: Mapping[Role, Roles] = {
     Role.VIEWER: frozenset({Role.VIEWER}),
@@ -64,7 +66,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key for programs; ``prefix`` is the part that may be shown. Times in nanoseconds, whole milliseconds."""
+    """A key for programs; ``prefix`` is the part that may be shown. Times in nanoseconds, whole milliseconds.
+
+    ``last_used_at`` may be up to a minute behind.
+    """
 
     id: UUID
     user: UUID
@@ -76,6 +81,8 @@ class ApiKey:
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    last_used_at: int | None = None
+    limits: KeyLimits | None = None
 
     def usable(self, now: int) -> bool:
         """Say whether it still lets in."""

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from qsuite.domain.intervals import parse_interval
 from qsuite.domain.roles import TRADING_READERS, Caller
+from qsuite.domain.scopes import Scope, Scopes
 
 MARKET_KINDS = frozenset({"trades", "quotes", "depth", "signals"})
 ACCOUNT_CHANNELS = frozenset({"orders", "executions", "positions", "account", "risk"})
@@ -72,6 +73,14 @@ def parse_channel(name: str) -> ChannelName:
     if symbol != EVERY_SYMBOL and _SYMBOL.fullmatch(symbol) is None:
         raise ValueError("not a symbol")
     return ChannelName(name, kind, symbol)
+
+
+def scopes_of(channel: ChannelName) -> Scopes:
+    """Return the scopes each of which lets an API key listen."""
+    if channel.name in ACCOUNT_CHANNELS:
+        return frozenset({Scope.TRADING_READ})
+    analytics = channel.name in USER_CHANNELS or channel.kind == "signals"
+    return frozenset({Scope.ANALYTICS if analytics else Scope.MARKET_READ})
 
 
 def may_subscribe(caller: Caller, channel: ChannelName) -> bool:

@@ -12,6 +12,7 @@
     │   ├── AlreadyExists      a unique name or id is taken
     │   └── PreconditionFailed somebody changed it first (If-Match)
     ├── TooMany                a rate or a bound is exhausted; ``retry_after_s``
+    │   └── Throttled          so many requests that a limit of how often is reached
     ├── TooLarge               more bytes than allowed
     ├── UnsupportedMedia       a body of a type that is not read here
     ├── NotAcceptable          an answer of a type that is not given here (Accept)
@@ -134,6 +135,17 @@ class TooMany(QSuiteError):
     def __init__(self, detail: str = "", *, retry_after_s: float = 1.0, code: str | None = None) -> None:
         super().__init__(detail, code=code)
         self.retry_after_s = retry_after_s
+
+
+class Throttled(TooMany):
+    """Refuse a request that comes too soon after too many; ``retry_after_s`` is also a fact, for who sees no header."""
+
+    code = "throttled"
+    title = "Too many requests for now"
+
+    def __init__(self, detail: str = "", *, retry_after_s: int, **facts: object) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.facts = {"retry_after_s": retry_after_s, **facts}
 
 
 class TooLarge(QSuiteError):

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from qsuite.domain.scopes import KeyLimits
+
 
 class Role(StrEnum):
     """A user has exactly one."""
@@ -48,6 +50,8 @@ class Caller:
     role: Role
     accounts: tuple[UUID, ...] = ()
     token: str = ""
+    limits: KeyLimits | None = None
+    """What an API key is kept to; None for all of the role, from anywhere."""
 
     @property
     def reads_all(self) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 from qsuite.domain.access import AccessChange
 from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import Caller, Role
+from qsuite.domain.scopes import KeyLimits
 
 # ASCII only: "аdmin" with a Cyrillic letter must not look like "admin" in an audit.
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{2,63}")
@@ -33,9 +34,9 @@ class User:
     updated_at: int = 0
     version: int = 1
 
-    def caller(self, token: str, role: Role | None = None) -> Caller:
+    def caller(self, token: str, role: Role | None = None, limits: KeyLimits | None = None) -> Caller:
         """Return this user as a caller let in by ``token``, with their role or a lesser one."""
-        return Caller(self.id, self.username, role or self.role, self.accounts, token)
+        return Caller(self.id, self.username, role or self.role, self.accounts, token, limits)
 
     def changes(self) -> tuple[AccessChange, AccessChange]:
         """Return what the last changes were: the one of anything, and the one that ends what was granted."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import structlog
 from tornado.httputil import HTTPHeaders
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import RequestHandler
 
 from qsuite.handlers.connection import ApiConnection
 from qsuite.handlers.payloads import encode
@@ -27,6 +27,8 @@ class Answering(RequestHandler):
     """Answer with the headers every answer has. ``operations`` names the methods the route takes."""
 
     operations: ClassVar[Mapping[str, Any]] = {}
+    limit_fields = ""
+    """What the head says of limits, line by line: how the caller's buckets stand after this request."""
 
     @property
     def request_id(self) -> str:
@@ -102,7 +104,7 @@ class Answering(RequestHandler):
             if length and "Content-Type" not in own:
                 parts.append(b"Content-Type: text/plain; charset=utf-8\r\n")
         own_lines = [f"{name}: {value}\r\n" for name, values in own.items() for value in values]
-        own_lines.append(f"X-Request-ID: {self.request_id}\r\n")
+        own_lines.append(f"{self.limit_fields}X-Request-ID: {self.request_id}\r\n")
         parts.append("".join(own_lines).encode("latin-1"))
         return b"".join(parts)
 
@@ -111,6 +113,8 @@ class Answering(RequestHandler):
         if not self._headers_written:
             for name, value in self._defaults.pairs.items():
                 self._headers.setdefault(name, value)
+            for line in self.limit_fields.splitlines():
+                self._headers.parse_line(line)
             self._headers["X-Request-ID"] = self.request_id
             self._headers["Date"] = date_line()[6:-2].decode()
         return super().flush(include_footers)
@@ -139,11 +143,3 @@ class Answering(RequestHandler):
         """Log only what is ours: an unexpected error with its trace; a refused request is in the access log."""
         if value is not None and status_of(value) == 500:
             log.error("request.failed", path=self.request.path, exc_info=(typ, value, tb))
-
-
-class UnknownRoute(Answering):
-    """Answer every path that no route claims, whatever the method."""
-
-    def prepare(self) -> None:
-        """Refuse before anything else is looked at."""
-        raise HTTPError(404)

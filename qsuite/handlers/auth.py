@@ -9,13 +9,18 @@ from qsuite.domain.access import ApiKey, TokenPair
 from qsuite.domain.errors import NotFound
 from qsuite.domain.passwords import MAX_LENGTH
 from qsuite.domain.roles import ANYONE, EVERY_ROLE, Role
+from qsuite.domain.scopes import KeyLimits, Scope
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.base import ApiHandler
-from qsuite.handlers.fields import InstantField
+from qsuite.handlers.fields import InstantField, NetworkField
 from qsuite.handlers.listing import ListingSpec
 from qsuite.handlers.operations import operation
 
 TAG = "auth"
+MAX_NETWORKS = 32
+JWKS_CACHED = "public, max-age=30"
+"""Half the time that `qsuite keys rotate` leaves before a new key signs."""
 
 
 def secret_text(**kwargs: Any) -> fields.String:
@@ -75,6 +80,17 @@ class NewApiKeySchema(Schema):
     name = fields.String(required=True, validate=validate.Length(1, 100))
     role = fields.Enum(Role, by_value=True, metadata={"description": "the caller's role or a lesser one"})
     expires_at = InstantField(allow_none=True)
+    scopes = fields.List(
+        fields.Enum(Scope, by_value=True),
+        allow_none=True,
+        validate=validate.Length(1, len(Scope)),
+        metadata={"description": "what of the role the key may do; without any, all of it"},
+    )
+    networks = fields.List(
+        NetworkField(),
+        validate=validate.Length(0, MAX_NETWORKS),
+        metadata={"description": "where it may be used from, as `203.0.113.0/24`; without any, from anywhere"},
+    )
 
 
 class ApiKeySchema(Schema):
@@ -86,6 +102,11 @@ class ApiKeySchema(Schema):
     prefix = fields.String(required=True)
     created_at = InstantField(required=True)
     expires_at = InstantField(required=True, allow_none=True)
+    scopes = fields.List(fields.Enum(Scope, by_value=True), required=True, allow_none=True)
+    networks = fields.List(fields.String(), required=True)
+    last_used_at = InstantField(
+        required=True, allow_none=True, metadata={"description": "may be up to a minute behind"}
+    )
 
 
 class ApiKeyMadeSchema(ApiKeySchema):
@@ -114,7 +135,15 @@ class JwksSchema(Schema):
 class LoginHandler(ApiHandler):
     """``/api/auth/login/``."""
 
-    @operation("Log in", roles=ANYONE, body=LoginSchema(), returns={200: TokensSchema()}, raises=(401,), tag=TAG)
+    @operation(
+        "Log in",
+        roles=ANYONE,
+        body=LoginSchema(),
+        returns={200: TokensSchema()},
+        raises=(401,),
+        tag=TAG,
+        scope=ThrottleScope.AUTH,
+    )
     async def post(self) -> None:
         given = self.body
         address = self.request.remote_ip or ""
@@ -131,6 +160,7 @@ class RefreshHandler(ApiHandler):
         returns={200: TokensSchema()},
         raises=(401,),
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         self.answer(shown_pair(await self.services.auth.refresh(self.body["refresh"])))
@@ -172,6 +202,7 @@ class PasswordHandler(ApiHandler):
         body=PasswordSchema(),
         returns={204: None},
         tag=TAG,
+        scope=ThrottleScope.AUTH,
     )
     async def post(self) -> None:
         given = self.body
@@ -206,7 +237,12 @@ class ApiKeysHandler(ApiHandler):
     async def post(self) -> None:
         given = self.body
         made = await self.services.auth.keys.create(
-            self.caller, given["name"], role=given.get("role"), expires_at=given.get("expires_at")
+            self.caller,
+            given["name"],
+            role=given.get("role"),
+            expires_at=given.get("expires_at"),
+            scopes=given.get("scopes"),
+            networks=given.get("networks", ()),
         )
         self.answer({**shown_key(made.key), "key": made.secret}, 201)
 
@@ -223,8 +259,14 @@ class ApiKeyHandler(ApiHandler):
 class JwksHandler(ApiHandler):
     """``/api/auth/jwks/``."""
 
-    @operation("The public keys that sign access tokens", roles=ANYONE, returns={200: JwksSchema()}, tag=TAG)
+    @operation(
+        "The public keys that access tokens are signed with, now and next",
+        roles=ANYONE,
+        returns={200: JwksSchema()},
+        tag=TAG,
+    )
     def get(self) -> None:
+        self._headers["Cache-Control"] = JWKS_CACHED
         self.answer(self.services.auth.signer.jwks())
 
 
@@ -235,6 +277,7 @@ def shown_pair(pair: TokenPair) -> dict[str, Any]:
 
 def shown_key(key: ApiKey) -> dict[str, Any]:
     """Show a key, without its secret."""
+    limits = key.limits or KeyLimits()
     return {
         "id": key.id,
         "name": key.name,
@@ -242,6 +285,9 @@ def shown_key(key: ApiKey) -> dict[str, Any]:
         "prefix": key.prefix,
         "created_at": format_rfc3339(key.created_at),
         "expires_at": None if key.expires_at is None else format_rfc3339(key.expires_at),
+        "scopes": None if limits.scopes is None else sorted(limits.scopes),
+        "networks": [str(network) for network in limits.networks],
+        "last_used_at": None if key.last_used_at is None else format_rfc3339(key.last_used_at),
     }
 
 

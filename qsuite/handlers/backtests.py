@@ -5,6 +5,7 @@ import asyncio
 from marshmallow import fields
 
 from qsuite.domain.roles import TRADING_READERS
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.answers import JSON_TYPE
 from qsuite.handlers.backtest_schemas import BacktestInputSchema, BacktestSchema, BacktestSummarySchema
 from qsuite.handlers.base import ApiHandler, encode
@@ -51,6 +52,7 @@ class BacktestsHandler(ApiHandler):
         body=BacktestInputSchema(),
         returns={202: JobSchema()},
         raises=(429, 503),
+        scope=ThrottleScope.ANALYTICS,
     )
     async def post(self) -> None:
         """Queue it."""

@@ -1,13 +1,14 @@
 """The base of every API handler: caller, declared operation, query, body, list and resource answers.
 
-Invariant: no method runs before its declared roles were checked and its query and body were read and validated. This
+Invariant: no method runs before its declared roles were checked, the limits of how often let it pass, and its query and
+body were read and validated; whatever is answered was counted first, and says how the caller's limits stand. This
 stands on every order's way: what it does for one request is counted in microseconds.
 """
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 import structlog
@@ -16,14 +17,18 @@ from tornado.web import HTTPError, RequestHandler
 from qsuite.domain.errors import Forbidden, Invalid, Unauthenticated, UnsupportedMedia
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers import conditional
 from qsuite.handlers.accept import choose
-from qsuite.handlers.answers import UnknownRoute
 from qsuite.handlers.keyed import HEADER as IDEMPOTENCY_KEY
 from qsuite.handlers.keyed import KeyedAnswers
+from qsuite.handlers.limits import UnknownRoute
 from qsuite.handlers.operations import JSON, Operation
 from qsuite.handlers.payloads import encode, flatten, load, read_json
 from qsuite.handlers.queries import Query, check_address, read_query, single_values
+
+if TYPE_CHECKING:
+    from qsuite.handlers.routes import ApiApplication
 
 __all__ = ["ApiHandler", "UnknownRoute", "encode", "flatten", "load", "read_json"]
 
@@ -39,6 +44,7 @@ class ApiHandler(KeyedAnswers):
     body: Any = None
     query: Mapping[str, Any] = {}
     caller: Caller
+    application: "ApiApplication"
     media: str = JSON
     """The type of the body that was sent."""
     shown_as: str = JSON
@@ -62,35 +68,73 @@ class ApiHandler(KeyedAnswers):
     # -- request ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> Awaitable[None] | None:
-        """Check address, method, caller, role, query and body, in this order, from the operation's declaration."""
+        """Check caller, limits, address, method, role, scope, query and body, in this order, as declared."""
         # Each request runs in a task of its own, whose context this is: nothing needs to be cleared.
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
-        check_address(self.request.uri or "")
         method = self.request.method or ""
         declared = self.operations.get("GET" if method == "HEAD" else method)
-        if declared is None:
-            if method == "OPTIONS":
-                return None
-            raise HTTPError(405)
-        if not declared.roles:
-            return self._read(declared)
+        if declared is None or not declared.roles:
+            return self._let_in(declared, method)
         header = self.request.headers.get("Authorization")
-        if header is None:
-            raise Unauthenticated("a bearer token is required")
-        caller = self.services.auth.remembered(header)
+        caller = None if header is None else self.services.auth.remembered(header)
         if caller is None:
             return self._authenticate(declared, header)
-        return self._admit(declared, caller)
+        return self._count(declared, caller)
 
-    async def _authenticate(self, declared: Operation, header: str) -> None:
-        reading = self._admit(declared, await self.services.auth.authenticate(header))
+    def _let_in(self, declared: Operation | None, method: str) -> Awaitable[None] | None:
+        """Begin what needs no login, or is refused to anybody."""
+        scope = ThrottleScope.DEFAULT if declared is None else declared.scope
+        counting = self.count(scope, self.likely_caller(scope), cost=0 if method == "OPTIONS" else 1)
+        if counting is not None:
+            return self._after(counting, lambda: self._enter(declared, method))
+        return self._enter(declared, method)
+
+    def _enter(self, declared: Operation | None, method: str) -> Awaitable[None] | None:
+        check_address(self.request.uri or "")
+        if declared is not None:
+            return self._read(declared)
+        if method != "OPTIONS":
+            raise HTTPError(405)
+        return None
+
+    async def _authenticate(self, declared: Operation, header: str | None) -> None:
+        """Find out who is calling. Who proves nothing is counted under their address, everybody else under their name.
+
+        So a flood of bad tokens never keeps a user with a good one out, wherever it comes from.
+        """
+        try:
+            if header is None:
+                raise Unauthenticated("a bearer token is required")
+            caller = await self.services.auth.authenticate(header)
+        except (Unauthenticated, Forbidden):
+            counting = self.count(ThrottleScope.DEFAULT, self.request.remote_ip or "")
+            if counting is not None:
+                await counting
+            raise
+        reading = self._count(declared, caller)
         if reading is not None:
             await reading
 
-    def _admit(self, declared: Operation, caller: Caller) -> Awaitable[None] | None:
+    def _count(self, declared: Operation, caller: Caller) -> Awaitable[None] | None:
         self.caller = caller
+        counting = self.count(declared.scope, caller, cost=0 if declared.counts_itself else 1, need=1)
+        if counting is not None:
+            return self._after(counting, lambda: self._admit(declared, caller))
+        return self._admit(declared, caller)
+
+    async def _after(self, counting: Awaitable[None], go_on: Callable[[], Awaitable[None] | None]) -> None:
+        await counting
+        going_on = go_on()
+        if going_on is not None:
+            await going_on
+
+    def _admit(self, declared: Operation, caller: Caller) -> Awaitable[None] | None:
+        check_address(self.request.uri or "")
         if caller.role not in declared.roles:
             raise Forbidden(f"the role {caller.role.value} may not do this")
+        if caller.limits is not None:
+            caller.limits.require(self.application.sufficient(type(self), self.request.method or ""))
+            caller.limits.require_address(self.request.remote_ip or "")
         if self.request.method == "POST":
             key = self.request.headers.get(IDEMPOTENCY_KEY)
             if key is not None:

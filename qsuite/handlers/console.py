@@ -8,6 +8,7 @@ import asyncio
 
 from qsuite.domain.errors import NotFound
 from qsuite.domain.roles import ANYONE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.docs import HTML, HTML_TYPE, Asset, read_asset
 from qsuite.handlers.operations import operation
@@ -32,7 +33,13 @@ PAGE = Asset(HTML_TYPE, "console/index.html", ours=True)
 class ConsoleHandler(ApiHandler):
     """``/``."""
 
-    @operation("The console: prices, a chart, orders and books", roles=ANYONE, returns={200: HTML}, tag=TAG)
+    @operation(
+        "The console: prices, a chart, orders and books",
+        roles=ANYONE,
+        returns={200: HTML},
+        tag=TAG,
+        scope=ThrottleScope.FREE,
+    )
     async def get(self) -> None:
         """Show it."""
         self.set_header("Content-Security-Policy", POLICY)
@@ -42,7 +49,13 @@ class ConsoleHandler(ApiHandler):
 class ConsoleAssetHandler(ApiHandler):
     """``/console/{name}``."""
 
-    @operation("A script or style of the console", roles=ANYONE, returns={200: "*/*"}, tag=TAG)
+    @operation(
+        "A script or style of the console",
+        roles=ANYONE,
+        returns={200: "*/*"},
+        tag=TAG,
+        scope=ThrottleScope.FREE,
+    )
     async def get(self, name: str) -> None:
         """Show it."""
         asset = ASSETS.get(name)

@@ -10,17 +10,17 @@ from functools import cache
 from html import escape
 from importlib import resources, util
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from qsuite.domain.errors import NotFound
 from qsuite.domain.roles import ANYONE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.answers import JSON_TYPE
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.error_codes import error_codes
 from qsuite.handlers.openapi import document
 from qsuite.handlers.operations import JSON, operation
 from qsuite.handlers.payloads import encode
-from qsuite.handlers.routes import ApiApplication
 
 TAG = "documentation"
 CARRIER = "fastapi_standalone_docs"
@@ -58,11 +58,17 @@ ASSETS = {
 class SchemaHandler(ApiHandler):
     """``/api/schema/``."""
 
-    @operation("This API as an OpenAPI 3.1 document", roles=ANYONE, returns={200: JSON}, tag=TAG)
+    @operation(
+        "This API as an OpenAPI 3.1 document",
+        roles=ANYONE,
+        returns={200: JSON},
+        tag=TAG,
+        scope=ThrottleScope.FREE,
+    )
     async def get(self) -> None:
         settings = self.settings
         if "openapi" not in settings:
-            routes = cast(ApiApplication, self.application).routes
+            routes = self.application.routes
             settings["openapi"] = await asyncio.to_thread(lambda: encode(document(routes)))
         self.answer_bytes(JSON_TYPE, settings["openapi"])
 
@@ -70,7 +76,13 @@ class SchemaHandler(ApiHandler):
 class SwaggerHandler(ApiHandler):
     """``/api/docs/``."""
 
-    @operation("This API in Swagger UI, to read and try", roles=ANYONE, returns={200: HTML}, tag=TAG)
+    @operation(
+        "This API in Swagger UI, to read and try",
+        roles=ANYONE,
+        returns={200: HTML},
+        tag=TAG,
+        scope=ThrottleScope.FREE,
+    )
     def get(self) -> None:
         self.set_header("Content-Security-Policy", VIEWER_POLICY)
         self.answer_bytes(HTML_TYPE, page("swagger.html"))
@@ -79,7 +91,7 @@ class SwaggerHandler(ApiHandler):
 class RedocHandler(ApiHandler):
     """``/api/redoc/``."""
 
-    @operation("This API in ReDoc, to read", roles=ANYONE, returns={200: HTML}, tag=TAG)
+    @operation("This API in ReDoc, to read", roles=ANYONE, returns={200: HTML}, tag=TAG, scope=ThrottleScope.FREE)
     def get(self) -> None:
         self.set_header("Content-Security-Policy", VIEWER_POLICY)
         self.answer_bytes(HTML_TYPE, page("redoc.html"))
@@ -88,7 +100,13 @@ class RedocHandler(ApiHandler):
 class AssetHandler(ApiHandler):
     """``/api/docs/assets/{name}``."""
 
-    @operation("A script, style or image of the documentation", roles=ANYONE, returns={200: "*/*"}, tag=TAG)
+    @operation(
+        "A script, style or image of the documentation",
+        roles=ANYONE,
+        returns={200: "*/*"},
+        tag=TAG,
+        scope=ThrottleScope.FREE,
+    )
     async def get(self, name: str) -> None:
         asset = ASSETS.get(name)
         if asset is None:
@@ -100,7 +118,13 @@ class AssetHandler(ApiHandler):
 class ErrorsHandler(ApiHandler):
     """``/api/docs/errors/``, where the ``type`` of every problem leads."""
 
-    @operation("Every error code, its status and its meaning", roles=ANYONE, returns={200: HTML}, tag=TAG)
+    @operation(
+        "Every error code, its status and its meaning",
+        roles=ANYONE,
+        returns={200: HTML},
+        tag=TAG,
+        scope=ThrottleScope.FREE,
+    )
     async def get(self) -> None:
         self.set_header("Content-Security-Policy", PAGE_POLICY)
         self.answer_bytes(HTML_TYPE, await asyncio.to_thread(errors_page))

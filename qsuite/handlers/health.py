@@ -7,6 +7,7 @@
 from marshmallow import Schema, fields
 
 from qsuite.domain.roles import ANYONE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.operations import operation
 from qsuite.services.health import State
@@ -54,6 +55,7 @@ class HealthHandler(ApiHandler):
         roles=ANYONE,
         returns={200: HealthSchema(), 503: HealthSchema()},
         tag=TAG,
+        scope=ThrottleScope.FREE,
     )
     def get(self) -> None:
         health = self.services.health.now
@@ -67,7 +69,7 @@ class HealthHandler(ApiHandler):
 class LiveHandler(ApiHandler):
     """``/health/live``."""
 
-    @operation("The process answers", roles=ANYONE, returns={200: StatusSchema()}, tag=TAG)
+    @operation("The process answers", roles=ANYONE, returns={200: StatusSchema()}, tag=TAG, scope=ThrottleScope.FREE)
     def get(self) -> None:
         self.answer({"status": "live"})
 
@@ -80,6 +82,7 @@ class ReadyHandler(ApiHandler):
         roles=ANYONE,
         returns={200: StatusSchema(), 503: StatusSchema()},
         tag=TAG,
+        scope=ThrottleScope.FREE,
     )
     def get(self) -> None:
         ready = self.services.health.ready

@@ -4,6 +4,7 @@ from marshmallow import fields
 
 from qsuite.domain.listing import Page
 from qsuite.domain.roles import TRADERS, TRADING_READERS
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.trading.order import Side
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
@@ -76,7 +77,13 @@ class PositionHandler(ApiHandler):
         """Show it."""
         self.answer(await self.services.trading.position(self.caller, symbol))
 
-    @operation("Close a position by a market order", roles=TRADERS, returns={201: OrderSchema()}, raises=(409,))
+    @operation(
+        "Close a position by a market order",
+        roles=TRADERS,
+        returns={201: OrderSchema()},
+        raises=(409,),
+        scope=ThrottleScope.ORDERS,
+    )
     async def delete(self, symbol: str) -> None:
         """Close it."""
         order = await self.services.trading.close_position(self.caller, symbol)

@@ -6,14 +6,13 @@ nothing of keys; what it answers is held back here until it is kept.
 
 import asyncio
 from asyncio import Future
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
 from qsuite.domain.errors import Invalid, OutcomeUnknown, Unavailable
 from qsuite.domain.roles import Caller
-from qsuite.handlers.answers import Answering
-from qsuite.services.container import Services
+from qsuite.handlers.limits import LimitedAnswers
 from qsuite.services.idempotency import Answer
 
 log = structlog.get_logger(__name__)
@@ -23,7 +22,7 @@ REPLAYED = "Idempotency-Replayed"
 KEY_MAX = 255
 
 
-class KeyedAnswers(Answering):
+class KeyedAnswers(LimitedAnswers):
     """Answer requests under a key."""
 
     keeps_answer = True
@@ -31,11 +30,6 @@ class KeyedAnswers(Answering):
     _claim: str | None = None
     _leaving: "Future[None] | None" = None
     _failure: BaseException | None = None
-
-    @property
-    def services(self) -> Services:
-        """Return what handlers may call."""
-        return cast(Services, self.settings["services"])
 
     async def claim_key(self, caller: Caller, given: str, *, keeps_answer: bool) -> None:
         """Begin a request under its key, or answer as it was answered before."""

@@ -6,6 +6,7 @@ from typing import Any
 from marshmallow import fields
 
 from qsuite.domain.roles import ADMINS, EVERY_ROLE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.auth import uuid_of
 from qsuite.handlers.base import ApiHandler
@@ -61,7 +62,12 @@ class MarketDataHandler(RowsHandler):
         self.answer_page(page, [shown_record(record) for record in page.items])
 
     @operation(
-        "Store a bar", roles=ADMINS, body=MarketDataInputSchema(), returns={201: MarketDataSchema()}, raises=(409,)
+        "Store a bar",
+        roles=ADMINS,
+        body=MarketDataInputSchema(),
+        returns={201: MarketDataSchema()},
+        raises=(409,),
+        scope=ThrottleScope.MARKET_DATA,
     )
     async def post(self) -> None:
         """Store one."""
@@ -124,6 +130,7 @@ class BulkCreateHandler(ApiHandler):
         returns={200: BulkSchema()},
         media=(JSON, NDJSON, CSV, ARROW),
         bulk=True,
+        scope=ThrottleScope.MARKET_DATA,
     )
     async def post(self) -> None:
         """Store them."""

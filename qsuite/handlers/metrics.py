@@ -11,6 +11,7 @@ import structlog
 from tornado.web import RequestHandler
 
 from qsuite.domain.roles import ANYONE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.operations import operation
 from qsuite.handlers.routes import LogFunction, Route
@@ -26,7 +27,13 @@ UNKNOWN = "unknown"
 class MetricsHandler(ApiHandler):
     """``/metrics``."""
 
-    @operation("Figures in Prometheus' text format", roles=ANYONE, returns={200: "text/plain"}, tag="operations")
+    @operation(
+        "Figures in Prometheus' text format",
+        roles=ANYONE,
+        returns={200: "text/plain"},
+        tag="operations",
+        scope=ThrottleScope.FREE,
+    )
     def get(self) -> None:
         self.set_header("Content-Type", CONTENT_TYPE)
         self.finish(self.services.metrics.render())

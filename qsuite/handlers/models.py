@@ -5,6 +5,7 @@ from marshmallow import fields
 from qsuite.domain.errors import Forbidden
 from qsuite.domain.models import ModelKind
 from qsuite.domain.roles import ADMINS, EVERY_ROLE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.auth import uuid_of
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
@@ -50,6 +51,7 @@ class ModelsHandler(ApiHandler):
         body=TrainModelSchema(),
         returns={202: JobSchema()},
         bulk=True,
+        scope=ThrottleScope.ANALYTICS,
     )
     async def post(self) -> None:
         """Queue the training. What texts are judged by from then on is everybody's, so an admin trains it."""

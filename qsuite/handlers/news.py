@@ -8,6 +8,7 @@ from marshmallow import fields
 from qsuite.domain.analytics.sentiment import Label
 from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import ADMINS, EVERY_ROLE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.auth import uuid_of
 from qsuite.handlers.base import ApiHandler, load
 from qsuite.handlers.fields import InstantField
@@ -53,6 +54,7 @@ class NewsListHandler(ApiHandler):
         body=NewsInputSchema(),
         returns={200: StoredNewsSchema(), 201: StoredNewsSchema()},
         bulk=True,
+        scope=ThrottleScope.MARKET_DATA,
     )
     async def post(self) -> None:
         """Store them: all, or none where one is wrong."""

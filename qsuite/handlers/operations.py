@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from marshmallow import Schema
 
 from qsuite.domain.roles import Roles
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.listing import ListingSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,6 +47,10 @@ class Operation:
     shows: tuple[str, ...] = (JSON,)
     """Types of the 200 answer, chosen by ``Accept``; the first where the client has no wish."""
     tag: str = ""
+    scope: ThrottleScope = ThrottleScope.DEFAULT
+    """Which limits of how often it counts under."""
+    counts_itself: bool = False
+    """The method takes its tokens itself, once it knows how many: one must be there before the body is read."""
 
     @property
     def reads_body(self) -> bool:
@@ -81,9 +86,26 @@ def operation(
     shown_once: bool = False,
     shows: tuple[str, ...] = (JSON,),
     tag: str = "",
+    scope: ThrottleScope = ThrottleScope.DEFAULT,
+    counts_itself: bool = False,
 ) -> Callable[[F], F]:
     """Declare a handler method."""
-    declared = Operation(summary, roles, returns, body, query, listing, raises, media, bulk, shown_once, shows, tag)
+    declared = Operation(
+        summary=summary,
+        roles=roles,
+        returns=returns,
+        body=body,
+        query=query,
+        listing=listing,
+        raises=raises,
+        media=media,
+        bulk=bulk,
+        shown_once=shown_once,
+        shows=shows,
+        tag=tag,
+        scope=scope,
+        counts_itself=counts_itself,
+    )
 
     def mark(method: F) -> F:
         method.operation = declared  # type: ignore[attr-defined]

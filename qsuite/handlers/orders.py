@@ -7,6 +7,7 @@ from marshmallow import fields
 
 from qsuite.domain.errors import Invalid, NotFound, QSuiteError
 from qsuite.domain.roles import TRADERS, TRADING_READERS
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.trading.order import Order, OrderType, Side, Status
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
@@ -64,6 +65,7 @@ class OrdersHandler(ApiHandler):
         body=PlaceOrderSchema(),
         returns={201: OrderSchema()},
         raises=(409,),
+        scope=ThrottleScope.ORDERS,
     )
     async def post(self) -> None:
         """Place an order."""
@@ -82,10 +84,16 @@ class BulkHandler(ApiHandler):
         body=BulkOrdersSchema(),
         returns={200: BulkResultsSchema()},
         bulk=True,
+        scope=ThrottleScope.ORDERS,
+        counts_itself=True,
     )
     async def post(self) -> None:
         """Place them."""
-        read = await in_turns(_read_order, self.body["orders"])
+        orders = self.body["orders"]
+        counting = self.count(ThrottleScope.ORDERS, self.caller, cost=len(orders))
+        if counting is not None:
+            await counting
+        read = await in_turns(_read_order, orders)
         asked = [one for one in read if not isinstance(one, QSuiteError)]
         placed = iter(await self.services.trading.place_many(self.caller, asked) if asked else ())
         results = [one if isinstance(one, QSuiteError) else next(placed) for one in read]
@@ -124,6 +132,7 @@ class OrderHandler(ApiHandler):
         body=ReplaceOrderSchema(),
         returns={200: OrderSchema()},
         raises=(409, 412),
+        scope=ThrottleScope.ORDERS,
     )
     async def patch(self, order_id: str) -> None:
         """Replace what is given."""
@@ -132,7 +141,13 @@ class OrderHandler(ApiHandler):
         order = await self.services.trading.replace(self.caller, found, self.body, version)
         self.answer_resource(show_order(order), order.version)
 
-    @operation("Cancel an order", roles=TRADERS, returns={200: OrderSchema()}, raises=(409,))
+    @operation(
+        "Cancel an order",
+        roles=TRADERS,
+        returns={200: OrderSchema()},
+        raises=(409,),
+        scope=ThrottleScope.CANCELS,
+    )
     async def delete(self, order_id: str) -> None:
         """Cancel the order."""
         order = await self.services.trading.cancel(self.caller, as_id(order_id))
@@ -142,7 +157,13 @@ class OrderHandler(ApiHandler):
 class CancelHandler(ApiHandler):
     """Cancel by POST, for clients that send no DELETE."""
 
-    @operation("Cancel an order", roles=TRADERS, returns={200: OrderSchema()}, raises=(409,))
+    @operation(
+        "Cancel an order",
+        roles=TRADERS,
+        returns={200: OrderSchema()},
+        raises=(409,),
+        scope=ThrottleScope.CANCELS,
+    )
     async def post(self, order_id: str) -> None:
         """Cancel the order."""
         order = await self.services.trading.cancel(self.caller, as_id(order_id))
@@ -152,7 +173,13 @@ class CancelHandler(ApiHandler):
 class ExecuteHandler(ApiHandler):
     """The second step of an order made with ``hold``."""
 
-    @operation("Release a held order to the market", roles=TRADERS, returns={200: OrderSchema()}, raises=(409,))
+    @operation(
+        "Release a held order to the market",
+        roles=TRADERS,
+        returns={200: OrderSchema()},
+        raises=(409,),
+        scope=ThrottleScope.ORDERS,
+    )
     async def post(self, order_id: str) -> None:
         """Release the order."""
         order = await self.services.trading.release(self.caller, as_id(order_id))
@@ -162,7 +189,13 @@ class ExecuteHandler(ApiHandler):
 class CancelAllHandler(ApiHandler):
     """All open orders at once."""
 
-    @operation("Cancel all open orders", roles=TRADERS, body=CancelAllSchema(), returns={200: CancelledSchema()})
+    @operation(
+        "Cancel all open orders",
+        roles=TRADERS,
+        body=CancelAllSchema(),
+        returns={200: CancelledSchema()},
+        scope=ThrottleScope.CANCELS,
+    )
     async def post(self) -> None:
         """Cancel them."""
         orders = await self.services.trading.cancel_all(self.caller, self.body.get("account"), self.body.get("symbol"))

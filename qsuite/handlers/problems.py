@@ -34,6 +34,7 @@ STATUS: dict[type[Exception], int] = {
     errors.UnsupportedMedia: 415,
     errors.NotAcceptable: 406,
     errors.TooMany: 429,
+    errors.Throttled: 429,
     errors.Unavailable: 503,
     errors.OutcomeUnknown: 503,
     ValidationError: 422,

@@ -6,6 +6,7 @@ from marshmallow import fields
 
 from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import RISK_MANAGERS, TRADERS, TRADING_READERS
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.trading.commands import Scope
 from qsuite.domain.trading.risk import Severity
 from qsuite.handlers.base import ApiHandler
@@ -208,6 +209,7 @@ class KillSwitchHandler(ApiHandler):
         body=KillSwitchSchema(),
         returns={200: HaltedSchema()},
         tag=TAG,
+        scope=ThrottleScope.CANCELS,
     )
     async def post(self) -> None:
         """Halt."""
@@ -222,6 +224,7 @@ class KillSwitchHandler(ApiHandler):
         query=KillSwitchQuerySchema(),
         returns={200: HaltedSchema()},
         tag=TAG,
+        scope=ThrottleScope.CANCELS,
     )
     async def delete(self) -> None:
         """Lift."""

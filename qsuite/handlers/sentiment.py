@@ -6,6 +6,7 @@ from typing import Any
 from qsuite.domain.analytics.sentiment import Mood
 from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import EVERY_ROLE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.news_schemas import SentimentInputSchema, SentimentSchema
@@ -27,6 +28,7 @@ class SentimentHandler(ApiHandler):
         returns={200: SentimentSchema()},
         raises=(409,),
         bulk=True,
+        scope=ThrottleScope.ANALYTICS,
     )
     async def post(self) -> None:
         """Judge them."""

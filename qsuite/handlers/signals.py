@@ -5,6 +5,7 @@ from marshmallow import fields
 from qsuite.domain.analytics.signals import Advice
 from qsuite.domain.roles import ADMINS, EVERY_ROLE, RISK_MANAGERS, TRADERS
 from qsuite.domain.signals import Fate
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
@@ -48,6 +49,7 @@ class GenerateHandler(ApiHandler):
         roles=TRADERS | RISK_MANAGERS | ADMINS,
         body=GenerateSignalsSchema(),
         returns={200: GeneratedSignalsSchema()},
+        scope=ThrottleScope.ANALYTICS,
     )
     async def post(self) -> None:
         """Make them."""

@@ -54,6 +54,8 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         header = headers.get("Authorization")
         if header is not None:
             self._who = await self.services.auth.authenticate(header)
+            if self._who.limits is not None:
+                self._who.limits.require_address(self.request.remote_ip or "")
         if self.services.settings.stream.compression and offered(headers.get("Sec-WebSocket-Extensions", "")):
             self._compressed = True
             self.set_header("Sec-WebSocket-Extensions", AGREED)
@@ -103,7 +105,7 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         connection.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         hub = self.services.stream
         self._subscriber = hub.attach(_Wire(self, connection), compressed=self._compressed)
-        self._session = StreamSession(self.services, self._subscriber)
+        self._session = StreamSession(self.services, self._subscriber, self.request.remote_ip or "")
         if self._who is not None:
             hub.identify(self._subscriber, self._who, self.request.headers["Authorization"])
 

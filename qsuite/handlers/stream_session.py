@@ -4,9 +4,10 @@
                        ├──> order, cancel, replace                side by side, so that the engine commits them together
                        └──> ticks                                 one after the other, answered when they are stored
 
-Invariant: nothing but ``auth`` and ``ping`` is done before a token was verified; every message is answered; a client
-that does not read its answers is not read from; a client that asked for it leaves no open order of this socket behind
-when it goes (``cancel_on_disconnect``) - as long as this process itself lives on to see it go.
+Invariant: nothing but ``auth`` and ``ping`` is done before a token was verified; what is a request over HTTP also takes
+of the same buckets here; every message is answered; a client that does not read its answers is not read from; a client
+that asked for it leaves no open order of this socket behind when it goes (``cancel_on_disconnect``) - as long as this
+process itself lives on to see it go.
 """
 
 import asyncio
@@ -16,8 +17,10 @@ from uuid import UUID
 
 import structlog
 
-from qsuite.domain.errors import Forbidden, Invalid, Malformed, QSuiteError, Unauthenticated, Unavailable
+from qsuite.domain.errors import Forbidden, Invalid, Malformed, QSuiteError, Throttled, Unauthenticated, Unavailable
 from qsuite.domain.roles import ADMINS, TRADERS, Caller, Roles
+from qsuite.domain.scopes import Scope
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.trading.order import OPEN
 from qsuite.handlers.market_schemas import shown_errors
 from qsuite.handlers.orders import as_id
@@ -29,6 +32,8 @@ from qsuite.services.container import Services
 from qsuite.services.market_records import BulkResult
 from qsuite.services.stream import Subscriber
 from qsuite.services.stream.subscriber import POLICY
+from qsuite.services.throttle import Verdict
+from qsuite.services.throttle.throttle import Who
 from qsuite.services.views import show_order
 
 log = structlog.get_logger(__name__)
@@ -47,13 +52,14 @@ _REPLACE = ReplaceOrderSchema()
 class StreamSession:
     """The conversation with one subscriber."""
 
-    __slots__ = ("_placed", "_services", "_subscriber", "_under_way")
+    __slots__ = ("_address", "_placed", "_services", "_subscriber", "_under_way")
 
     _leaving: ClassVar[set[asyncio.Task[None]]] = set()
     """What goes on for sockets that are closed."""
 
-    def __init__(self, services: Services, subscriber: Subscriber) -> None:
+    def __init__(self, services: Services, subscriber: Subscriber, address: str) -> None:
         self._services = services
+        self._address = address
         self._subscriber = subscriber
         self._under_way: set[asyncio.Task[None]] = set()
         self._placed: set[UUID] | None = None
@@ -132,12 +138,20 @@ class StreamSession:
         if not isinstance(token, str):
             raise Invalid("a token is required", errors={"token": ["a string"]})
         header = f"Bearer {token}"
-        caller = await self._services.auth.authenticate(header)
+        try:
+            caller = await self._services.auth.authenticate(header)
+            if caller.limits is not None:
+                caller.limits.require_address(self._address)
+        except (Unauthenticated, Forbidden):
+            await self._count(ThrottleScope.DEFAULT, self._address)
+            raise
+        await self._count(ThrottleScope.DEFAULT, caller)
         if not self._subscriber.closed:
             self._services.stream.identify(self._subscriber, caller, header, **reply)
 
     async def _subscribe(self, asked: Fields, reply: Fields) -> None:
         names, since = read_channels(asked), read_since(asked)
+        await self._count(ThrottleScope.DEFAULT, self._caller())
         for name, error in await self._services.stream.subscriptions.start(self._subscriber, names, since, **reply):
             self._refuse(error, {"channel": name, **reply})
 
@@ -153,19 +167,21 @@ class StreamSession:
             raise Unauthenticated("authenticate first")
         return self._subscriber.caller
 
+    async def _count(self, scope: ThrottleScope, who: Who) -> None:
+        """Take of the same buckets as the HTTP API's requests do. Throttled over a limit."""
+        told = self._services.throttle.take(scope, who)
+        verdict = told if isinstance(told, Verdict) else await told
+        if verdict.refusal is not None:
+            raise verdict.refusal
+
     # -- trading ----------------------------------------------------------------------------------------------------
 
     async def _order(self, asked: Fields, reply: Fields) -> None:
-        caller = self._asking_trader(reply)
-        try:
-            order = load(_PLACE, asked.get("order"))
-        except Invalid as error:  # a mistake in an order is answered, not counted against the socket
-            self._tell(error, reply)
-            return
-        await self._begin(self._place(caller, order, reply), reply)
+        await self._begin(self._place(self._asking_trader(reply), asked.get("order"), reply), reply)
 
-    async def _place(self, caller: Caller, order: Fields, reply: Fields) -> None:
-        placed = await self._services.trading.place(caller, order)
+    async def _place(self, caller: Caller, order: Any, reply: Fields) -> None:
+        await self._count(ThrottleScope.ORDERS, caller)
+        placed = await self._services.trading.place(caller, load(_PLACE, order))
         if self._placed is not None and placed.status in OPEN:
             self._remember(placed.id)
         self._subscriber.send({"type": "result", "action": "order", "order": show_order(placed), **reply})
@@ -175,20 +191,17 @@ class StreamSession:
         await self._begin(self._cancel_one(caller, read_order_id(asked), reply), reply)
 
     async def _cancel_one(self, caller: Caller, order_id: str, reply: Fields) -> None:
+        await self._count(ThrottleScope.CANCELS, caller)
         cancelled = await self._services.trading.cancel(caller, as_id(order_id))
         self._subscriber.send({"type": "result", "action": "cancel", "order": show_order(cancelled), **reply})
 
     async def _replace(self, asked: Fields, reply: Fields) -> None:
         caller = self._asking_trader(reply)
-        order_id = read_order_id(asked)
-        try:
-            changed = load(_REPLACE, asked.get("changes"))
-        except Invalid as error:
-            self._tell(error, reply)
-            return
-        await self._begin(self._replace_one(caller, order_id, changed, reply), reply)
+        await self._begin(self._replace_one(caller, read_order_id(asked), asked.get("changes"), reply), reply)
 
-    async def _replace_one(self, caller: Caller, order_id: str, changed: Mapping[str, Any], reply: Fields) -> None:
+    async def _replace_one(self, caller: Caller, order_id: str, changes: Any, reply: Fields) -> None:
+        await self._count(ThrottleScope.ORDERS, caller)
+        changed = load(_REPLACE, changes)
         replaced = await self._services.trading.replace(caller, as_id(order_id), changed)
         self._subscriber.send({"type": "result", "action": "replace", "order": show_order(replaced), **reply})
 
@@ -196,14 +209,15 @@ class StreamSession:
 
     async def _ticks(self, asked: Fields, reply: Fields) -> None:
         """Make ticks the market now, before the next message is read; answer when they are stored."""
-        self._one_of(ADMINS)
+        caller = self._one_of(ADMINS, Scope.MARKET_WRITE)
         require_id(reply)
         ticks = asked.get("ticks")
         if not isinstance(ticks, list):
             raise Invalid("ticks are required", errors={"ticks": ["a list of ticks"]})
         try:
+            await self._count(ThrottleScope.MARKET_DATA, caller)
             result = await self._services.ingest.publish(ticks)
-        except Unavailable as error:  # told, not counted against the feed
+        except (Throttled, Unavailable) as error:  # told, not counted against the feed
             self._tell(error, reply)
             return
         await self._begin(self._ticks_stored(result, reply), reply)
@@ -232,14 +246,16 @@ class StreamSession:
         if len(self._placed) > REMEMBERED:
             self._placed = self._services.trading.still_open(self._placed)
 
-    def _one_of(self, roles: Roles) -> Caller:
+    def _one_of(self, roles: Roles, scope: Scope) -> Caller:
         caller = self._caller()
         if caller.role not in roles:
             raise Forbidden(f"the role {caller.role.value} may not do this")
+        if caller.limits is not None:
+            caller.limits.require(frozenset({scope}))
         return caller
 
     def _trader(self) -> Caller:
-        return self._one_of(TRADERS)
+        return self._one_of(TRADERS, Scope.ORDERS_WRITE)
 
     def _asking_trader(self, reply: Fields) -> Caller:
         caller = self._trader()
@@ -257,7 +273,7 @@ class StreamSession:
     async def _finish(self, work: Coroutine[Any, Any, None], reply: Fields) -> None:
         try:
             await work
-        except QSuiteError as error:
+        except QSuiteError as error:  # a mistake in an order is answered, not counted against the socket
             self._tell(error, reply)
         except Exception:
             log.exception("stream.action_failed")

@@ -6,6 +6,7 @@ from marshmallow import fields, validate
 
 from qsuite.domain.backtests.swept_record import RANKS
 from qsuite.domain.roles import TRADING_READERS
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.answers import JSON_TYPE
 from qsuite.handlers.backtest_schemas import BacktestInputSchema, BacktestPlanSchema
 from qsuite.handlers.base import ApiHandler, encode
@@ -94,6 +95,7 @@ class SweepsHandler(ApiHandler):
         body=SweepInputSchema(),
         returns={202: JobSchema()},
         raises=(429, 503),
+        scope=ThrottleScope.ANALYTICS,
     )
     async def post(self) -> None:
         """Queue it."""

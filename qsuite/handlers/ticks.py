@@ -4,6 +4,7 @@ from marshmallow import Schema, fields, validate
 
 from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import ADMINS, EVERY_ROLE
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.listing import ListingSpec
 from qsuite.handlers.market_fields import EdgeField
 from qsuite.handlers.market_schemas import AcceptedSchema, TickSchema, shown_errors, shown_quoted_trade, shown_tick
@@ -84,6 +85,7 @@ class TicksHandler(RowsHandler):
         returns={200: AcceptedSchema()},
         media=(JSON, NDJSON, CSV, ARROW),
         bulk=True,
+        scope=ThrottleScope.MARKET_DATA,
     )
     async def post(self) -> None:
         """Take them in."""

@@ -52,7 +52,7 @@ class DefaultHeaders:
             "Access-Control-Allow-Headers": (
                 "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, X-Request-ID"
             ),
-            "Access-Control-Expose-Headers": "ETag, Location, Retry-After, X-Request-ID",
+            "Access-Control-Expose-Headers": "ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID",
             "Access-Control-Max-Age": "600",
         }
 

@@ -22,7 +22,7 @@ from uuid import UUID
 import structlog
 from uuid_utils.compat import uuid7
 
-from qsuite.domain.access import KEY_PREFIX, AccessChange, Session, TokenPair
+from qsuite.domain.access import KEY_PREFIX, KEY_TOKEN, AccessChange, Session, TokenPair
 from qsuite.domain.errors import Forbidden, PreconditionFailed, Unauthenticated
 from qsuite.domain.roles import Caller
 from qsuite.domain.times import NS_PER_S, floor_ms
@@ -67,7 +67,7 @@ class AuthService:
         self._delays = delays or LoginDelays()
         self._clock = clock
         self._memory = Remembered(clock)
-        self._revoked: list[Callable[[UUID], None]] = []
+        self._revoked: list[Callable[[UUID | None], None]] = []
         self.signer = signer
         self.keys = ApiKeys(keys=api_keys, users=users, clock=clock)
         self.watch = AccessWatch((users, sessions, api_keys), self._announce, now=clock())
@@ -76,14 +76,17 @@ class AuthService:
 
     def remembered(self, header: str) -> Caller | None:
         """Return the caller of an Authorization header verified before, from memory."""
-        return self._memory.get(header)
+        caller = self._memory.get(header)
+        if caller is not None and caller.token.startswith(KEY_TOKEN):
+            self.keys.uses.note(caller.token)
+        return caller
 
     async def authenticate(self, header: str) -> Caller:
         """Return the caller of an Authorization header, ``Bearer`` and an access token or API key.
 
         Unauthenticated unless it proves itself; Forbidden for a key whose user may no longer do what it may.
         """
-        known = self._memory.get(header)
+        known = self.remembered(header)
         if known is not None:
             return known
         scheme, _, token = header[: MAX_HEADER + 1].partition(" ")
@@ -92,6 +95,8 @@ class AuthService:
         epoch = self._memory.epoch
         caller, until = await (self.keys.check(token) if token.startswith(KEY_PREFIX) else self._check(token))
         self._memory.put(header, caller, until, epoch)
+        if caller.token.startswith(KEY_TOKEN):
+            self.keys.uses.note(caller.token)
         return caller
 
     async def authenticate_token(self, token: str) -> Caller:
@@ -99,7 +104,7 @@ class AuthService:
         return await self.authenticate(f"Bearer {token}")
 
     async def _check(self, token: str) -> tuple[Caller, int]:
-        claims = self.signer.read(token)
+        claims = await self.signer.check(token)
         user, session = await asyncio.gather(self._users.find(claims.user), self._sessions.find(claims.session))
         if session is None or not session.live or session.user != claims.user:
             raise Unauthenticated("the session has ended")
@@ -221,13 +226,19 @@ class AuthService:
 
     # -- what ends access ---------------------------------------------------------------------------------------
 
-    def on_revoked(self, callback: Callable[[UUID], None]) -> None:
-        """Call back with the user whenever something they were granted ends: their sockets must close."""
+    def on_revoked(self, callback: Callable[[UUID | None], None]) -> None:
+        """Call back with the user whenever something they were granted ends: their sockets must close. None: all."""
         self._revoked.append(callback)
 
     def changed(self, changes: Iterable[AccessChange]) -> None:
         """Act on changes made in this process, after they were stored."""
         self.watch.note(changes, self._clock())
+
+    def check_everybody_again(self) -> None:
+        """Believe nobody who was checked before: a key that tokens were signed with is revoked."""
+        self._memory.forget_all()
+        for callback in self._revoked:
+            callback(None)
 
     def _announce(self, changes: list[AccessChange]) -> None:
         for user in {change.user for change in changes}:

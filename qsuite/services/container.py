@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from qsuite.services.stream import StreamHub
     from qsuite.services.sweeps import SweepService
     from qsuite.services.system_metrics import SystemMetrics
+    from qsuite.services.throttle import Throttle
     from qsuite.services.tick_ingest import TickIngest
     from qsuite.services.trading import TradingService
     from qsuite.services.users import UserService
@@ -53,6 +54,7 @@ class Services:
     auth: "AuthService"
     users: "UserService"
     idempotency: "IdempotencyKeys"
+    throttle: "Throttle"
     reference: "ReferenceService"
     market: "MarketDataService"
     records: "MarketRecords"

@@ -16,6 +16,7 @@ from qsuite.services.metrics import Metrics
 from qsuite.services.stream import StreamHub
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import latencies
+from qsuite.services.throttle import Throttle
 from qsuite.services.watchdog import LoopWatchdog
 from qsuite.services.workers import WorkerPool
 
@@ -111,6 +112,20 @@ def show_gateways(
         metrics.gauge("qsuite_gateway_lag_seconds", "Age of the newest flush as it arrived", lambda: uplink.lag_s)
         text = "Times readers were given other numbers, with a gap and snapshots"
         metrics.counter("qsuite_gateway_turns", text, lambda: uplink.turns)
+
+
+def show_throttle(metrics: Metrics, throttle: Throttle) -> None:
+    """Show whom the limits kept out, and whether all processes count together."""
+    metrics.gauges("qsuite_throttle_refused", "Requests over a limit", "limit", lambda: throttle.refused)
+    metrics.gauge("qsuite_throttle_buckets", "Callers and addresses counted in this process", lambda: throttle.kept)
+    shared = throttle.shared
+    if shared is not None:
+        metrics.gauge(
+            "qsuite_throttle_shared",
+            "1 while all processes count requests together, 0 while this one counts by itself at half the rates",
+            lambda: float(shared.up),
+        )
+        metrics.counter("qsuite_throttle_falls", "Times Redis did not answer for the limits", lambda: shared.falls)
 
 
 def show_process(

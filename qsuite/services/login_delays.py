@@ -4,12 +4,12 @@ Invariant: the delay belongs to a name *and* an address, so that nobody can lock
 Memory is bounded; what is forgotten first is what failed longest ago.
 """
 
-import ipaddress
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from qsuite.domain.addresses import one_host
 from qsuite.domain.errors import TooMany
 from qsuite.domain.times import NS_PER_S
 
@@ -55,10 +55,4 @@ class LoginDelays:
 
 def login_key(username: str, address: str) -> Key:
     """Return what failures are counted by: the name in any case, and the address, of IPv6 the /64 one host owns."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:  # a UNIX socket, or nothing known
-        return username.lower(), address
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None:
-        return username.lower(), str(ipaddress.ip_network((ip, 64), strict=False))
-    return username.lower(), str(ip)
+    return username.lower(), one_host(address)

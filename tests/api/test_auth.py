@@ -10,6 +10,7 @@ from qsuite.handlers import auth as auth_handlers
 from qsuite.handlers import users as user_handlers
 from qsuite.handlers.routes import Route, make_application
 from qsuite.handlers.server import ApiServer
+from qsuite.services.throttle import Throttle
 from tests.support.auth import PASSWORD, login_services, prepare
 from tests.support.client import ApiClient
 
@@ -36,7 +37,8 @@ def process(database, settings, tmp_path, io_loop):
 @pytest.fixture
 def api(process, settings, io_loop):
     """Nobody's client of a server with the routes of login and users."""
-    services = SimpleNamespace(settings=settings, auth=process.auth, users=process.users)
+    throttle = Throttle(settings.throttle)
+    services = SimpleNamespace(settings=settings, auth=process.auth, users=process.users, throttle=throttle)
     server = ApiServer(make_application(services, routes=ROUTES), settings.http)
 
     async def start():

@@ -14,11 +14,13 @@ from qsuite.repos.schema import migrate
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
 from qsuite.services.auth import AuthService
+from qsuite.services.keyring import Ring, first_key
 from qsuite.services.login_delays import LoginDelays
 from qsuite.services.passwords import Passwords
+from qsuite.services.secrets import Secrets
 from qsuite.services.tokens import TokenSigner
 from qsuite.services.users import UserService
-from qsuite.settings import Settings
+from qsuite.settings import AuthSettings, Settings
 
 SECRET = "a-secret-of-more-than-32-characters-0123456789"
 PASSWORD = "correct horse battery staple"
@@ -66,6 +68,11 @@ async def prepare(database: Database) -> None:
     await migrate(database, SPECS)
 
 
+def first_ring(secret: str) -> Ring:
+    """Return the keys of a process whose database holds none but the secret's first."""
+    return Ring(Secrets(secret), [first_key(secret)], AuthSettings().access_s * 1_000_000_000)
+
+
 def login_services(
     database: Database, settings: Settings, data_dir: Path, *, clock: Callable[[], int] | None = None
 ) -> Login:
@@ -74,14 +81,14 @@ def login_services(
     clock = clock or Clock()
     users_repo, sessions = UsersRepo(database), RefreshTokensRepo(database)
     accounts_repo = AccountsRepo(database)
-    passwords = Passwords(settings.auth, workers=2)
+    passwords, ring = Passwords(settings.auth, workers=2), first_ring(SECRET)
     auth = AuthService(
         settings=settings.auth,
         users=users_repo,
         sessions=sessions,
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
-        signer=TokenSigner(SECRET, settings.auth, clock=clock),
+        signer=TokenSigner(lambda: ring, settings.auth, clock=clock),
         delays=LoginDelays(clock=clock),
         clock=clock,
     )

@@ -19,7 +19,8 @@ from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
 from qsuite.handlers.operations import CSV, JSON, operation
 from qsuite.handlers.routes import Route, make_application
 from qsuite.handlers.server import ApiServer
-from qsuite.settings import HttpSettings
+from qsuite.services.throttle import Throttle
+from qsuite.settings import HttpSettings, load_settings
 
 THING = UUID(int=7)
 
@@ -149,10 +150,13 @@ SMALL_ROUTES = [
 
 
 @asynccontextmanager
-async def small_server(limits: HttpSettings, routes: Iterable[Route] = SMALL_ROUTES) -> AsyncIterator[ApiServer]:
+async def small_server(
+    limits: HttpSettings, routes: Iterable[Route] = SMALL_ROUTES, *, throttle: Throttle | None = None
+) -> AsyncIterator[ApiServer]:
     """Serve the small API on a free port."""
     WaitingHandler.release.clear()
-    services: Any = SimpleNamespace(auth=FakeAuth(), settings=SimpleNamespace(http=limits))
+    throttle = throttle or Throttle(load_settings({"QSUITE_PROFILE": "test"}, dotenv=None).throttle)
+    services: Any = SimpleNamespace(auth=FakeAuth(), settings=SimpleNamespace(http=limits), throttle=throttle)
     server = ApiServer(make_application(services, routes=routes), limits)
     server.listen(0, "127.0.0.1")
     try:

@@ -16,6 +16,7 @@ from qsuite.handlers.server import ApiServer
 from qsuite.handlers.stream import routes
 from qsuite.services.container import Services
 from qsuite.services.stream import StreamHub
+from qsuite.services.throttle import Throttle
 from qsuite.settings import Settings
 from tests.support.ws import WsClient
 
@@ -133,7 +134,11 @@ class StreamServer:
 
 @asynccontextmanager
 async def stream_server(
-    settings: Settings, *, known_symbol: Callable[[str], bool] | None = None, **changed: Any
+    settings: Settings,
+    *,
+    known_symbol: Callable[[str], bool] | None = None,
+    throttle: Throttle | None = None,
+    **changed: Any,
 ) -> AsyncIterator[StreamServer]:
     """Serve the stream; ``changed`` are stream settings."""
     settings = replace(settings, stream=replace(settings.stream, **changed))
@@ -142,7 +147,8 @@ async def stream_server(
         settings=settings.stream, auth=auth, known_symbol=known_symbol, clock=clock.ns, monotonic=clock.monotonic
     )
     await hub.start()
-    services = SimpleNamespace(settings=settings, auth=auth, stream=hub, trading=trading)
+    throttle = throttle or Throttle(settings.throttle)
+    services = SimpleNamespace(settings=settings, auth=auth, stream=hub, trading=trading, throttle=throttle)
     application = make_application(cast(Services, services), routes=[Route(*route) for route in routes])
     server = ApiServer(application, limits=settings.http)
     server.listen(0, "127.0.0.1")
