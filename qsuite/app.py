@@ -222,6 +222,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.jobs.runner,
         made.jobs.stream,
         made.accounts.history,
+        made.reports.daily,
         made.market.sessions,
         made.operations.redis,
         made.trading.depth,

@@ -12,7 +12,7 @@ const COLLECTIONS = [
   "users", "api_keys", "refresh_tokens", "accounts", "data_sources", "tickers", "market_data", "ticks", "tick_blocks",
   "engine_state", "orders", "executions", "positions", "strategies", "signals", "backtests", "jobs", "news",
   "risk_limits", "risk_events", "models", "model_files", "imports", "account_history", "strategy_positions", "sweeps",
-  "sweep_parts", "tick_feed", "idempotency_keys", "tick_seals", "feed_positions",
+  "sweep_parts", "tick_feed", "idempotency_keys", "tick_seals", "feed_positions", "statements",
 ];
 
 const mongo = new Mongo(`mongodb://${HOST}/?directConnection=true`);

@@ -169,6 +169,15 @@ class StopEverything:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseAlarm:
+    """Note a critical risk event of an account: what was looked at beside the trading is not as it must be."""
+
+    account: UUID
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeAccount:
     """Switch an account on or off; off cancels its open orders."""
 
@@ -192,6 +201,7 @@ Command = (
     | SetLimits
     | ChangeAccount
     | StopEverything
+    | RaiseAlarm
 )
 
 

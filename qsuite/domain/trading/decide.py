@@ -12,6 +12,7 @@ from qsuite.domain.trading.commands import (
     MarketMoved,
     Outcome,
     PlaceOrder,
+    RaiseAlarm,
     ReleaseOrder,
     ReplaceOrder,
     Resume,
@@ -26,7 +27,7 @@ from qsuite.domain.trading.place import check, place, release
 from qsuite.domain.trading.replace import replace
 from qsuite.domain.trading.risk import set_limits
 from qsuite.domain.trading.state import TradingState
-from qsuite.domain.trading.watch import mark_accounts, stop_everything
+from qsuite.domain.trading.watch import mark_accounts, raise_alarm, stop_everything
 
 
 def decide(state: TradingState, command: Command, now: int) -> Outcome:
@@ -65,5 +66,7 @@ def _apply(state: TradingState, command: Command, now: int) -> Outcome:
             return set_limits(state, command, now)
         case StopEverything():
             return stop_everything(state, command, now)
+        case RaiseAlarm():
+            return raise_alarm(state, command, now)
         case ChangeAccount():
             return change_account(state, command, now)
