@@ -102,10 +102,11 @@ class StatementsRepo:
             return False
         return True
 
-    def last(self, account: UUID) -> Statement | None:
-        """Return an account's newest statement, None before its first."""
+    def last(self, account: UUID, before_day: int | None = None) -> Statement | None:
+        """Return an account's newest statement, of a day before the given one if there is any; None without one."""
+        condition: Document = {"account": account} | ({} if before_day is None else {"day": {"$lt": before_day}})
         with translated("statement"):
-            found = self._database.sync[SPEC.name].find_one({"account": account}, sort=[("day", -1)])
+            found = self._database.sync[SPEC.name].find_one(condition, sort=[("day", -1)])
         return None if found is None else statement_from(found)
 
     def iterate(self, account: UUID, first_day: int | None, end_day: int | None) -> Iterator[Statement]:
