@@ -7,7 +7,7 @@
 const HOST = process.env.MONGODB_HOST;
 const SET = "qsuite";
 const DATABASE = "qsuite";
-const APPEND_ONLY = "audit_log";
+const APPEND_ONLY = ["audit_log", "audit_access"];
 const COLLECTIONS = [
   "users", "api_keys", "refresh_tokens", "accounts", "data_sources", "tickers", "market_data", "ticks", "tick_blocks",
   "engine_state", "orders", "executions", "positions", "strategies", "signals", "backtests", "jobs", "news",

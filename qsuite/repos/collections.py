@@ -7,6 +7,7 @@ from qsuite.repos import (
     accounts,
     api_keys,
     audit,
+    audit_access,
     backtests,
     data_sources,
     engine_store,
@@ -45,6 +46,7 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     accounts.SPEC,
     api_keys.SPEC,
     audit.SPEC,
+    audit_access.SPEC,
     backtests.SPEC,
     data_sources.SPEC,
     engine_store.SPEC,
@@ -78,7 +80,7 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
 
 GROWING = frozenset(
     module.SPEC.name
-    for module in (account_history, audit, executions, imports, market_data, orders, risk_events, ticks)
+    for module in (account_history, audit, audit_access, executions, imports, market_data, orders, risk_events, ticks)
 )
 
 
