@@ -269,6 +269,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         performance=made.accounts.performance,
         accounts=made.accounts.service,
         account_history=made.accounts.history,
+        reports=made.reports.service,
         risk=made.accounts.risk,
         depth=made.trading.depth,
         exposure=made.accounts.exposure,

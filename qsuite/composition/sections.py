@@ -144,7 +144,9 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         backtest_pages=BacktestPages(database),
         sweeps=make_sweeps(workers=settings.workers, database=database, backtests=backtests, jobs=jobs.service),
         accounts=accounts,
-        reports=make_reports(database=database, access=access, market=market, trading=trading, metrics=metrics),
+        reports=make_reports(
+            database=database, access=access, market=market, trading=trading, metrics=metrics, clock=clock
+        ),
         operations=operations,
         models=models,
         model_training=make_training(database=database, jobs=jobs.service, new_id=new_id, clock=clock),

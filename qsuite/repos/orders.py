@@ -15,9 +15,9 @@ against.
 
 Absent: ``price`` of a market order, ``arrival_price`` where the market showed nothing, ``client_order_id`` and
 ``strategy`` where none was given, ``reject`` unless refused, ``original`` unless a later event changed what the first
-answer said, and all that only stops, brackets and their legs have (``stop_price``, ``trail_percent``, ``trail_price``, ``triggered``, ``take_profit``, ``stop_loss``,
-``parent``, ``oco``). Only open orders keep ``arrival``, their place in the queue at their price, ``sent_at``, and
-``taken``, the quote or print they last took from.
+answer said, and all that only stops, brackets and their legs have (``stop_price``, ``trail_percent``, ``trail_price``,
+``triggered``, ``take_profit``, ``stop_loss``, ``parent``, ``oco``). Only open orders keep ``arrival``, their place in
+the queue at their price, ``sent_at``, and ``taken``, the quote or print they last took from.
 """
 
 from collections.abc import Iterable

@@ -19,39 +19,19 @@ and date, keeps a second one out.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from pymongo import ASCENDING, IndexModel
 
 from qsuite.domain.errors import AlreadyExists, NotFound
-from qsuite.domain.reports.statement import ClosingPrice, Statement, StatementPosition
+from qsuite.domain.reports.statement import FIGURES, ClosingPrice, Statement, StatementPosition, date_of
 from qsuite.domain.times import ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal, decode_optional, encode_decimal, encode_optional
 from qsuite.repos.schema import CollectionSpec, money, schema
 
-FIGURES = (
-    "opening_cash",
-    "opening_equity",
-    "opening_unrealized",
-    "bought",
-    "sold",
-    "realized_pnl",
-    "commission",
-    "unrealized_change",
-    "closing_cash",
-    "long_value",
-    "short_value",
-    "closing_equity",
-    "closing_unrealized",
-    "deposited",
-    "total_realized_pnl",
-    "total_commission",
-)
 POSITION_FIGURES = ("quantity", "cost", "market_value", "unrealized_pnl", "realized_pnl", "commission")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BATCH = 200
 
 SPEC = CollectionSpec(
@@ -72,11 +52,6 @@ SPEC = CollectionSpec(
     ),
     (IndexModel([("account", ASCENDING), ("day", ASCENDING)], name="of_an_account", unique=True),),
 )
-
-
-def date_of(day: int) -> str:
-    """Write a day, counted from 1970-01-01, as a date."""
-    return (EPOCH + timedelta(days=day)).date().isoformat()
 
 
 class StatementsRepo:

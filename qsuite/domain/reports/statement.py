@@ -10,6 +10,7 @@ for which they do not is never made (``StatementFault``). A position without a p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -19,7 +20,37 @@ from qsuite.domain.reports.ledger import Books, Holding, Movement, Tally
 from qsuite.domain.times import DAY_NS
 
 HALF_A_CENT = Decimal("0.005")
+FIGURES = (
+    "opening_cash",
+    "opening_equity",
+    "opening_unrealized",
+    "bought",
+    "sold",
+    "realized_pnl",
+    "commission",
+    "unrealized_change",
+    "closing_cash",
+    "long_value",
+    "short_value",
+    "closing_equity",
+    "closing_unrealized",
+    "deposited",
+    "total_realized_pnl",
+    "total_commission",
+)
+"""The figures of a statement that are money, in the order they are shown."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KINDS = ("deposit", "withdrawal", "reset")
+
+
+def date_of(day: int) -> str:
+    """Write a day, counted from 1970-01-01, as a date."""
+    return (EPOCH + timedelta(days=day)).date().isoformat()
+
+
+def day_of_date(text: str) -> int:
+    """Read a date as its day, counted from 1970-01-01. ValueError for what is no date."""
+    return (date.fromisoformat(text) - EPOCH.date()).days
 
 
 class StatementFault(Exception):

@@ -24,6 +24,7 @@ from qsuite.domain.reports.statement import (
     Statement,
     StatementFault,
     close_day,
+    date_of,
     opening_of,
 )
 from qsuite.domain.times import DAY_NS, NS_PER_S
@@ -33,7 +34,7 @@ from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.database import Database
 from qsuite.repos.ledger import open_ledger
 from qsuite.repos.past_prices import PastPrices
-from qsuite.repos.statements import StatementsRepo, date_of
+from qsuite.repos.statements import StatementsRepo
 
 log = structlog.get_logger(__name__)
 
