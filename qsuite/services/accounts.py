@@ -1,8 +1,8 @@
-"""Accounts: opening further ones, listing them, switching one on and off.
+"""Accounts: opening further ones, listing them, changing what one may do, letting one begin anew.
 
 Opening inserts the account and then notes it as its user's; whoever is killed in between leaves an account that nobody
-can trade on. From its opening on only the engine changes an account: switching it goes through the engine too, so that
-it counts from the next order on.
+can trade on. From its opening on only the engine changes an account: what is changed here goes through the engine, and
+counts from the next order on.
 """
 
 import time
@@ -15,8 +15,8 @@ from qsuite.domain.errors import Invalid, NotFound
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import DAY_NS, floor_ms
-from qsuite.domain.trading.account import Account, Position
-from qsuite.domain.trading.commands import ChangeAccount
+from qsuite.domain.trading.account import Account, Permission, Position
+from qsuite.domain.trading.commands import ChangeAccount, ResetAccount
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.positions import PositionsRepo
 from qsuite.services.engine import TradingEngine
@@ -26,7 +26,11 @@ from qsuite.services.views import show_account
 
 
 class AccountService:
-    """The use cases of accounts. ``price_of`` is what a unit of a position would bring or cost, None if unknown."""
+    """The use cases of accounts.
+
+    ``price_of`` is what a unit of a position would bring or cost, None if unknown; ``strategies_on`` tells which
+    strategies trade on an account.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class AccountService:
         users: UserService,
         engine: TradingEngine,
         price_of: Callable[[Position], Decimal | None],
+        strategies_on: Callable[[UUID], tuple[UUID, ...]],
         new_id: Callable[[], UUID],
         currency: str,
         clock: Callable[[], int] = time.time_ns,
@@ -45,6 +50,7 @@ class AccountService:
         self._users = users
         self._engine = engine
         self._price_of = price_of
+        self._strategies_on = strategies_on
         self._new_id = new_id
         self._currency = currency
         self._clock = clock
@@ -60,8 +66,8 @@ class AccountService:
         """Return an account as it is shown. NotFound, also for somebody else's."""
         return (await self._shown([await self._get(caller, account)]))[0]
 
-    async def open(self, user_id: UUID, name: str | None, cash: Decimal) -> dict[str, Any]:
-        """Open a further account for a trader. Invalid for whoever is none."""
+    async def open(self, user_id: UUID, name: str | None, cash: Decimal, currency: str | None = None) -> dict[str, Any]:
+        """Open a further account for a trader, by default in ``trading.currency``. Invalid for whoever is none."""
         try:
             user = await self._users.get(user_id)
         except NotFound:
@@ -73,7 +79,7 @@ class AccountService:
             id=self._new_id(),
             user=user.id,
             name=name or f"{user.username} {len(user.accounts) + 1}",
-            currency=self._currency,
+            currency=currency or self._currency,
             cash=cash,
             deposited=cash,
             created_at=now,
@@ -83,17 +89,36 @@ class AccountService:
         await self._users.attach_account(user.id, account.id)
         return (await self._shown([account]))[0]
 
-    async def change(self, caller: Caller, account: UUID, *, is_active: bool) -> dict[str, Any]:
-        """Switch an account on or off; when this returns the engine refuses or takes its orders. NotFound."""
-        command = ChangeAccount(account=account, user=caller.user, is_active=is_active)
-        outcome = await self._engine.submit(command)
-        if outcome.error is not None:
-            raise error_of(outcome)
-        return await self.get(caller, account)
+    async def change(
+        self,
+        caller: Caller,
+        account: UUID,
+        *,
+        is_active: bool | None = None,
+        permissions: frozenset[Permission] | None = None,
+    ) -> dict[str, Any]:
+        """Change what an account may do; when this returns it counts for the next order. NotFound."""
+        command = ChangeAccount(account=account, user=caller.user, is_active=is_active, permissions=permissions)
+        return await self._changed(caller, account, command)
+
+    async def reset(self, caller: Caller, account: UUID, cash: Decimal | None) -> dict[str, Any]:
+        """Let an account begin anew with ``cash``, by default what was deposited. NotFound, Conflict.
+
+        Orders are cancelled and positions written off in one step of the engine, which is whole or did not happen.
+        """
+        strategies = self._strategies_on(account)
+        command = ResetAccount(account=account, user=caller.user, cash=cash, strategies=strategies)
+        return await self._changed(caller, account, command)
 
     async def version(self, caller: Caller, account: UUID) -> int:
         """Return the version of an account as it is stored. NotFound."""
         return (await self._get(caller, account)).version
+
+    async def _changed(self, caller: Caller, account: UUID, command: ChangeAccount | ResetAccount) -> dict[str, Any]:
+        outcome = await self._engine.submit(command)
+        if outcome.error is not None:
+            raise error_of(outcome)
+        return await self.get(caller, account)
 
     async def _get(self, caller: Caller, account: UUID) -> Account:
         if not caller.reads_all and account not in caller.accounts:

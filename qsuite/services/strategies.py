@@ -83,6 +83,10 @@ class StrategyService:
         """Return a strategy from memory, or None."""
         return self._by_id.get(identity)
 
+    def on_account(self, account: UUID) -> tuple[UUID, ...]:
+        """Return the strategies that trade on an account."""
+        return tuple(each.id for each in self._by_id.values() if each.account == account)
+
     def running(self) -> list[Strategy]:
         """Return the strategies that are to run by themselves, the oldest first."""
         return [each for _, each in sorted(self._by_id.items()) if each.running and each.is_active]

@@ -82,6 +82,7 @@ GET     /api/v1/accounts/                        T R U A
 POST    /api/v1/accounts/                        A
 GET     /api/v1/accounts/{id}/                   T R U A
 PATCH   /api/v1/accounts/{id}/                   R A
+POST    /api/v1/accounts/{id}/reset/             R A
 GET     /api/v1/risk/limits/                     T R U A
 PUT     /api/v1/risk/limits/                     R A
 GET     /api/v1/risk/exposure/                   T R U A

@@ -22,6 +22,7 @@ from qsuite.domain.trading.commands import (
     PlaceOrder,
     ReleaseOrder,
     ReplaceOrder,
+    ResetAccount,
     Resume,
     Scope,
 )
@@ -63,7 +64,7 @@ class Trader:
         actions = (
             (self.place, 50), (self.place_twice, 8), (self.place_again, 8), (self.reuse_id, 4), (self.cancel, 14),
             (self.release, 8), (self.cancel_all, 3), (self.trespass, 2), (self.halt, 1), (self.resume, 2),
-            (self.replace, 12), (self.switch_off, 1),
+            (self.replace, 12), (self.switch_off, 1), (self.begin_anew, 1),
         )  # fmt: skip
         names, weights = zip(*actions, strict=True)
         for _ in range(STEPS):
@@ -206,6 +207,14 @@ class Trader:
                 command = ChangeAccount(account=self.account.id, user=STRANGER, is_active=is_active)
                 if (await self._ask(command))[0] is not None:
                     break
+
+    async def begin_anew(self) -> None:
+        """Have the account reset, which an account with positions in the book cannot be."""
+        cash = self.random.choice((None, Decimal(30_000)))
+        outcome, _ = await self._ask(ResetAccount(account=self.account.id, user=STRANGER, cash=cash))
+        if outcome is not None:
+            assert outcome.error in (None, "account.book_positions")
+            self.world.counts["resets" if outcome.error is None else "resets refused"] += 1
 
     async def release(self) -> None:
         held = [each.answers[0].order for each in self.intents if each.answers and each.asked["hold"]]
