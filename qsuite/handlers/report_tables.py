@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from qsuite.domain.money import show
 from qsuite.domain.reports.rows import ExecutionRow, OrderCountRow, OrderRow, PnlRow, PositionRow, TradeRow
-from qsuite.domain.reports.statement import FIGURES, Statement, StatementPosition, date_of
+from qsuite.domain.reports.statement import FIGURES, KINDS, WRITTEN_OFF, Statement, StatementPosition, date_of
 from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.row_formats import Column, Kind, RowTable
 
@@ -71,7 +71,8 @@ STATEMENTS: RowTable[Statement] = RowTable(
         Column("date", Kind.TEXT, lambda made: date_of(made.day)),
         Column("name", Kind.TEXT, attrgetter("name")),
         Column("currency", Kind.TEXT, attrgetter("currency")),
-        *(Column(f"{kind}s", Kind.DECIMAL, _moved(kind)) for kind in ("deposit", "withdrawal", "reset")),
+        *(Column(f"{kind}s", Kind.DECIMAL, _moved(kind)) for kind in KINDS),
+        Column(WRITTEN_OFF, Kind.DECIMAL, _moved(WRITTEN_OFF)),
         Column("executions", Kind.WHOLE, attrgetter("executions")),
         *(Column(name, Kind.DECIMAL, attrgetter(name)) for name in FIGURES),
     ),

@@ -6,13 +6,16 @@ length takes the memory of one batch. Everything here is for threads.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from uuid import UUID
 
 from pymongo.client_session import ClientSession
 
+from qsuite.domain.money import ZERO
 from qsuite.domain.reports.ledger import Books, Entry, Holding, Movement
 from qsuite.domain.times import NS_PER_MS, datetime_to_ns, ns_to_datetime
-from qsuite.repos import accounts, executions, positions
+from qsuite.domain.trading.reset import RESET
+from qsuite.repos import accounts, audit, executions, positions
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal
 
@@ -38,10 +41,21 @@ class LedgerReads:
                 yield entry_from(document)
 
     def movements(self, account: UUID) -> list[Movement]:
-        """Return the money that came in from outside: what the account was opened with."""
+        """Return what changed the account other than by trading: what it was opened with, and its resets, by time."""
         document = self._account(account)
-        deposited = decode_decimal(document["deposited"])
-        return [Movement("deposit", datetime_to_ns(document["created_at"]), deposited)]
+        resets = self.resets(account)
+        if resets:
+            resets[-1] = resets[-1]._replace(mark=document.get("reset_mark"))
+        # What counts as deposited now is what the last reset left of it.
+        first = decode_decimal(document["deposited"]) - sum((each.deposited for each in resets), ZERO)
+        return [Movement("deposit", datetime_to_ns(document["created_at"]), first, first), *resets]
+
+    def resets(self, account: UUID) -> list[Movement]:
+        """Return an account's resets, as the engine's audit log tells them."""
+        condition = {"subject": str(account), "kind": RESET}
+        with translated("audit log"):
+            found = self._db[audit.SPEC.name].find(condition, session=self._session).sort("_id", 1)
+            return [_reset(document) for document in found]
 
     def kept(self, account: UUID) -> Books:
         """Return an account's books as the engine keeps them."""
@@ -88,6 +102,23 @@ def entry_from(document: Document) -> Entry:
         commission=decode_decimal(document["commission"]),
         time_ns=datetime_to_ns(document["execution_time"]),
         postings={name: decode_decimal(value) for name, value in document.get("postings", {}).items()},
+    )
+
+
+def _reset(document: Document) -> Movement:
+    facts = document["facts"]
+    posted = {name: Decimal(amount) for name, amount in facts["postings"].items()}
+    return Movement(
+        kind="reset",
+        time_ns=datetime_to_ns(document["ts"]),
+        cash=posted["cash"],
+        deposited=-posted["deposited"],
+        position=posted["position"],
+        realized_pnl=posted["realized_pnl"],
+        commission=posted["commission"],
+        written_off={
+            each["symbol"]: Holding(Decimal(each["quantity"]), Decimal(each["cost"])) for each in facts["positions"]
+        },
     )
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from qsuite.domain.reports.ledger import Entry
+from qsuite.domain.reports.ledger import Entry, Movement
 from qsuite.domain.times import datetime_to_ns
 from qsuite.domain.trading.order import Order
 from qsuite.repos import accounts, executions, orders
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_optional
-from qsuite.repos.ledger import FIELDS, between, entry_from
+from qsuite.repos.ledger import FIELDS, LedgerReads, between, entry_from
 
 BATCH = 1_000
 TERMS = dict.fromkeys(("strategy", "order_type", "client_order_id", "created_at", "arrival_price"), 1)
@@ -47,6 +47,7 @@ class ReportReads:
 
     def __init__(self, database: Database) -> None:
         self._db = database.sync
+        self._ledger = LedgerReads(database, None)
 
     def accounts(self, only: Sequence[UUID] | None) -> Iterator[UUID]:
         """Yield the accounts of a range by id."""
@@ -79,6 +80,10 @@ class ReportReads:
         """Yield an account's orders by when they were placed, in batches that are not empty."""
         for batch in self._batches(orders.SPEC.name, "created_at", account, from_ns, to_ns, None, symbol):
             yield [orders.order_from(document) for document in batch]
+
+    def resets(self, account: UUID) -> list[Movement]:
+        """Return an account's resets by time."""
+        return [each for each in self._ledger.movements(account) if each.kind == "reset"]
 
     def terms(self, entries: Iterable[Entry]) -> dict[UUID, Terms]:
         """Return what the orders of these fills say."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from qsuite.domain.reports.ledger import Books, Entry, Holding, Movement, Tally, fault_of
+from qsuite.domain.reports.ledger import Books, Entry, Holding, Movement, Tally, fault_of, movement_fault
 from qsuite.domain.reports.statement import StatementFault
 from qsuite.domain.times import DAY_NS
 
@@ -47,7 +47,7 @@ def close_days(
         moved: list[Movement] = []
         while happened and happened[0].time_ns < end_ns:
             moved.append(happened.pop(0))
-            books.move(moved[-1])
+            _move(account, day, books, moved[-1])
         while entry is not None and entry.time_ns < end_ns:
             _follow(account, day, books, entry)
             tally.add(entry)
@@ -55,7 +55,7 @@ def close_days(
             entry = next(ahead, None)
         days.append(ClosedDay(day, _copy(books), tally, traded, moved))
     for movement in happened:
-        books.move(movement)
+        _move(account, last_day + 1, books, movement)
     while entry is not None:
         _follow(account, last_day + 1, books, entry)
         entry = next(ahead, None)
@@ -67,6 +67,13 @@ def _follow(account: UUID, day: int, books: Books, entry: Entry) -> None:
     if fault is not None:
         raise StatementFault(account, day, [fault])
     books.book(entry)
+
+
+def _move(account: UUID, day: int, books: Books, movement: Movement) -> None:
+    fault = movement_fault(movement)
+    if fault is not None:
+        raise StatementFault(account, day, [fault])
+    books.move(movement)
 
 
 def _copy(books: Books) -> Books:

@@ -7,6 +7,7 @@ whole to the last digit, and what they come to can be compared with the account 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -31,11 +32,28 @@ class Entry(NamedTuple):
 
 
 class Movement(NamedTuple):
-    """Money that came in (above zero) or went out, other than by trading; ``kind`` is deposit, withdrawal or reset."""
+    """What changed an account other than by trading; ``kind`` is deposit, withdrawal or reset.
+
+    ``cash`` came in (above zero) or went out, and counts as ``deposited``. A reset also writes off what was held, at
+    its cost, by symbol (``written_off``), and takes profit and commission to date back to nothing: ``position``,
+    ``realized_pnl`` and ``commission`` are its postings. ``mark``: ids of fills after it are above.
+    """
 
     kind: str
     time_ns: int
-    amount: Decimal
+    cash: Decimal
+    deposited: Decimal
+    position: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+    commission: Decimal = ZERO
+    written_off: Mapping[str, "Holding"] = MappingProxyType({})
+    mark: UUID | None = None
+
+    def before(self, entry: Entry) -> bool:
+        """Say whether a fill came after it."""
+        if entry.time_ns != self.time_ns:
+            return entry.time_ns > self.time_ns
+        return self.mark is not None and entry.id > self.mark
 
 
 @dataclass(slots=True)
@@ -96,9 +114,21 @@ class Books:
         self.commission += entry.postings["commission"]
 
     def move(self, movement: Movement) -> None:
-        """Follow money from outside."""
-        self.cash += movement.amount
-        self.deposited += movement.amount
+        """Follow money from outside, or a reset."""
+        self.cash += movement.cash
+        self.deposited += movement.deposited
+        self.realized_pnl -= movement.realized_pnl
+        self.commission += movement.commission
+        for symbol, gone in movement.written_off.items():
+            held = self.holdings.setdefault(symbol, Holding())
+            held.quantity -= gone.quantity
+            held.cost -= gone.cost
+
+
+def movement_fault(movement: Movement) -> str | None:
+    """Say what is wrong with a movement's double entry: what came in is what counts as deposited, and no more."""
+    total = movement.cash - movement.deposited + movement.position + movement.realized_pnl + movement.commission
+    return f"the postings of a {movement.kind} sum to {show(total)}, not to zero" if total else None
 
 
 def fault_of(entry: Entry) -> str | None:

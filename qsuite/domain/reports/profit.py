@@ -39,6 +39,11 @@ class Profits(Generic[Group]):
         if counted:
             self.tallies.setdefault(group, Tally()).add(entry)
 
+    def clear(self) -> None:
+        """Forget what is held: the account was reset, and what it stood to make is gone."""
+        self._held.clear()
+        self._groups.clear()
+
     def unrealized(self, price_of: PriceOf) -> dict[Group, Decimal]:
         """Return what each group stands to make at an instant; what has no price counts at its cost."""
         prices: dict[str, Decimal | None] = {}

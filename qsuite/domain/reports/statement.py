@@ -1,7 +1,8 @@
 """An account's day on paper: what it began with, what happened, what it ended with.
 
     closing cash   = opening cash + movements + the day's postings to cash
-    closing equity = opening equity + movements + realised - commission + change of unrealised
+    closing equity = opening equity + movements + realised - commission + change of unrealised (and what a reset wrote
+                     off, which is below zero for what was held)
                    = closing cash + what is held, at the closing prices
 
 Invariant: a statement carries the sums of its own double entries, which come to zero, and both lines above hold; one
@@ -41,6 +42,8 @@ FIGURES = (
 """The figures of a statement that are money, in the order they are shown."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KINDS = ("deposit", "withdrawal", "reset")
+WRITTEN_OFF = "written_off"
+"""What a reset took from what was held, at cost: beside cash, it changes equity."""
 
 
 def date_of(day: int) -> str:
@@ -167,7 +170,8 @@ def close_day(
     long_value = sum((value for row, value in zip(rows, values, strict=True) if row.quantity > ZERO), ZERO)
     short_value = -sum((value for row, value in zip(rows, values, strict=True) if row.quantity < ZERO), ZERO)
     unrealized = sum((row.unrealized_pnl for row in rows), ZERO)
-    moved = {kind: sum((each.amount for each in movements if each.kind == kind), ZERO) for kind in KINDS}
+    moved = {kind: sum((each.cash for each in movements if each.kind == kind), ZERO) for kind in KINDS}
+    moved[WRITTEN_OFF] = sum((each.position for each in movements), ZERO)
     made = Statement(
         account=owner.account,
         user=owner.user,
@@ -205,9 +209,16 @@ def faults_of(made: Statement) -> list[str]:
     """Name what of a statement does not add up: its double entries, its cash, its equity to the cent."""
     faults = []
     total = sum(made.postings.values(), ZERO)
-    moved = sum(made.movements.values(), ZERO)
+    moved = sum((made.movements[kind] for kind in KINDS), ZERO)
     cash = made.opening_cash + moved + made.postings["cash"]
-    equity = made.opening_equity + moved + made.realized_pnl - made.commission + made.unrealized_change
+    equity = (
+        made.opening_equity
+        + moved
+        + made.movements[WRITTEN_OFF]
+        + made.realized_pnl
+        - made.commission
+        + made.unrealized_change
+    )
     if total:
         faults.append(f"its double entries sum to {show(total)}, not to zero")
     if made.closing_cash != cash:

@@ -3,13 +3,13 @@
 Following begins at the last statement before where it can: what was held then is in it. For threads.
 """
 
-from collections.abc import Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
 from qsuite.domain.money import ZERO
-from qsuite.domain.reports.ledger import Entry, Holding, Tally
+from qsuite.domain.reports.ledger import Entry, Holding, Movement, Tally
 from qsuite.domain.reports.profit import Profits
 from qsuite.domain.reports.rows import PnlRow, PositionRow
 from qsuite.domain.reports.statement import date_of
@@ -37,11 +37,13 @@ class ProfitRows:
     def _positions(self, asked: Range, at_ns: int) -> Iterator[PositionRow]:
         for account in self._reads.accounts(asked.accounts):
             start_ns, held = self._opened(account, at_ns)
-            for entries in self._reads.fills(account, start_ns, at_ns, asked.symbol):
-                for entry in entries:
-                    holding = held.setdefault(entry.symbol, Holding())
-                    holding.quantity += entry.signed
-                    holding.cost += entry.postings["position"]
+            for _, event in self._events(account, asked, start_ns, at_ns, named=False):
+                if isinstance(event, Movement):
+                    held.clear()
+                    continue
+                holding = held.setdefault(event.symbol, Holding())
+                holding.quantity += event.signed
+                holding.cost += event.postings["position"]
             for symbol, holding in sorted(held.items()):
                 if holding.quantity and asked.symbol in (None, symbol):
                     yield self._position(account, symbol, holding, at_ns)
@@ -77,67 +79,79 @@ class ProfitRows:
         for account in self._reads.accounts(asked.accounts):
             profits: Profits[Group] = Profits()
             start_ns = None
-            if asked.from_ns is not None and by != "strategy" and asked.strategy is None:
-                start_ns, held = self._opened(account, asked.from_ns)
-                for symbol, holding in held.items():
-                    if asked.symbol in (None, symbol):
-                        profits.carry((symbol if by == "symbol" else None, None), symbol, holding)
+            if by != "strategy":
+                start_ns = self._carry(
+                    account, asked, lambda symbol: (symbol if by == "symbol" else None, None), profits
+                )
             before: dict[Group, Decimal] | None = None
-            for strategy, entry in self._entries(account, asked, start_ns, to_ns, named=by == "strategy"):
-                counted = asked.from_ns is None or entry.time_ns >= asked.from_ns
+            for strategy, event in self._events(account, asked, start_ns, to_ns, named=by == "strategy"):
+                counted = asked.from_ns is None or event.time_ns >= asked.from_ns
                 if counted and before is None:
                     before = self._unrealized(profits, asked.from_ns)
-                group = (entry.symbol if by == "symbol" else None, strategy if by == "strategy" else None)
-                profits.book(group, entry, counted=counted)
+                symbol = event.symbol if by == "symbol" and isinstance(event, Entry) else None
+                _follow(profits, (symbol, strategy if by == "strategy" else None), event, counted=counted)
             if before is None:
                 before = self._unrealized(profits, asked.from_ns)
-            after = self._unrealized(profits, to_ns)
-            yield from _pnl_rows(account, profits, before, after)
+            yield from _pnl_rows(account, profits, before, self._unrealized(profits, to_ns))
 
     def _by_day(self, asked: Range, to_ns: int) -> Iterator[PnlRow]:
         """Yield a row for each UTC day on which something was held or traded, the range's first and last in part."""
         for account in self._reads.accounts(asked.accounts):
             profits: Profits[None] = Profits()
-            start_ns = None
-            if asked.from_ns is not None and asked.strategy is None:
-                start_ns, held = self._opened(account, asked.from_ns)
-                for symbol, holding in held.items():
-                    if asked.symbol in (None, symbol):
-                        profits.carry(None, symbol, holding)
-            entries = self._entries(account, asked, start_ns, to_ns, named=False)
-            entry = next(entries, (None, None))[1]
-            while entry is not None and asked.from_ns is not None and entry.time_ns < asked.from_ns:
-                profits.book(None, entry, counted=False)
-                entry = next(entries, (None, None))[1]
-            at_ns = asked.from_ns if asked.from_ns is not None else entry.time_ns if entry is not None else to_ns
+            start_ns = self._carry(account, asked, lambda symbol: None, profits)
+            events = Ahead(event for _, event in self._events(account, asked, start_ns, to_ns, named=False))
+            if asked.from_ns is not None:
+                for event in events.before(asked.from_ns):
+                    _follow(profits, None, event, counted=False)
+            at_ns = asked.from_ns if asked.from_ns is not None else events.next_at(to_ns)
             worth = self._unrealized(profits, at_ns).get(None)
             while at_ns < to_ns:
-                day = at_ns // DAY_NS
-                end_ns = min((day + 1) * DAY_NS, to_ns)
-                while entry is not None and entry.time_ns < end_ns:
-                    profits.book(None, entry, counted=True)
-                    entry = next(entries, (None, None))[1]
+                end_ns = min((at_ns // DAY_NS + 1) * DAY_NS, to_ns)
+                for event in events.before(end_ns):
+                    _follow(profits, None, event, counted=True)
                 tally = profits.tallies.pop(None, None)
                 if tally is not None or worth is not None:
                     after = self._unrealized(profits, end_ns).get(None)
                     change = (after or ZERO) - (worth or ZERO)
-                    yield _pnl(account, (None, None), date_of(day), tally or Tally(), change)
+                    yield _pnl(account, (None, None), date_of(at_ns // DAY_NS), tally or Tally(), change)
                     worth = after
                 at_ns = end_ns
+
+    def _carry(self, account: UUID, asked: Range, group_of: Callable[[str], Key], profits: Profits[Key]) -> int | None:
+        """Begin with what was held at the last statement before the range; return from when on fills are followed.
+
+        With a strategy asked for there is none to begin with: a statement does not tell strategies apart.
+        """
+        if asked.from_ns is None or asked.strategy is not None:
+            return None
+        start_ns, held = self._opened(account, asked.from_ns)
+        for symbol, holding in held.items():
+            if asked.symbol in (None, symbol):
+                profits.carry(group_of(symbol), symbol, holding)
+        return start_ns
+
+    def _events(
+        self, account: UUID, asked: Range, start_ns: int | None, to_ns: int, *, named: bool
+    ) -> Iterator[tuple[UUID | None, Entry | Movement]]:
+        """Yield fills with their strategy, which is looked up only where it matters, and resets between them."""
+        resets = [
+            each
+            for each in self._reads.resets(account)
+            if each.time_ns < to_ns and (start_ns is None or each.time_ns >= start_ns)
+        ]
+        for strategy, entry in self._entries(account, asked, start_ns, to_ns, named=named):
+            while resets and resets[0].before(entry):
+                yield None, resets.pop(0)
+            if asked.strategy in (None, strategy):
+                yield strategy, entry
+        yield from ((None, reset) for reset in resets)
 
     def _entries(
         self, account: UUID, asked: Range, start_ns: int | None, to_ns: int, *, named: bool
     ) -> Iterator[tuple[UUID | None, Entry]]:
-        """Yield fills with their strategy, which is looked up only where it matters."""
         for entries in self._reads.fills(account, start_ns, to_ns, asked.symbol):
-            if not named and asked.strategy is None:
-                yield from ((None, entry) for entry in entries)
-                continue
-            terms = self._reads.terms(entries)
-            for entry in entries:
-                strategy = terms[entry.order].strategy
-                if asked.strategy in (None, strategy):
-                    yield strategy, entry
+            terms = self._reads.terms(entries) if named or asked.strategy is not None else None
+            yield from ((None if terms is None else terms[entry.order].strategy, entry) for entry in entries)
 
     def _unrealized(self, profits: Profits[Key], at_ns: int | None) -> dict[Key, Decimal]:
         if at_ns is None:
@@ -148,6 +162,31 @@ class ProfitRows:
             return None if closing is None else closing.price
 
         return profits.unrealized(price_of)
+
+
+class Ahead:
+    """Events by time, taken up to an instant, then on from there."""
+
+    def __init__(self, events: Iterator[Entry | Movement]) -> None:
+        self._events = events
+        self._next = next(events, None)
+
+    def next_at(self, otherwise: int) -> int:
+        """Return when the next one happened."""
+        return otherwise if self._next is None else self._next.time_ns
+
+    def before(self, ts_ns: int) -> Iterator[Entry | Movement]:
+        """Yield those before an instant."""
+        while self._next is not None and self._next.time_ns < ts_ns:
+            event, self._next = self._next, next(self._events, None)
+            yield event
+
+
+def _follow(profits: Profits[Key], group: Key, event: Entry | Movement, *, counted: bool) -> None:
+    if isinstance(event, Movement):
+        profits.clear()
+    else:
+        profits.book(group, event, counted=counted)
 
 
 def _pnl_rows(

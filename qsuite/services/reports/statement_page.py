@@ -11,11 +11,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from html import escape
 
 from qsuite.domain.money import ZERO, show
-from qsuite.domain.reports.statement import Statement, StatementPosition, date_of
+from qsuite.domain.reports.statement import KINDS, WRITTEN_OFF, Statement, StatementPosition, date_of
 from qsuite.domain.times import format_rfc3339
 from qsuite.services.backtest_report import STYLE as REPORT_STYLE
 
 CENT = Decimal("0.01")
+LABELS = {"deposit": "Deposits", "withdrawal": "Withdrawals", "reset": "Reset", WRITTEN_OFF: "Written off by a reset"}
 STYLE = (
     REPORT_STYLE
     + """
@@ -67,7 +68,7 @@ def _tiles(made: Statement) -> str:
 def _cash(made: Statement) -> str:
     rows = [
         ("Opening cash", made.opening_cash),
-        *((f"{kind.capitalize()}s", amount) for kind, amount in made.movements.items() if amount),
+        *((LABELS[kind], made.movements[kind]) for kind in KINDS if made.movements[kind]),
         ("Bought", -made.bought),
         ("Sold", made.sold),
         ("Commission", -made.commission),
@@ -78,7 +79,7 @@ def _cash(made: Statement) -> str:
 def _equity(made: Statement) -> str:
     rows = [
         ("Opening equity", made.opening_equity),
-        *((f"{kind.capitalize()}s", amount) for kind, amount in made.movements.items() if amount),
+        *((LABELS[kind], amount) for kind, amount in made.movements.items() if amount),
         ("Realised profit", made.realized_pnl),
         ("Change of unrealised profit", made.unrealized_change),
         ("Commission", -made.commission),
