@@ -7,53 +7,45 @@
 For threads.
 """
 
-from collections import deque
-from contextlib import closing
 from decimal import Decimal
 
 from qsuite.domain.intervals import bar_end
-from qsuite.domain.market import QUOTE, TRADE, Quote, Tick, Trade
+from qsuite.domain.market import NO_MARKET, Snapshot
 from qsuite.domain.money import ZERO
 from qsuite.domain.reports.statement import ClosingPrice
-from qsuite.domain.times import NS_PER_S
 from qsuite.repos.market_data import BarQuery, MarketDataRepo
-from qsuite.repos.ticks import TickQuery, TicksRepo
+from qsuite.repos.ticks import TicksRepo
 
-FIRST_LOOK_NS = 60 * NS_PER_S
-LOOKS = 22
-"""Each look goes back twice as far as the one before: a minute first, eight years with the last."""
 BARS_LOOKED_AT = 50
 
 
 class PastPrices:
-    """Read prices of the past."""
+    """Read prices of the past. ``remembering`` makes one that reads each once: for one report, or one round."""
 
     def __init__(self, ticks: TicksRepo, bars: MarketDataRepo) -> None:
         self._ticks = ticks
         self._bars = bars
+        self._known: dict[tuple[str, int], tuple[Snapshot, ClosingPrice | None]] = {}
+
+    def remembering(self) -> "PastPrices":
+        """Return one that knows nothing yet: what is stored of the past may still grow."""
+        return PastPrices(self._ticks, self._bars)
 
     def at(self, symbol: str, quantity: Decimal, ts_ns: int) -> ClosingPrice | None:
         """Return what a unit of a position was worth just before an instant, None where nothing is known of it."""
-        quote = self._last_tick(symbol, QUOTE, ts_ns)
-        if isinstance(quote, Quote):
+        key = (symbol, ts_ns)
+        if key not in self._known:
+            self._known[key] = self._read(symbol, ts_ns)
+        (trade, quote), close = self._known[key]
+        if quote is not None:
             side = quote.bid if quantity >= ZERO else quote.ask
             if side is not None:
                 return ClosingPrice(side, "quote", quote.ts_ns)
-        trade = self._last_tick(symbol, TRADE, ts_ns)
-        if isinstance(trade, Trade):
-            return ClosingPrice(trade.price, "trade", trade.ts_ns)
-        return None if quote is not None else self._last_close(symbol, ts_ns)
+        return close if trade is None else ClosingPrice(trade.price, "trade", trade.ts_ns)
 
-    def _last_tick(self, symbol: str, kind: str, ts_ns: int) -> Tick | None:
-        back_ns, end_ns = FIRST_LOOK_NS, ts_ns
-        for _ in range(LOOKS):
-            query = TickQuery(symbol, end_ns - back_ns, end_ns, kind)
-            with closing(self._ticks.iterate(query)) as ticks:
-                last = deque(ticks, maxlen=1)
-            if last:
-                return last[0]
-            end_ns, back_ns = end_ns - back_ns, 2 * back_ns
-        return None
+    def _read(self, symbol: str, ts_ns: int) -> tuple[Snapshot, ClosingPrice | None]:
+        market = self._ticks.as_of(symbol, ts_ns)
+        return market, self._last_close(symbol, ts_ns) if market == NO_MARKET else None
 
     def _last_close(self, symbol: str, ts_ns: int) -> ClosingPrice | None:
         bars = self._bars.newest_before(BarQuery(symbol, end_ns=ts_ns), BARS_LOOKED_AT)

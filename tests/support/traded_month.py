@@ -37,6 +37,8 @@ from qsuite.repos.statements import StatementsRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.services.reports.statements import DailyStatements
 from qsuite.settings import load_settings
+from tests.support.client import ApiClient
+from tests.support.contract import Contract
 from tests.support.running_app import PASSWORD, SECRET
 
 START, END = "2014-05-01T00:00:00Z", "2014-06-01T00:00:00Z"
@@ -108,6 +110,7 @@ class TradedMonth:
         self.traders: list[Trader] = []
         self.refused = 0
         self.last: dict[str, Decimal] = {}
+        self.clients: list[ApiClient] = []
 
     async def people(self) -> None:
         """Make tickers, traders, a further account and strategies."""
@@ -119,6 +122,7 @@ class TradedMonth:
         for name in ("anna", "ben", "cleo"):
             user = await services.users.create(name, PASSWORD, Role.TRADER)
             self.traders.append(Trader(Caller(user.id, name, Role.TRADER, user.accounts)))
+        await services.users.create("audra", PASSWORD, Role.AUDITOR)
         await self._second_account(self.traders[2])
         for trader in self.traders[:2]:
             values = {
@@ -154,6 +158,18 @@ class TradedMonth:
             await self.app.services.market.stored()
             if datetime.fromtimestamp(after / NS_PER_S, UTC).day not in DOWN:
                 await self.daily.run_once(after)
+
+    async def client(self, username: str) -> ApiClient:
+        """Log in over HTTP; every answer is held against the API's document."""
+        if self.app.server is None:
+            self.app.listen(0)
+        assert self.app.server is not None
+        contract = Contract(self.app.application.routes)
+        client = ApiClient(f"http://127.0.0.1:{self.app.server.port}", on_answer=contract.check)
+        answer = await client.post("/api/auth/login/", {"username": username, "password": PASSWORD})
+        assert answer.status == 200, answer
+        self.clients.append(client)
+        return client.as_(answer.json["access"])
 
     async def end(self) -> None:
         """Let the last midnight pass."""
@@ -210,6 +226,8 @@ async def traded_month(database: Database, data_dir: Path, seed: int = 1) -> Asy
         await world.people()
         yield world
     finally:
+        for client in world.clients:
+            client.close()
         await world.app.stop()
 
 

@@ -72,15 +72,18 @@ class ReportRows:
     def __init__(self, *, database: Database, ticks: TicksRepo, prices: PastPrices) -> None:
         reads, statements = ReportReads(database), StatementsRepo(database)
         trading = TradingRows(reads, statements)
-        profit = ProfitRows(reads, prices, statements)
+
+        def profit() -> ProfitRows:
+            return ProfitRows(reads, prices.remembering(), statements)
+
         quality = QualityRows(reads, ticks)
         self._reports: dict[str, Callable[[Asked], Batches]] = {
             "trades": lambda asked: trading.trades(asked.range),
             "orders": lambda asked: (
                 trading.order_counts(asked.range) if asked.group_by == "code" else trading.orders(asked.range)
             ),
-            "positions": lambda asked: profit.positions(asked.range, _end(asked)),
-            "pnl": lambda asked: profit.pnl(asked.range, _end(asked), asked.group_by),
+            "positions": lambda asked: profit().positions(asked.range, _end(asked)),
+            "pnl": lambda asked: profit().pnl(asked.range, _end(asked), asked.group_by),
             "execution": lambda asked: quality.execution(asked.range, asked.group_by),
             "daily": lambda asked: trading.statements(asked.range),
         }

@@ -103,12 +103,13 @@ class DailyStatements:
         self._done_day = last_day
 
     async def _every_account(self, last_day: int, now: int) -> list[StatementFault]:
+        prices = self._prices.remembering()
         faults: list[StatementFault] = []
         accounts = await self._accounts.batch_after(None, ACCOUNTS_AT_ONCE)
         while accounts:
             for account in accounts:
                 try:
-                    self.stored += await self._database.in_reader(self._catch_up, account, last_day, now)
+                    self.stored += await self._database.in_reader(self._catch_up, account, last_day, now, prices)
                 except StatementFault as fault:
                     faults.append(fault)
                     await self._alarm(fault)
@@ -125,7 +126,7 @@ class DailyStatements:
         log.error("statement.unreconciled", account=str(fault.account), day=date_of(fault.day), faults=fault.faults)
         await self._engine.submit(RaiseAlarm(account=fault.account, code=UNRECONCILED, detail=detail))
 
-    def _catch_up(self, account: Account, last_day: int, now: int) -> int:
+    def _catch_up(self, account: Account, last_day: int, now: int, prices: PastPrices) -> int:
         """Store an account's missing statements, in a thread; return how many. StatementFault if it does not agree."""
         before = self._statements.last(account.id)
         first_day = account.created_at // DAY_NS if before is None else before.day + 1
@@ -133,7 +134,7 @@ class DailyStatements:
             return 0
         stored = 0
         for closed in self._closed_days(account, before, first_day, last_day):
-            made = self._make(account, before, closed)
+            made = _make(account, before, closed, prices)
             stored += self._statements.add(made, now)
             before = made
         return stored
@@ -154,21 +155,22 @@ class DailyStatements:
             raise StatementFault(account.id, last_day, faults)
         return days
 
-    def _make(self, account: Account, before: Statement | None, closed: ClosedDay) -> Statement:
-        owner = Owner(account=account.id, user=account.user, name=account.name, currency=account.currency)
-        end_ns = (closed.day + 1) * DAY_NS
-        prices: dict[str, ClosingPrice] = {}
-        for symbol, held in closed.books.holdings.items():
-            found = self._prices.at(symbol, held.quantity, end_ns) if held.quantity else None
-            if found is not None:
-                prices[symbol] = found
-        return close_day(
-            owner,
-            closed.day,
-            opening_of(before),
-            books=closed.books,
-            tally=closed.tally,
-            traded=closed.traded,
-            movements=closed.movements,
-            prices=prices,
-        )
+
+def _make(account: Account, before: Statement | None, closed: ClosedDay, prices: PastPrices) -> Statement:
+    owner = Owner(account=account.id, user=account.user, name=account.name, currency=account.currency)
+    end_ns = (closed.day + 1) * DAY_NS
+    closing: dict[str, ClosingPrice] = {}
+    for symbol, held in closed.books.holdings.items():
+        found = prices.at(symbol, held.quantity, end_ns) if held.quantity else None
+        if found is not None:
+            closing[symbol] = found
+    return close_day(
+        owner,
+        closed.day,
+        opening_of(before),
+        books=closed.books,
+        tally=closed.tally,
+        traded=closed.traded,
+        movements=closed.movements,
+        prices=closing,
+    )
