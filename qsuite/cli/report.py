@@ -151,5 +151,8 @@ async def _statement(settings: Settings, output: Path | None, options: dict[str,
         raise click.BadParameter(f"{options['from_']!r}: {error}", param_hint="--from") from None
     async with open_database(settings, migrated=False) as database:
         made = await StatementsRepo(database).get(options["account"], day)
-    page = statement_page(made).encode()
-    await asyncio.to_thread(_to_file, output, lambda file: file.write(page) and None)
+
+    def write(file: BinaryIO) -> None:
+        file.write(statement_page(made).encode())
+
+    await asyncio.to_thread(_to_file, output, write)

@@ -4,10 +4,12 @@ What is expected is summed up in plain decimals from the executions as pymongo r
 files; nothing of QSuite's reading or arithmetic is used for it. All equalities are to the last digit.
 """
 
+import asyncio
 import csv
 import io
 import json
 import os
+import subprocess
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from qsuite.domain.market import Quote
 from qsuite.domain.times import NS_PER_S, parse_rfc3339
 from qsuite.repos.database import connect
 from tests.support.client import Answer, ApiClient
+from tests.support.server import COMMAND, environment
 from tests.support.traded_month import Instant, TradedMonth, daily_of, month, traded_month
 
 THINNED = 1 if int(os.environ.get("TEST_SCALE", "1")) > 1 else 10
@@ -385,3 +388,36 @@ async def test_a_statement_is_a_page_to_print(traded: Traded) -> None:
         assert "@media print" in page
     taken = list(traded.db.audit_access.find({"kind": "export.taken", "subject": f"statement:{mine}:2014-05-30"}))
     assert [each["facts"]["media"] for each in taken] == ["text/html", "text/html"]
+
+
+async def test_the_command_line_writes_the_same_report(traded: Traded, mongod: str, tmp_path: Path) -> None:
+    output = tmp_path / "pnl.csv"
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "report", "pnl", "--group-by", "day", "--from", "2014-05-05", "--to", "2014-05-12",
+        "--output", str(output),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(tmp_path, DATABASE=traded.world.database.name, MONGODB_URI=mongod),
+    )  # fmt: skip
+    _, err = await process.communicate()
+    assert process.returncode == 0, err
+    span = {"from": "2014-05-05T00:00:00Z", "to": "2014-05-12T00:00:00Z"}
+    query = {"group_by": "day", "format": "csv", **span}
+    answer = await traded.auditor.get("/api/v1/reports/pnl/", query=query)
+    assert output.read_bytes() == answer.body
+    assert len(answer.body.splitlines()) > 5
+
+
+async def test_format_and_accept_must_agree(traded: Traded) -> None:
+    path = "/api/v1/reports/trades/"
+    for named, accept, status in (
+        ("csv", "text/csv", 200),
+        ("csv", "text/html, */*;q=0.1", 200),
+        ("csv", "application/json", 406),
+        (None, "application/vnd.apache.parquet", 200),
+        (None, "image/png", 406),
+    ):
+        query = {} if named is None else {"format": named}
+        answer = await traded.trader.get(path, query=query, headers={"Accept": accept})
+        assert answer.status == status, (named, accept)
+    taken = traded.db.audit_access.find_one({"kind": "export.taken", "facts.media": "application/vnd.apache.parquet"})
+    assert taken["subject"] == "report:trades"
