@@ -81,7 +81,7 @@ class ClientContext:
         self, stream: IOStream, address: Any, defaults: DefaultHeaders, count: Callable[[str], Awaitable[str]]
     ) -> None:
         is_internet = stream.socket.family in (socket.AF_INET, socket.AF_INET6)
-        self.peer_ip: str = address[0] if is_internet and address else "0.0.0.0"  # noqa: S104  a name, not a bind
+        self.peer_ip: str = address[0] if is_internet and address else "0.0.0.0"  # noqa: S104  a name, not a bind  # nosec B104
         self.remote_ip = self.peer_ip
         self.protocol = "http"
         self.defaults = defaults
