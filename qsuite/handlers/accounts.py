@@ -1,8 +1,9 @@
 """Accounts over HTTP, and what they were worth over time."""
 
+from typing import Any
 from uuid import UUID
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from qsuite.domain.account_history import EquitySample
 from qsuite.domain.errors import Invalid, NotFound
@@ -17,7 +18,9 @@ from qsuite.handlers.market_fields import EdgeField, IntervalField
 from qsuite.handlers.operations import operation
 from qsuite.handlers.orders import as_id
 from qsuite.handlers.reference_schemas import CURRENCY
-from qsuite.handlers.trading_schemas import AccountSchema
+from qsuite.handlers.trading_schemas import AccountSchema, MemberSchema
+
+MOST_MEMBERS = 100
 
 ACCOUNTS = ListingSpec(
     filters={
@@ -54,13 +57,22 @@ class AccountChangeSchema(Schema):
     """What of an account may change: whether it may trade, and what it may do. What is not given stays.
 
     Switching it off cancels its open orders. A permission that is taken away changes no open order, but counts when a
-    stop of the account is reached; closing what is held needs none.
+    stop of the account is reached; closing what is held needs none. ``members`` are all other traders that may look at
+    the account or trade on it; an empty list leaves it to its owner.
     """
 
     is_active = FlagField()
     permissions = fields.List(
         fields.Enum(Permission, by_value=fields.String), validate=validate.Length(0, len(Permission))
     )
+    members = fields.List(fields.Nested(MemberSchema), validate=validate.Length(0, MOST_MEMBERS))
+
+    @validates_schema
+    def each_once(self, data: Any, **kwargs: Any) -> None:
+        """Refuse a member named twice, whose access would be a matter of order."""
+        members = [each["user"] for each in data.get("members", ())]
+        if len(set(members)) < len(members):
+            raise ValidationError("each user once", "members")
 
 
 class AccountResetSchema(Schema):
@@ -147,7 +159,7 @@ class OneAccountHandler(ApiHandler):
         self.answer(account)
 
     @operation(
-        "Change what an account may do",
+        "Change what an account may do, and who may use it",
         roles=RISK_MANAGERS,
         body=AccountChangeSchema(),
         returns={200: OwnedAccountSchema()},
@@ -158,8 +170,9 @@ class OneAccountHandler(ApiHandler):
         account, body = as_id(account_id), self.body
         self.require_match(account, await self.services.accounts.version(self.caller, account))
         permissions = frozenset(body["permissions"]) if "permissions" in body else None
+        members = {each["user"]: each["access"] for each in body["members"]} if "members" in body else None
         changed = await self.services.accounts.change(
-            self.caller, account, is_active=body.get("is_active"), permissions=permissions
+            self.caller, account, is_active=body.get("is_active"), permissions=permissions, members=members
         )
         self.answer(changed)
 
@@ -203,7 +216,7 @@ class AccountHistoryHandler(ApiHandler):
             return self.caller.accounts[0]
         if asked is None:
             raise Invalid("the query string has errors", errors={"account": ["required, having none of your own"]})
-        if asked not in self.caller.accounts and not self.caller.reads_all:
+        if not self.caller.sees(asked):
             raise NotFound("no such account")
         return asked
 

@@ -12,6 +12,7 @@ from qsuite.domain.roles import ANYONE, EVERY_ROLE, Role
 from qsuite.domain.scopes import KeyLimits, Scope
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
+from qsuite.domain.trading.account import Access
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField, NetworkField
 from qsuite.handlers.listing import ListingSpec
@@ -64,6 +65,13 @@ class TokensSchema(Schema):
     expires_in = fields.Integer(required=True, metadata={"description": "seconds the access token is good for"})
 
 
+class SharedSchema(Schema):
+    """Another user's account that the caller was let to."""
+
+    account = fields.UUID(required=True)
+    access = fields.Enum(Access, required=True, by_value=fields.String)
+
+
 class MeSchema(Schema):
     """The caller."""
 
@@ -72,6 +80,7 @@ class MeSchema(Schema):
     email = fields.String(required=True, allow_none=True)
     role = fields.Enum(Role, by_value=True, required=True)
     accounts = fields.List(fields.UUID(), required=True)
+    shared = fields.List(fields.Nested(SharedSchema), required=True)
     created_at = InstantField(required=True)
 
 
@@ -202,6 +211,7 @@ class MeHandler(ApiHandler):
                 "email": user.email,
                 "role": self.caller.role.value,  # an API key may have less than its user
                 "accounts": user.accounts,
+                "shared": [{"account": one, "access": access.value} for one, access in user.shared.items()],
                 "created_at": format_rfc3339(user.created_at),
             }
         )

@@ -77,12 +77,16 @@ class Phase(Enum):
 class ClientContext:
     """Who is at the other end. ``remote_ip`` and ``protocol`` are read by Tornado for each request."""
 
-    def __init__(self, stream: IOStream, address: Any, defaults: DefaultHeaders) -> None:
+    def __init__(
+        self, stream: IOStream, address: Any, defaults: DefaultHeaders, count: Callable[[str], Awaitable[str]]
+    ) -> None:
         is_internet = stream.socket.family in (socket.AF_INET, socket.AF_INET6)
         self.peer_ip: str = address[0] if is_internet and address else "0.0.0.0"  # noqa: S104  a name, not a bind
         self.remote_ip = self.peer_ip
         self.protocol = "http"
         self.defaults = defaults
+        self.count = count
+        """Count a request of an address that no handler sees, and return what the answer's head says of its limits."""
 
     def __str__(self) -> str:
         return self.remote_ip
@@ -247,14 +251,17 @@ class ApiConnection(HTTP1Connection):
         if self._write_finished or self.stream is None or self.stream.closed():
             self.close()
             return
-        await self.stream.write(self.refusal(error))
+        limits = await self.context.count(self.context.remote_ip)
+        if self.stream.closed():
+            return
+        await self.stream.write(self.refusal(error, limits))
         await self._linger()
         self.close()
 
-    def refusal(self, error: HTTPInputError) -> bytes:
+    def refusal(self, error: HTTPInputError, limits: str = "") -> bytes:
         """Return the whole last answer of a connection, to a request that no handler saw."""
         status = getattr(error, "status", 400)
-        head, body, request_id = self._problem(error, status)
+        head, body, request_id = self._problem(error, status, limits)
         log.info("request.refused", status=status, reason=str(error), request_id=request_id, client=str(self.context))
         return b"%bConnection: close\r\n\r\n%b" % (head, body)
 
@@ -263,15 +270,16 @@ class ApiConnection(HTTP1Connection):
         head, body, _ = self._problem(error, status)
         self.send(head, body)
 
-    def _problem(self, error: BaseException, status: int) -> tuple[bytes, bytes, str]:
+    def _problem(self, error: BaseException, status: int, limits: str = "") -> tuple[bytes, bytes, str]:
         """Return head, body and request id of an answer."""
         headers, line = self._request_headers, self._request_start_line
         request_id = request_id_from(headers.get("X-Request-ID") if headers is not None else None)
         instance = line.path.partition("?")[0] if line is not None else ""
         body = problem_bytes(error, status, instance=instance, request_id=request_id)
         own = {**problem_headers(error, status), "X-Request-ID": request_id, "Content-Length": str(len(body))}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in own.items()).encode("latin-1")
-        head = b"".join([status_line(status), date_line(), self.context.defaults.render_beside({}), lines])
+        lines = limits + "".join(f"{name}: {value}\r\n" for name, value in own.items())
+        defaults = self.context.defaults.render_beside({})
+        head = b"".join([status_line(status), date_line(), defaults, lines.encode("latin-1")])
         return head, body, request_id
 
     async def _linger(self) -> None:

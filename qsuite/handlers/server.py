@@ -24,8 +24,10 @@ from tornado.iostream import IOStream
 from tornado.web import Application
 
 from qsuite.domain.errors import SetupError, Unavailable
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.connection import ApiConnection, ApiServerConnection, ClientContext
 from qsuite.handlers.wire import DefaultHeaders
+from qsuite.services.throttle import Verdict
 from qsuite.settings import HttpSettings
 
 log = structlog.get_logger(__name__)
@@ -72,7 +74,7 @@ class ApiServer(HTTPServer):
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """Serve a new connection."""
         stream.set_nodelay(True)
-        context = ClientContext(stream, address, self._defaults)
+        context = ClientContext(stream, address, self._defaults, self._count_unread)
         connection = ApiServerConnection(stream, self.conn_params, context)
         self._connections.add(connection)
         if self._look is None:
@@ -176,6 +178,12 @@ class ApiServer(HTTPServer):
                 break
         if headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip() == "https":
             context.protocol = "https"
+
+    async def _count_unread(self, address: str) -> str:
+        """Count a request that could not be read, which is refused anyway, and say how its address stands."""
+        told = self.application.settings["services"].throttle.take(ThrottleScope.DEFAULT, address)
+        verdict: Verdict = told if isinstance(told, Verdict) else await told
+        return verdict.fields
 
     def _is_proxy(self, address: str) -> bool:
         parsed = _parse_ip(address)

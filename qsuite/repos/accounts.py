@@ -174,6 +174,13 @@ class AccountsRepo:
             documents = await self._accounts.find({"_id": {"$in": list(accounts)}}).to_list(None)
         return [account_from(document) for document in documents]
 
+    async def batch_after(self, account: UUID | None, limit: int) -> list[Account]:
+        """Return the next accounts by id, from the first one on for None."""
+        condition = {} if account is None else {"_id": {"$gt": account}}
+        with translated("accounts"):
+            documents = await self._accounts.find(condition).sort("_id", ASCENDING).limit(limit).to_list(None)
+        return [account_from(document) for document in documents]
+
     async def page(self, listing: Listing) -> Page[Account]:
         """Return a page of accounts."""
         return await find_page(self._accounts, listing, to_domain=account_from, fields=FIELDS)

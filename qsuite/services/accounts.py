@@ -6,7 +6,7 @@ counts from the next order on.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from qsuite.domain.errors import Invalid, NotFound
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import DAY_NS, floor_ms
-from qsuite.domain.trading.account import Account, Permission, Position
+from qsuite.domain.trading.account import Access, Account, Permission, Position
 from qsuite.domain.trading.commands import ChangeAccount, ResetAccount
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.positions import PositionsRepo
@@ -58,7 +58,7 @@ class AccountService:
     async def page(self, caller: Caller, listing: Listing) -> Page[dict[str, Any]]:
         """Return a page of the accounts the caller may see, valued at the market."""
         if not caller.reads_all:
-            listing = listing.where(Condition("id", "in", caller.accounts))
+            listing = listing.where(Condition("id", "in", caller.visible))
         page = await self._accounts.page(listing)
         return Page(await self._shown(page.items), page.count, page.next_cursor, page.has_next)
 
@@ -96,10 +96,29 @@ class AccountService:
         *,
         is_active: bool | None = None,
         permissions: frozenset[Permission] | None = None,
+        members: Mapping[UUID, Access] | None = None,
     ) -> dict[str, Any]:
-        """Change what an account may do; when this returns it counts for the next order. NotFound."""
-        command = ChangeAccount(account=account, user=caller.user, is_active=is_active, permissions=permissions)
-        return await self._changed(caller, account, command)
+        """Change what an account may do, and who may use it; when this returns it counts for the next order.
+
+        NotFound; Invalid for members who are no traders, or the owner. Whom it is taken from first no longer see it,
+        whom it is given to see it last: whoever is killed in between leaves nobody with more than both say, and asking
+        again makes it whole.
+        """
+        known = await self._get(caller, account)
+        if members is not None:
+            await self._check_members(known, members)
+            for user, access in known.members.items():
+                if members.get(user) is not access:
+                    await self._users.share_account(user, account, None)
+        command = ChangeAccount(
+            account=account, user=caller.user, is_active=is_active, permissions=permissions, members=members
+        )
+        outcome = await self._engine.submit(command)
+        if outcome.error is not None:
+            raise error_of(outcome)
+        for user, access in (members or {}).items():
+            await self._users.share_account(user, account, access)
+        return await self.get(caller, account)
 
     async def reset(self, caller: Caller, account: UUID, cash: Decimal | None) -> dict[str, Any]:
         """Let an account begin anew with ``cash``, by default what was deposited. NotFound, Conflict.
@@ -108,20 +127,27 @@ class AccountService:
         """
         strategies = self._strategies_on(account)
         command = ResetAccount(account=account, user=caller.user, cash=cash, strategies=strategies)
-        return await self._changed(caller, account, command)
-
-    async def version(self, caller: Caller, account: UUID) -> int:
-        """Return the version of an account as it is stored. NotFound."""
-        return (await self._get(caller, account)).version
-
-    async def _changed(self, caller: Caller, account: UUID, command: ChangeAccount | ResetAccount) -> dict[str, Any]:
         outcome = await self._engine.submit(command)
         if outcome.error is not None:
             raise error_of(outcome)
         return await self.get(caller, account)
 
+    async def version(self, caller: Caller, account: UUID) -> int:
+        """Return the version of an account as it is stored. NotFound."""
+        return (await self._get(caller, account)).version
+
+    async def _check_members(self, account: Account, members: Iterable[UUID]) -> None:
+        """Refuse who cannot be a member: only traders come to an account at all."""
+        for user_id in members:
+            try:
+                user = await self._users.get(user_id)
+            except NotFound:
+                raise _wrong_member(f"there is no user {user_id}") from None
+            if user.role is not Role.TRADER or user.id == account.user:
+                raise _wrong_member(f"{user.username} is no trader, or the account is theirs")
+
     async def _get(self, caller: Caller, account: UUID) -> Account:
-        if not caller.reads_all and account not in caller.accounts:
+        if not caller.sees(account):
             raise NotFound("no such account")
         return await self._accounts.get(account)
 
@@ -135,3 +161,7 @@ class AccountService:
             show_account(account, held[account.id], today) | {"user": str(account.user), "version": account.version}
             for account in found
         ]
+
+
+def _wrong_member(message: str) -> Invalid:
+    return Invalid("some fields are wrong", errors={"members": [message]})

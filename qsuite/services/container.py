@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.quoted_trades import QuotedTrades
     from qsuite.services.reference import ReferenceService
+    from qsuite.services.reports.service import ReportService
     from qsuite.services.risk import RiskService
     from qsuite.services.sentiment.service import SentimentService
     from qsuite.services.signals import SignalService
@@ -84,6 +85,7 @@ class Services:
     performance: "PerformanceService"
     accounts: "AccountService"
     account_history: "AccountHistory"
+    reports: "ReportService"
     risk: "RiskService"
     exposure: "ExposureService"
     correlation: "CorrelationService"

@@ -19,6 +19,7 @@ from qsuite.domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import floor_ms
+from qsuite.domain.trading.account import Access
 from qsuite.domain.users import User, check_email, check_username
 from qsuite.repos.database import Session as DbSession
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
@@ -185,6 +186,17 @@ class UserService:
         if account in user.accounts:
             return user
         return await self._save(replace(user, accounts=(*user.accounts, account)), ends=False)
+
+    async def share_account(self, user_id: UUID, account: UUID, access: Access | None) -> None:
+        """Note that an account was shared with a user, or with None that it is no longer: then their sockets close."""
+        user = await self._users.get(user_id)
+        if user.shared.get(account) is access:
+            return
+        others = {each: known for each, known in user.shared.items() if each != account}
+        shared = others if access is None else others | {account: access}
+        shrinks = user.shared.get(account) is not None and access is not Access.TRADE
+        await self._save(replace(user, shared=shared), ends=shrinks)
+        log.info("user.changed", user=str(user.id), fields=["shared"])
 
     async def ensure_demo(self) -> tuple[str, str]:
         """Make the demo trader and an admin unless they are there; return the trader's name and password.

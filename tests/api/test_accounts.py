@@ -12,6 +12,7 @@ from qsuite.domain.account_history import due_at
 from qsuite.domain.market import Quote
 from qsuite.domain.roles import Role
 from qsuite.domain.times import DAY_NS, format_rfc3339
+from qsuite.domain.trading.commands import ChangeAccount
 from qsuite.repos.books import open_books
 from qsuite.services.books import Disagreement, check_books
 from tests.support.client import ApiClient
@@ -266,3 +267,73 @@ async def test_the_books_agree_with_trading_before_and_after_resets(api: Api) ->
 
     await asyncio.to_thread(check)
     assert found == []
+
+
+def member(client: ApiClient, access: str) -> dict[str, str]:
+    return {"user": client.user["id"], "access": access}
+
+
+async def test_members_look_at_an_account_or_trade_on_it_and_no_longer_when_that_ends(api: Api) -> None:
+    owner, trader, viewer, stranger = [await api.new_client(Role.TRADER) for _ in range(4)]
+    account = (await owner.get("/api/v1/account/")).json["id"]
+    path = f"{ACCOUNTS}{account}/"
+    members = [member(trader, "trade"), member(viewer, "view")]
+    changed = (await api.risk_manager.patch(path, {"members": members})).json
+    assert sorted(changed["members"], key=str) == sorted(members, key=str)
+    assert (await viewer.get("/api/auth/me/")).json["shared"] == [{"account": account, "access": "view"}]
+
+    resting = {"symbol": "IBM", "side": "BUY", "order_type": "LIMIT", "price": "99", "quantity": 1, "account": account}
+    placed = await trader.post("/api/v1/orders/", resting | {"client_order_id": "shared"})
+    assert (placed.status, placed.json["account"], placed.json["created_by"]) == (201, account, trader.user["id"])
+    order = f"/api/v1/orders/{placed.json['id']}/"
+    for reader, status in ((owner, 200), (trader, 200), (viewer, 200), (stranger, 404)):
+        assert (await reader.get(order)).status == status
+        assert (await reader.get(path)).status == status
+        assert (await reader.get(HISTORY, query={"account": account})).status == status
+        assert (await reader.get("/api/v1/account/", query={"account": account})).status == status
+    for other, status in ((viewer, 403), (stranger, 404)):
+        assert (await other.post("/api/v1/orders/", resting)).status == status
+        assert (await other.patch(order, {"quantity": 2})).status == status
+        assert (await other.delete(order)).status == status
+        assert (await other.post("/api/v1/orders/cancel_all/", {"account": account})).status == status
+    listed = {one["id"] for one in (await viewer.get(ACCOUNTS)).json["results"]}
+    assert listed == {account, (await viewer.get("/api/v1/account/")).json["id"]}
+    assert (await viewer.get("/api/v1/account/")).json["id"] != account
+    assert (await trader.post("/api/v1/orders/", resting | {"account": None})).status == 422
+
+    assert (await api.admin.patch(path, {"members": [member(trader, "view")]})).status == 200
+    assert (await trader.post("/api/v1/orders/", resting)).status == 403
+    assert (await trader.delete(order)).status == 403
+    assert (await viewer.get(order)).status == 404
+    assert (await owner.delete(order)).status == 200
+    assert (await api.admin.patch(path, {"members": []})).json["members"] == []
+    assert (await trader.get(order)).status == 404
+    assert (await trader.get("/api/auth/me/")).json["shared"] == []
+
+
+async def test_a_member_is_another_trader_once(api: Api) -> None:
+    owner, trader = await api.new_client(Role.TRADER), await api.new_client(Role.TRADER)
+    account = (await owner.get("/api/v1/account/")).json["id"]
+    path = f"{ACCOUNTS}{account}/"
+    for wrong in (
+        [member(owner, "view")],
+        [member(api.viewer, "view")],
+        [{"user": str(uuid4()), "access": "trade"}],
+        [member(trader, "view"), member(trader, "trade")],
+        [member(trader, "own")],
+        [{"user": trader.user["id"]}],
+        {"user": trader.user["id"], "access": "view"},
+    ):
+        answer = await api.admin.patch(path, {"members": wrong})
+        assert (answer.status, [name.partition(".")[0] for name in answer.json["errors"]]) == (422, ["members"]), wrong
+    assert (await owner.patch(path, {"members": [member(trader, "view")]})).status == 403
+    assert (await api.admin.get(path)).json["members"] == []
+
+
+async def test_the_engine_refuses_whom_an_account_was_taken_from_though_nobody_told_their_process(api: Api) -> None:
+    owner, trader = await api.new_client(Role.TRADER), await api.new_client(Role.TRADER)
+    account = (await owner.get("/api/v1/account/")).json["id"]
+    await api.admin.patch(f"{ACCOUNTS}{account}/", {"members": [member(trader, "trade")]})
+    await api.services.accounts._engine.submit(ChangeAccount(account=UUID(account), user=uuid4(), members={}))
+    refused = await buy(trader, account)
+    assert (refused.status, refused.code) == (422, "not_permitted")

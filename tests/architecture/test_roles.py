@@ -74,6 +74,13 @@ POST    /api/v1/orders/                          T
 POST    /api/v1/orders/bulk/                     T
 POST    /api/v1/orders/cancel_all/               T
 GET     /api/v1/orders/performance_metrics/      T R U A
+GET     /api/v1/reports/trades/                  T R U A
+GET     /api/v1/reports/positions/               T R U A
+GET     /api/v1/reports/pnl/                     T R U A
+GET     /api/v1/reports/orders/                  T R U A
+GET     /api/v1/reports/execution/               T R U A
+GET     /api/v1/reports/daily/                   T R U A
+GET     /api/v1/reports/daily/{account}/{date}/ T R U A
 GET     /api/v1/orders/by-client-id/{id}/        T R U A
 GET     /api/v1/orders/{id}/                     T R U A
 PATCH   /api/v1/orders/{id}/                     T

@@ -64,7 +64,7 @@ class Trader:
         actions = (
             (self.place, 50), (self.place_twice, 8), (self.place_again, 8), (self.reuse_id, 4), (self.cancel, 14),
             (self.release, 8), (self.cancel_all, 3), (self.trespass, 2), (self.halt, 1), (self.resume, 2),
-            (self.replace, 12), (self.switch_off, 1), (self.begin_anew, 1),
+            (self.replace, 12), (self.switch_off, 1),
         )  # fmt: skip
         names, weights = zip(*actions, strict=True)
         for _ in range(STEPS):
@@ -201,12 +201,14 @@ class Trader:
             self.world.judge.replaced(order)
 
     async def switch_off(self) -> None:
-        """Have the account disabled, which cancels what is open, and enabled again."""
+        """Have the account disabled, which cancels what is open, and enabled again; some begin anew."""
         for is_active in (False, True):
             for _ in range(TRIES):
                 command = ChangeAccount(account=self.account.id, user=STRANGER, is_active=is_active)
                 if (await self._ask(command))[0] is not None:
                     break
+        if self.number % 2:
+            await self.begin_anew()
 
     async def begin_anew(self) -> None:
         """Have the account reset, which an account with positions in the book cannot be."""

@@ -170,6 +170,15 @@ class StopEverything:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseAlarm:
+    """Note a critical risk event of an account: what was looked at beside the trading is not as it must be."""
+
+    account: UUID
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeAccount:
     """Change what an account may do, and who may use it; None leaves as it is. Switched off, its open orders end."""
 
@@ -209,6 +218,7 @@ Command = (
     | ChangeAccount
     | ResetAccount
     | StopEverything
+    | RaiseAlarm
 )
 
 

@@ -13,6 +13,7 @@ from qsuite.domain.trading.commands import (
     MarketMoved,
     Outcome,
     PlaceOrder,
+    RaiseAlarm,
     ReleaseOrder,
     ReplaceOrder,
     ResetAccount,
@@ -29,7 +30,7 @@ from qsuite.domain.trading.replace import replace
 from qsuite.domain.trading.reset import reset_account
 from qsuite.domain.trading.risk import set_limits
 from qsuite.domain.trading.state import TradingState
-from qsuite.domain.trading.watch import mark_accounts, stop_everything
+from qsuite.domain.trading.watch import mark_accounts, raise_alarm, stop_everything
 
 
 def decide(state: TradingState, command: Command, now: int) -> Outcome:
@@ -68,6 +69,8 @@ def _apply(state: TradingState, command: Command, now: int) -> Outcome:
             return set_limits(state, command, now)
         case StopEverything():
             return stop_everything(state, command, now)
+        case RaiseAlarm():
+            return raise_alarm(state, command, now)
         case ChangeAccount():
             return change_account(state, command, now)
         case ResetAccount():

@@ -15,11 +15,11 @@ def account_enabled(subject: Review) -> Refusal | None:
 
 def permitted(subject: Review) -> Refusal | None:
     """Refuse an order of somebody who may not trade on the account, and one that the account may not place."""
-    account = subject.account
+    account, trader = subject.account, subject.order.created_by
     assert account is not None
-    if not account.traded_by(subject.order.created_by):
+    if trader != account.user and not account.traded_by(trader):
         return Refusal("not_permitted", "the account is another user's")
-    if account.permissions != EVERY_PERMISSION:
+    if account.permissions is not EVERY_PERMISSION:  # a set equal to it only costs the look
         withheld = _withheld(subject, account)
         if withheld is not None:
             return Refusal("not_permitted", withheld)
