@@ -31,7 +31,8 @@ def foreign(port: int) -> list[bytes]:
         origin.encode("latin-1")
         for origin in (
             "null", "", "https://evil.example", f"{SITE}.evil.example", "https://evilgood.example", f"{SITE}:444",
-            f"{SITE}:443", "http://good.example", "HTTPS://GOOD.EXAMPLE", "https://Good.example", f"{SITE}/", f"{SITE}.",
+            f"{SITE}:443", "http://good.example", "HTTPS://GOOD.EXAMPLE", "https://Good.example", f"{SITE}/",
+            f"{SITE}.",
             f"{SITE}@evil.example", f"https://evil.example/{SITE}", f"https://evil.example#{SITE}", f"{SITE}, {SITE}",
             f"{SITE} https://evil.example", "https://sub.good.example", "good.example", "//good.example", "http://127.0.0.1",
             f"http://127.0.0.1:{port + 1}", f"http://{host}.evil.example", f"http://{host}@evil.example",
@@ -68,6 +69,7 @@ async def test_no_page_of_another_site_opens_the_stream(api: Api, capsys: pytest
     # The host that a page was resolved to by another name is not ours to believe either, nor is no host.
     empty = b"GET %b HTTP/1.1\r\nHost: \r\nOrigin: null\r\n%b\r\n" % (STREAM.encode(), UPGRADE)
     assert (await pipe.send(empty)).status in (400, 403)
+    pipe.close()
 
 
 async def test_a_token_in_the_address_or_a_cookie_opens_nothing(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +81,7 @@ async def test_a_token_in_the_address_or_a_cookie_opens_nothing(api: Api, capsys
             tally.count(reply.status, str(reply))
             if reply.status < 400:
                 tally.deny(f"?{name}=: {reply}")
+        pipe.close()
         for name in ("token", "access", "session", "Authorization", "jwt", "access_token"):
             async with await WsClient.open(api.port, headers={"Cookie": f"{name}={token}"}) as client:
                 answer = await client.ask({"action": "subscribe", "channels": ["orders"], "id": name})
