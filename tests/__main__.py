@@ -15,7 +15,7 @@ from types import FrameType
 from typing import IO, NamedTuple
 
 HERE = Path(__file__).parent
-APART = (("crash",), ("api", "console", "property", "simulation"))
+APART = (("crash", "adversarial"), ("api", "console", "property", "simulation"))
 """Each of these in a pytest of its own; whatever is not among them runs in the first one."""
 PYTEST = [sys.executable, "-m", "pytest"]
 AT_FIRST_FAILURE = ("-x", "--exitfirst", "--maxfail", "--pdb")
