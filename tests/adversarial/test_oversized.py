@@ -18,6 +18,8 @@ from tests.adversarial.targets import Target, targets
 from tests.adversarial.world import World, make_world
 from tests.support.running_app import Api
 
+pytestmark = pytest.mark.timeout(600 * SCALE)
+
 PART = 7
 """At TEST_SCALE 1 a fixed part of the bombs of every kind is thrown."""
 

@@ -100,7 +100,7 @@ async def others(api: Api, tally: Tally, until: "asyncio.Future[list[bytes]]") -
     pipe.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_slow_senders_are_hung_up_on_and_the_others_served_meanwhile(
     impatient: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,8 @@ from tests.support.frames import BINARY, CONTINUATION, PING, PONG, TEXT, frame
 from tests.support.running_app import Api
 from tests.support.ws import WsClient
 
+pytestmark = pytest.mark.timeout(600 * SCALE)
+
 STREAM = "/ws/v1/stream/"
 UPGRADE = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
