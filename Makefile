@@ -62,8 +62,8 @@ bench: $(VENV)/.installed-test ## measure against peers in the same run; writes 
 	$(BIN)/python -m benchmarks --json bench.json $(ARGS)
 
 # The same tests at ten times the size, without the time limit of a single one, and what takes minutes or an hour.
-soak: $(VENV)/.installed-test ## the crash, simulation and property tests at ten times their size, and load for hours
-	TEST_SCALE=10 $(BIN)/python -m pytest --timeout=0 tests/crash tests/simulation tests/property \
+soak: $(VENV)/.installed-test ## the crash, attack, simulation and property tests at ten times their size, and load
+	TEST_SCALE=10 $(BIN)/python -m pytest --timeout=0 tests/crash tests/adversarial tests/simulation tests/property \
 		tests/api/test_schemathesis.py tests/api/test_bad_input.py tests/soak/soak_*.py $(ARGS)
 
 docs: $(VENV)/.installed-run ## derive docs/reference/ from the code
