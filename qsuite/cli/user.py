@@ -14,7 +14,7 @@ from uuid import UUID
 
 import click
 
-from qsuite.cli.connection import open_database
+from qsuite.cli.connection import command_origin, open_database
 from qsuite.domain.errors import NotFound
 from qsuite.domain.listing import Listing
 from qsuite.domain.money import parse_decimal
@@ -138,9 +138,11 @@ async def _list() -> list["User"]:
 @asynccontextmanager
 async def _users() -> AsyncIterator["UserService"]:
     from qsuite.repos.accounts import AccountsRepo
+    from qsuite.repos.audit_access import AuditAccessRepo
     from qsuite.repos.refresh_tokens import RefreshTokensRepo
     from qsuite.repos.users import UsersRepo
     from qsuite.services.account_opening import account_opener
+    from qsuite.services.audit_trail import AuditTrail, on_behalf
     from qsuite.services.logging import configure_logging
     from qsuite.services.passwords import Passwords
     from qsuite.services.users import UserService
@@ -151,12 +153,14 @@ async def _users() -> AsyncIterator["UserService"]:
     passwords = Passwords(settings.auth)
     try:
         async with open_database(settings) as database:
-            yield UserService(
-                settings=settings,
-                users=UsersRepo(database),
-                sessions=RefreshTokensRepo(database),
-                passwords=passwords,
-                open_account=account_opener(AccountsRepo(database), settings.trading.currency),
-            )
+            with on_behalf(command_origin()):
+                yield UserService(
+                    settings=settings,
+                    users=UsersRepo(database),
+                    sessions=RefreshTokensRepo(database),
+                    passwords=passwords,
+                    open_account=account_opener(AccountsRepo(database), settings.trading.currency),
+                    trail=AuditTrail(AuditAccessRepo(database)),
+                )
     finally:
         passwords.close()

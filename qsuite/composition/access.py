@@ -11,6 +11,7 @@ from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.signing_keys import SigningKeysRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService
 from qsuite.services.idempotency import IdempotencyKeys
 from qsuite.services.keyring import Keyring
@@ -39,7 +40,7 @@ def keyring_of(settings: Settings, database: Database, clock: Callable[[], int])
     return Keyring(secrets=secrets_of(settings), repo=repo, token_s=settings.auth.access_s, clock=clock)
 
 
-def make_access(*, settings: Settings, database: Database, clock: Callable[[], int]) -> Access:
+def make_access(*, settings: Settings, database: Database, trail: AuditTrail, clock: Callable[[], int]) -> Access:
     """Make the first section: it needs nothing of the others."""
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
     passwords = Passwords(settings.auth)
@@ -51,6 +52,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
         signer=TokenSigner(lambda: keyring.ring, settings.auth, look_again=keyring.look_again, clock=clock),
+        trail=trail,
         clock=clock,
     )
     keyring.on_revoked(auth.check_everybody_again)
@@ -60,6 +62,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         sessions=sessions,
         passwords=passwords,
         open_account=account_opener(accounts, settings.trading.currency, clock=clock),
+        trail=trail,
         auth=auth,
         clock=clock,
     )

@@ -20,6 +20,7 @@ from pymongo import IndexModel, ReturnDocument
 from qsuite.domain.access import AccessChange, Session
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import Session as Transaction
 from qsuite.repos.schema import CollectionSpec, schema
 
 SPEC = CollectionSpec(
@@ -55,10 +56,10 @@ class RefreshTokensRepo:
     def __init__(self, database: Database) -> None:
         self._sessions = database.collection(SPEC.name)
 
-    async def add(self, session: Session) -> None:
+    async def add(self, session: Session, transaction: Transaction = None) -> None:
         """Keep a new session."""
         with translated("the session"):
-            await self._sessions.insert_one(_to_document(session))
+            await self._sessions.insert_one(_to_document(session), session=transaction)
 
     async def find(self, session: UUID) -> Session | None:
         """Return a session, ended or not, or None."""
@@ -91,11 +92,16 @@ class RefreshTokensRepo:
             )
         return None if document is None else _to_session(document)
 
-    async def end(self, session: UUID, *, now: int, reason: str) -> AccessChange | None:
+    async def end(
+        self, session: UUID, *, now: int, reason: str, transaction: Transaction = None
+    ) -> AccessChange | None:
         """End a session in one step. None when it had ended before or is not there."""
         with translated():
             document = await self._sessions.find_one_and_update(
-                {"_id": session, "ended_at": None}, _ending(now, reason), return_document=ReturnDocument.AFTER
+                {"_id": session, "ended_at": None},
+                _ending(now, reason),
+                return_document=ReturnDocument.AFTER,
+                session=transaction,
             )
         return None if document is None else _change(document)
 

@@ -5,14 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qsuite.repos import accounts, api_keys, refresh_tokens, users
+from qsuite.repos import accounts, api_keys, audit_access, refresh_tokens, users
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
+from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.schema import migrate
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService
 from qsuite.services.keyring import Ring, first_key
 from qsuite.services.login_delays import LoginDelays
@@ -24,7 +26,7 @@ from qsuite.settings import AuthSettings, Settings
 
 SECRET = "a-secret-of-more-than-32-characters-0123456789"
 PASSWORD = "correct horse battery staple"
-SPECS = (accounts.SPEC, api_keys.SPEC, refresh_tokens.SPEC, users.SPEC)
+SPECS = (accounts.SPEC, api_keys.SPEC, audit_access.SPEC, refresh_tokens.SPEC, users.SPEC)
 
 
 class Clock:
@@ -53,6 +55,7 @@ class Login:
     sessions: RefreshTokensRepo
     accounts: AccountsRepo
     clock: Clock
+    trail: AuditTrail
 
     async def round(self) -> None:
         """Let the watch look once."""
@@ -80,7 +83,7 @@ def login_services(
     settings = replace(settings, data_dir=data_dir)
     clock = clock or Clock()
     users_repo, sessions = UsersRepo(database), RefreshTokensRepo(database)
-    accounts_repo = AccountsRepo(database)
+    accounts_repo, trail = AccountsRepo(database), AuditTrail(AuditAccessRepo(database), clock=clock)
     passwords, ring = Passwords(settings.auth, workers=2), first_ring(SECRET)
     auth = AuthService(
         settings=settings.auth,
@@ -89,6 +92,7 @@ def login_services(
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
         signer=TokenSigner(lambda: ring, settings.auth, clock=clock),
+        trail=trail,
         delays=LoginDelays(clock=clock),
         clock=clock,
     )
@@ -98,7 +102,8 @@ def login_services(
         sessions=sessions,
         passwords=passwords,
         open_account=account_opener(accounts_repo, settings.trading.currency, clock=clock),
+        trail=trail,
         auth=auth,
         clock=clock,
     )
-    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock)
+    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, trail)
