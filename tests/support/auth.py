@@ -61,6 +61,7 @@ class Login:
     accounts: AccountsRepo
     clock: Clock
     second_factor: OwnSecondFactor
+    trail: AuditTrail
 
     async def round(self) -> None:
         """Let the watch look once."""
@@ -100,6 +101,7 @@ def login_services(
         passwords=passwords,
         signer=TokenSigner(lambda: ring, settings.auth, clock=clock),
         second_factors=factors,
+        trail=trail,
         delays=LoginDelays(clock=clock),
         clock=clock,
     )
@@ -115,4 +117,4 @@ def login_services(
         clock=clock,
     )
     own_factor = OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer)
-    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor)
+    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor, trail)
