@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pyarrow.parquet as pq
@@ -27,13 +28,16 @@ from tornado.ioloop import IOLoop
 from qsuite.domain.market import Quote
 from qsuite.domain.times import NS_PER_S, parse_rfc3339
 from qsuite.repos.database import connect
+from tests.support import client
 from tests.support.client import Answer, ApiClient
 from tests.support.server import COMMAND, environment
 from tests.support.traded_month import Instant, TradedMonth, daily_of, month, traded_month
 
-THINNED = 1 if int(os.environ.get("TEST_SCALE", "1")) > 1 else 10
+THINNED = 1 if int(os.environ.get("TEST_SCALE", "1")) > 1 else 12
 """One hour in so many is traded; all of them at a larger scale."""
-ORDERS = 5
+ORDERS = 4
+LONGEST_S = 600.0
+"""A whole month's report takes seconds, and many of them on a busy machine."""
 DAY_NS = 86_400 * NS_PER_S
 ZERO, CENT = Decimal(0), Decimal("0.01")
 LEDGER = ("cash", "position", "realized_pnl", "commission")
@@ -127,15 +131,16 @@ def traded(
         return Traded(world, instants, read_fills(database.sync), *clients)
 
     try:
-        yield io_loop.run_sync(trade, timeout=600)
+        with patch.object(client, "TIMEOUT_S", LONGEST_S):
+            yield io_loop.run_sync(trade, timeout=LONGEST_S)
         io_loop.run_sync(lambda: context.__aexit__(None, None, None))
         database.sync_client.drop_database(database.name)
     finally:
         database.close()
 
 
-async def report(client: ApiClient, name: str, form: str = "json", **query: Any) -> list[dict[str, Any]]:
-    answer = await client.get(f"/api/v1/reports/{name}/", query={"format": form, **query})
+async def report(caller: ApiClient, name: str, form: str = "json", **query: Any) -> list[dict[str, Any]]:
+    answer = await caller.get(f"/api/v1/reports/{name}/", query={"format": form, **query})
     assert answer.status == 200, answer
     assert answer.headers["Content-Type"].partition(";")[0] == FORMS[form]
     return rows_of(answer, form)
