@@ -315,6 +315,8 @@ async def test_profit_adds_up_to_the_statements_however_it_is_grouped(traded: Tr
             assert total(rows, name) == sum((number(each[name]) for each in wanted), ZERO), name
         assert sum(int(row["executions"]) for row in rows) == sum(each["executions"] for each in wanted)
         if group == "day":
+            whole = {"group_by": group, "from": "1700-01-01T00:00:00Z", "to": "2200-01-01T00:00:00Z"}
+            assert len(await report(traded.auditor, "pnl", **whole)) >= len(rows)
             by_key = {(str(each["account"]), each["date"]): each for each in wanted}
             for row in rows:
                 made = by_key[row["account"], row["day"]]
@@ -410,6 +412,8 @@ async def test_the_command_line_writes_the_same_report(traded: Traded, mongod: s
     answer = await traded.auditor.get("/api/v1/reports/pnl/", query=query)
     assert output.read_bytes() == answer.body
     assert len(answer.body.splitlines()) > 5
+    taken = traded.db.audit_access.find_one({"kind": "export.taken", "actor_name": {"$regex": "command line"}})
+    assert taken["subject"] == "report:pnl"
 
 
 async def test_format_and_accept_must_agree(traded: Traded) -> None:
