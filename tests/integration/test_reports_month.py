@@ -228,7 +228,10 @@ def test_every_statement_is_what_its_days_fills_add_up_to(traded: Traded) -> Non
     assert not of_day
 
 
-def test_the_last_statements_are_the_accounts_and_positions_as_the_engine_keeps_them(traded: Traded) -> None:
+def test_the_last_statements_are_the_accounts_and_positions_as_the_engine_keeps_them(
+    traded: Traded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days, off = traded.db.statements.count_documents({}), ZERO
     for account in traded.db.accounts.find():
         last = traded.db.statements.find_one({"account": account["_id"]}, sort=[("day", -1)])
         assert number(last["closing_cash"]) == number(account["cash"])
@@ -241,6 +244,9 @@ def test_the_last_statements_are_the_accounts_and_positions_as_the_engine_keeps_
         for each in last["positions"]:
             assert number(each["quantity"]) == number(positions[each["symbol"]]["quantity"])
             assert number(each["cost"]) == number(positions[each["symbol"]]["cost"])
+        off += abs(number(last["closing_cash"]) - number(account["cash"]))
+    with capsys.disabled():
+        print(f"\n{len(traded.instants)} instants, {len(traded.fills)} fills, {days} statements, {off} off")  # noqa: T201
 
 
 async def test_a_second_process_changes_nothing(traded: Traded) -> None:
