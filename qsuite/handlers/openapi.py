@@ -154,7 +154,7 @@ def document(routes: Iterable[Route]) -> Json:
             "description": (
                 "Money, prices and quantities are decimals: strings on output, strings or numbers on input, exact both "
                 "ways. Times are RFC 3339 in UTC. Errors are problems (RFC 9457). A trailing slash is optional. "
-                "Answers say how many requests may follow (RateLimit-Policy, RateLimit); x-limit is what each counts as."
+                "Answers say how many requests may follow (RateLimit-Policy, RateLimit); x-limit says its kind."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
