@@ -15,6 +15,7 @@ import click
 
 from qsuite.cli import cli
 from qsuite.domain.roles import Role
+from qsuite.domain.scopes import Scope
 from qsuite.handlers.error_codes import error_codes
 from qsuite.handlers.openapi import document
 from qsuite.handlers.routes import all_routes
@@ -56,18 +57,25 @@ def routes_page() -> str:
     """List every route and method, and who may call it."""
     described = document(all_routes())["paths"]
     rows = [
-        (f"`{method.upper()}`", f"`{path}`", one["summary"], _roles(one["x-roles"]))
+        (f"`{method.upper()}`", f"`{path}`", one["summary"], _roles(one["x-roles"]), _scopes(one))
         for path, methods in described.items()
         for method, one in methods.items()
         if method != "parameters"
     ]
-    return _table(("", "address", "what", "who"), rows)
+    return _table(("", "address", "what", "who", "a limited key needs"), rows)
 
 
 def _roles(names: list[str]) -> str:
     if not names:
         return "anyone, without a login"
     return "every role" if set(names) == {role.value for role in Role} else ", ".join(names)
+
+
+def _scopes(one: dict[str, Any]) -> str:
+    if not one["x-roles"]:
+        return ""
+    scopes = one["x-scopes"]
+    return "nothing more" if len(scopes) == len(Scope) else " or ".join(scopes) or "is refused"
 
 
 def errors_page() -> str:

@@ -35,6 +35,7 @@ from qsuite.services.demo_market import NAMES, DemoMarket, Progress, load_demo
 from qsuite.services.embedded_mongod import EmbeddedMongod
 from qsuite.services.engine import TradingEngine
 from qsuite.services.job_runner import JobRunner
+from qsuite.services.keyring import Keyring
 from qsuite.services.market_training import MarketModelTraining
 from qsuite.services.mongod_keeper import MongodKeeper
 from qsuite.services.neighbours import Neighbours
@@ -57,6 +58,7 @@ class App:
         services: Services,
         engine: TradingEngine,
         book_market: BookMarket,
+        keyring: Keyring,
         supervisor: Supervisor,
         watchdog: LoopWatchdog | None,
         application: ApiApplication,
@@ -72,6 +74,7 @@ class App:
         self.services = services
         self.engine = engine
         self._book_market = book_market
+        self._keyring = keyring
         self.supervisor = supervisor
         self.application = application
         self.server: ApiServer | None = None
@@ -137,6 +140,7 @@ class App:
         ends.push_async_callback(asyncio.to_thread, self._passwords.close)
         ends.push_async_callback(services.workers.stop)
         await migrate(self.database, collections_of(self.database))
+        await self._keyring.start()
         if self._watchdog is not None:
             await self._watchdog.start()
             ends.push_async_callback(self._watchdog.stop)
@@ -188,6 +192,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         services=services,
         engine=made.trading.engine,
         book_market=made.trading.book_market,
+        keyring=made.access.keyring,
         supervisor=made.supervisor,
         watchdog=made.operations.watchdog,
         application=application,
@@ -207,6 +212,8 @@ def _loops(made: Sections) -> list[Loop]:
         made.market.neighbours,
         made.market.foreign,
         made.access.auth.watch,
+        made.access.auth.keys.uses,
+        made.access.keyring,
         made.market.reference,
         made.strategies.service,
         made.strategy_work.runs,
@@ -224,6 +231,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.jobs.runner,
         made.jobs.stream,
         made.accounts.history,
+        made.reports.daily,
         made.market.sessions,
         made.operations.redis,
         made.trading.depth,
@@ -245,6 +253,8 @@ def _services(settings: Settings, made: Sections) -> Services:
         settings=settings,
         auth=made.access.auth,
         users=made.access.users,
+        sessions=made.access.sessions,
+        second_factor=made.access.second_factor,
         idempotency=made.access.idempotency,
         throttle=made.throttle,
         reference=made.market.reference,
@@ -272,6 +282,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         performance=made.accounts.performance,
         accounts=made.accounts.service,
         account_history=made.accounts.history,
+        reports=made.reports.service,
         risk=made.accounts.risk,
         depth=made.trading.depth,
         exposure=made.accounts.exposure,

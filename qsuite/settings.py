@@ -4,7 +4,8 @@ order.
 Invariant: read once, at the composition root; unknown keys and out-of-bound values stop the start with one line that
 names the key. Secrets never show in ``repr``.
 
-Nested names join by two underscores in the environment: ``QSUITE_ENGINE__LEASE_S=3``.
+Nested names join by two underscores in the environment: ``QSUITE_ENGINE__LEASE_S=3``. A secret may stand in a file
+that the same name with ``_FILE`` points to (``qsuite.secret_files``).
 """
 
 import dataclasses
@@ -26,6 +27,8 @@ from qsuite.domain.errors import SetupError
 from qsuite.domain.money import parse_decimal
 from qsuite.domain.off import OFF, Off
 from qsuite.domain.throttling import Rate, parse_rate
+from qsuite.safe_start import refuse_unsafe
+from qsuite.secret_files import with_secret_files
 
 PREFIX = "QSUITE_"
 PROFILES = ("local", "test", "production")
@@ -38,7 +41,6 @@ SOURCE_FIELDS = (
 )
 """The messages of QSuite's own stream, so that one server can follow another."""
 TIME_UNITS = ("rfc3339", "s", "ms", "us", "ns")
-SECRET_MIN_LENGTH = 32
 Figure = Decimal | Off
 Limit = Rate | Off
 
@@ -47,8 +49,8 @@ def _setting(default: Any, text: str, *, low: Any = None, high: Any = None, choi
     return field(default=default, metadata={"help": text, "low": low, "high": high, "choices": choices})
 
 
-def _secret(text: str) -> Any:
-    return field(default=None, repr=False, metadata={"help": text, "secret": True})
+def _secret(text: str, *, default: Any = None) -> Any:
+    return field(default=default, repr=False, metadata={"help": text, "secret": True})
 
 
 def _figure(default: str, text: str) -> Any:
@@ -123,7 +125,7 @@ class EngineSettings:
 class TradingSettings:
     """How paper orders fill and what they cost."""
 
-    currency: str = _setting("USD", "currency of new accounts")
+    currency: str = _setting("USD", "currency of new accounts, and of tickers made for a feed or a file")
     initial_cash: Decimal = _setting(Decimal(1_000_000), "cash of a new trader", low=Decimal(0))
     commission_model: str = _setting("per_share", "what commission goes by", choices=("per_share", "percent", "tiered"))
     commission_per_share: Decimal = _setting(Decimal("0.005"), "commission for each unit filled", low=Decimal(0))
@@ -187,6 +189,7 @@ class WorkerSettings:
         0, "jobs under way in this process's care, 0 for one a processor or grid thread", low=0
     )
     jobs_queued: int = _setting(200, "jobs that wait at most, all users together; more are refused", low=1)
+    job_niceness: int = _setting(19, "how far job processes of this machine yield to all others", low=0, high=19)
     job_timeout_s: float = _setting(3_600.0, "one attempt at a job may take", low=0.1)
     job_lease_s: float = _setting(10.0, "a job nobody has worked on for so long is begun again", low=0.5)
 
@@ -334,7 +337,13 @@ class Settings:
     database: str = _setting("qsuite", "name of the database")
     mongod: Path | None = _setting(None, "mongod binary for the embedded database")
     redis_url: str | None = _secret("Redis for several processes")
+    plain_network: bool = _setting(
+        False, "the network to MongoDB and Redis is closed to others: production starts without TLS on it"
+    )
     secret_key: str | None = _secret("at least 32 characters; signs tokens; made on first start in the local profile")
+    secret_keys_retired: tuple[str, ...] = _secret(
+        "secrets of before, comma separated, while keys derived from them are in use", default=()
+    )
     http: HttpSettings = field(default_factory=HttpSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     throttle: ThrottleSettings = field(default_factory=ThrottleSettings)
@@ -360,6 +369,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
         given.update({key: value for key, value in dotenv_values(dotenv).items() if value is not None})
     given.update(os.environ if environ is None else environ)
     env = {key[len(PREFIX) :].lower(): value for key, value in given.items() if key.startswith(PREFIX)}
+    env = with_secret_files(env, _secret_names(), PREFIX)
     profile = env.pop("profile", "local")
     if profile not in PROFILES:
         raise SetupError(f"QSUITE_PROFILE is {profile!r}; it must be one of {', '.join(PROFILES)}")
@@ -380,15 +390,8 @@ def profile_text(name: str) -> str:
 
 
 def _check(settings: Settings) -> Settings:
-    """Refuse what only makes sense together: production without a secret or database, slippage upside down."""
-    secret = settings.secret_key
-    if secret is not None and (len(secret) < SECRET_MIN_LENGTH or len(set(secret)) < 8):
-        raise SetupError(f"QSUITE_SECRET_KEY is too weak: give at least {SECRET_MIN_LENGTH} random characters")
-    if settings.profile == "production":
-        if secret is None:
-            raise SetupError("QSUITE_SECRET_KEY must be set in the production profile")
-        if settings.mongodb_uri is None:
-            raise SetupError("QSUITE_MONGODB_URI must be set in the production profile")
+    """Refuse what is unsafe, and what only makes sense together: a gateway without a database, slippage upside down."""
+    refuse_unsafe(settings)
     if settings.role == "gateway" and settings.mongodb_uri is None:
         raise SetupError("role is gateway: set QSUITE_MONGODB_URI to the database of the process with the engine")
     if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
@@ -400,6 +403,19 @@ def _check(settings: Settings) -> Settings:
     if settings.feed.kind == "websocket" and not settings.source.url:
         raise SetupError("feed.kind is websocket: set QSUITE_SOURCE__URL to the source's address")
     return settings
+
+
+def _secret_names(cls: Any = None, prefix: str = "") -> list[str]:
+    """Return the names of the settings that hide their value, as the environment nests them."""
+    cls = Settings if cls is None else cls
+    kinds = typing.get_type_hints(cls)
+    names = []
+    for item in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(kinds[item.name]):
+            names += _secret_names(kinds[item.name], f"{prefix}{item.name}__")
+        elif item.metadata.get("secret"):
+            names.append(prefix + item.name)
+    return names
 
 
 def _nest(path: list[str], value: str) -> dict[str, Any]:

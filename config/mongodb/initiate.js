@@ -7,12 +7,13 @@
 const HOST = process.env.MONGODB_HOST;
 const SET = "qsuite";
 const DATABASE = "qsuite";
-const APPEND_ONLY = "audit_log";
+const APPEND_ONLY = ["audit_log", "audit_access"];
 const COLLECTIONS = [
   "users", "api_keys", "refresh_tokens", "accounts", "data_sources", "tickers", "market_data", "ticks", "tick_blocks",
   "engine_state", "orders", "executions", "positions", "strategies", "signals", "backtests", "jobs", "news",
   "risk_limits", "risk_events", "models", "model_files", "imports", "account_history", "strategy_positions", "sweeps",
-  "sweep_parts", "tick_feed", "idempotency_keys", "tick_seals", "feed_positions",
+  "sweep_parts", "tick_feed", "idempotency_keys", "tick_seals", "feed_positions", "signing_keys",
+  "second_factors", "statements",
 ];
 
 const mongo = new Mongo(`mongodb://${HOST}/?directConnection=true`);

@@ -24,6 +24,7 @@ import click
 from qsuite import __version__
 from qsuite.cli.connection import own_database, prepare_database
 from qsuite.domain.errors import SetupError
+from qsuite.safe_start import loud
 from qsuite.services.data_dir import DataDirLock, Runtime, lock_holder, write_runtime
 from qsuite.settings import ROLES, Settings, load_settings
 
@@ -103,12 +104,16 @@ def _end(*_: object) -> None:
 async def _serve(
     settings: Settings, uri: str | None, mongod: "EmbeddedMongod | None", *, demo: bool, started_s: float
 ) -> None:
+    import structlog
+
     from qsuite.app import build
     from qsuite.cli.demo import start_demo
     from qsuite.services.logging import configure_logging
-    from qsuite.services.tokens import secret_of
+    from qsuite.services.secrets import secrets_of
 
-    configure_logging(settings, extra_secrets=[secret_of(settings)])
+    configure_logging(settings, extra_secrets=secrets_of(settings).all)
+    for warning in loud(settings):
+        structlog.get_logger(__name__).warning("start.unsafe", reason=warning)
     stopping = _stop_on_signals()
     async with prepare_database(settings, uri, migrated=False) as database:
         app = await build(settings, database)

@@ -13,9 +13,11 @@ from qsuite.services.importer import Importer
 from qsuite.services.reference import ReferenceService
 
 
-async def make_importer(database: Database, new_id: Callable[[], UUID]) -> Importer:
-    """Make an importer that knows the tickers there are."""
-    reference = ReferenceService(tickers=TickersRepo(database), data_sources=DataSourcesRepo(database), new_id=new_id)
+async def make_importer(database: Database, currency: str, new_id: Callable[[], UUID]) -> Importer:
+    """Make an importer that knows the tickers there are, and makes those there are not in ``currency``."""
+    reference = ReferenceService(
+        tickers=TickersRepo(database), data_sources=DataSourcesRepo(database), new_id=new_id, currency=currency
+    )
     await reference.start()
     return Importer(
         ticks=TicksRepo(database),

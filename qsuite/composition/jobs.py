@@ -66,4 +66,5 @@ def make_executor(settings: WorkerSettings) -> JobExecutor:
         from qsuite.services.executors.grid import GridExecutor
 
         return GridExecutor(settings.dask_scheduler)
-    return ProcessExecutor(settings.jobs_at_once or settings.processes or os.cpu_count() or 1)
+    size = settings.jobs_at_once or settings.processes or os.cpu_count() or 1
+    return ProcessExecutor(size, niceness=settings.job_niceness)

@@ -64,6 +64,7 @@ def make_market(
         data_sources=DataSourcesRepo(database),
         new_id=new_id,
         calendars=sessions,
+        currency=settings.trading.currency,
         clock=clock,
     )
     stream = StreamHub(

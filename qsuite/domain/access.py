@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from qsuite.domain.roles import Role, Roles
+from qsuite.domain.scopes import KeyLimits
 
 KEY_PREFIX = "qsk_"
+KEY_TOKEN = "key:"  # noqa: S105  what a caller's ``token`` begins with when it is a key's id
 
 GRANTS: Mapping[Role, Roles] = {
     Role.VIEWER: frozenset({Role.VIEWER}),
@@ -23,6 +25,14 @@ GRANTS: Mapping[Role, Roles] = {
     Role.ADMIN: frozenset({Role.ADMIN, Role.RISK_MANAGER, Role.AUDITOR, Role.VIEWER}),
 }
 """The roles a user of a role may give to an API key: their own and lesser ones. An admin's never trades."""
+
+
+USER_AGENT_MAX = 200
+
+
+def clean_user_agent(sent: str) -> str:
+    """Return what a client calls itself, fit to be stored and shown: printable ASCII, cut short."""
+    return "".join(char for char in sent if " " <= char <= "~")[:USER_AGENT_MAX]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +65,8 @@ class Session:
     rotations: int = 0
     ended_at: int | None = None
     end_reason: str | None = None
+    address: str = ""
+    user_agent: str = ""
 
     @property
     def live(self) -> bool:
@@ -64,7 +76,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key for programs; ``prefix`` is the part that may be shown. Times in nanoseconds, whole milliseconds."""
+    """A key for programs; ``prefix`` is the part that may be shown. Times in nanoseconds, whole milliseconds.
+
+    ``last_used_at`` may be up to a minute behind.
+    """
 
     id: UUID
     user: UUID
@@ -76,6 +91,8 @@ class ApiKey:
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    last_used_at: int | None = None
+    limits: KeyLimits | None = None
 
     def usable(self, now: int) -> bool:
         """Say whether it still lets in."""

@@ -1,7 +1,7 @@
 """What a subscriber can listen to, and who may.
 
     trades:SYM  quotes:SYM  depth:SYM  signals:SYM  bars:INTERVAL:SYM    a market; SYM may be * for every symbol
-    orders  executions  positions  account  risk                         the caller's own accounts; of risk events all
+    orders  executions  positions  account  risk                         accounts the caller may see; of risk events all
                                                                          for whoever reads everybody's trading
     jobs                                                                 the caller's own jobs
 
@@ -22,6 +22,7 @@ from uuid import UUID
 
 from qsuite.domain.intervals import parse_interval
 from qsuite.domain.roles import TRADING_READERS, Caller
+from qsuite.domain.scopes import Scope, Scopes
 
 MARKET_KINDS = frozenset({"trades", "quotes", "depth", "signals"})
 ACCOUNT_CHANNELS = frozenset({"orders", "executions", "positions", "account", "risk"})
@@ -74,6 +75,14 @@ def parse_channel(name: str) -> ChannelName:
     return ChannelName(name, kind, symbol)
 
 
+def scopes_of(channel: ChannelName) -> Scopes:
+    """Return the scopes each of which lets an API key listen."""
+    if channel.name in ACCOUNT_CHANNELS:
+        return frozenset({Scope.TRADING_READ})
+    analytics = channel.name in USER_CHANNELS or channel.kind == "signals"
+    return frozenset({Scope.ANALYTICS if analytics else Scope.MARKET_READ})
+
+
 def may_subscribe(caller: Caller, channel: ChannelName) -> bool:
     """Say whether the caller may listen: to markets and their own jobs always, to trading with accounts of their own.
 
@@ -84,7 +93,7 @@ def may_subscribe(caller: Caller, channel: ChannelName) -> bool:
     if channel.name == "risk" and caller.reads_all:
         return True
     if channel.name in ACCOUNT_CHANNELS:
-        return bool(caller.accounts) and caller.role in TRADING_READERS
+        return bool(caller.visible) and caller.role in TRADING_READERS
     return True
 
 
@@ -98,5 +107,5 @@ def private_keys(caller: Caller, name: str) -> Sequence[tuple[UUID, str]]:
         return [(caller.user, name)]
     if name == "risk" and caller.reads_all:
         return [(RISK_DESK, name)]
-    first, *further = caller.accounts
+    first, *further = caller.visible
     return [(first, name), *((account, f"{name}:{account}") for account in further)]

@@ -9,14 +9,20 @@ from qsuite.domain.access import ApiKey, TokenPair
 from qsuite.domain.errors import NotFound
 from qsuite.domain.passwords import MAX_LENGTH
 from qsuite.domain.roles import ANYONE, EVERY_ROLE, Role
+from qsuite.domain.scopes import KeyLimits, Scope
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
+from qsuite.domain.trading.account import Access
 from qsuite.handlers.base import ApiHandler
-from qsuite.handlers.fields import InstantField
+from qsuite.handlers.fields import InstantField, NetworkField
 from qsuite.handlers.listing import ListingSpec
 from qsuite.handlers.operations import operation
 
 TAG = "auth"
+MAX_NETWORKS = 32
+MAX_CODE = 64
+JWKS_CACHED = "public, max-age=30"
+"""Half the time that `qsuite keys rotate` leaves before a new key signs."""
 
 
 def secret_text(**kwargs: Any) -> fields.String:
@@ -24,11 +30,18 @@ def secret_text(**kwargs: Any) -> fields.String:
     return fields.String(required=True, load_only=True, validate=validate.Length(1, MAX_LENGTH), **kwargs)
 
 
+def code_text(**kwargs: Any) -> fields.String:
+    """Describe a code of the second factor in a body."""
+    text = {"description": "six digits from the phone, or a recovery code"}
+    return fields.String(load_only=True, validate=validate.Length(1, MAX_CODE), metadata=text, **kwargs)
+
+
 class LoginSchema(Schema):
-    """Who, and the proof."""
+    """Who, and the proof; ``code`` for those who turned a second factor on (401 ``totp_required`` asks for it)."""
 
     username = fields.String(required=True, validate=validate.Length(1, MAX_LENGTH))
     password = secret_text(metadata={"format": "password"})
+    code = code_text(allow_none=True)
 
 
 class RefreshSchema(Schema):
@@ -52,6 +65,13 @@ class TokensSchema(Schema):
     expires_in = fields.Integer(required=True, metadata={"description": "seconds the access token is good for"})
 
 
+class SharedSchema(Schema):
+    """Another user's account that the caller was let to."""
+
+    account = fields.UUID(required=True)
+    access = fields.Enum(Access, required=True, by_value=fields.String)
+
+
 class MeSchema(Schema):
     """The caller."""
 
@@ -60,6 +80,7 @@ class MeSchema(Schema):
     email = fields.String(required=True, allow_none=True)
     role = fields.Enum(Role, by_value=True, required=True)
     accounts = fields.List(fields.UUID(), required=True)
+    shared = fields.List(fields.Nested(SharedSchema), required=True)
     created_at = InstantField(required=True)
 
 
@@ -76,6 +97,17 @@ class NewApiKeySchema(Schema):
     name = fields.String(required=True, validate=validate.Length(1, 100))
     role = fields.Enum(Role, by_value=True, metadata={"description": "the caller's role or a lesser one"})
     expires_at = InstantField(allow_none=True)
+    scopes = fields.List(
+        fields.Enum(Scope, by_value=True),
+        allow_none=True,
+        validate=validate.Length(1, len(Scope)),
+        metadata={"description": "what of the role the key may do; without any, all of it"},
+    )
+    networks = fields.List(
+        NetworkField(),
+        validate=validate.Length(0, MAX_NETWORKS),
+        metadata={"description": "where it may be used from, as `203.0.113.0/24`; without any, from anywhere"},
+    )
 
 
 class ApiKeySchema(Schema):
@@ -87,6 +119,11 @@ class ApiKeySchema(Schema):
     prefix = fields.String(required=True)
     created_at = InstantField(required=True)
     expires_at = InstantField(required=True, allow_none=True)
+    scopes = fields.List(fields.Enum(Scope, by_value=True), required=True, allow_none=True)
+    networks = fields.List(fields.String(), required=True)
+    last_used_at = InstantField(
+        required=True, allow_none=True, metadata={"description": "may be up to a minute behind"}
+    )
 
 
 class ApiKeyMadeSchema(ApiKeySchema):
@@ -126,8 +163,14 @@ class LoginHandler(ApiHandler):
     )
     async def post(self) -> None:
         given = self.body
-        address = self.request.remote_ip or ""
-        self.answer(shown_pair(await self.services.auth.login(given["username"], given["password"], address)))
+        pair = await self.services.auth.login(
+            given["username"],
+            given["password"],
+            self.request.remote_ip or "",
+            code=given.get("code"),
+            user_agent=self.request.headers.get("User-Agent", ""),
+        )
+        self.answer(shown_pair(pair))
 
 
 class RefreshHandler(ApiHandler):
@@ -168,6 +211,7 @@ class MeHandler(ApiHandler):
                 "email": user.email,
                 "role": self.caller.role.value,  # an API key may have less than its user
                 "accounts": user.accounts,
+                "shared": [{"account": one, "access": access.value} for one, access in user.shared.items()],
                 "created_at": format_rfc3339(user.created_at),
             }
         )
@@ -217,7 +261,12 @@ class ApiKeysHandler(ApiHandler):
     async def post(self) -> None:
         given = self.body
         made = await self.services.auth.keys.create(
-            self.caller, given["name"], role=given.get("role"), expires_at=given.get("expires_at")
+            self.caller,
+            given["name"],
+            role=given.get("role"),
+            expires_at=given.get("expires_at"),
+            scopes=given.get("scopes"),
+            networks=given.get("networks", ()),
         )
         self.answer({**shown_key(made.key), "key": made.secret}, 201)
 
@@ -234,8 +283,14 @@ class ApiKeyHandler(ApiHandler):
 class JwksHandler(ApiHandler):
     """``/api/auth/jwks/``."""
 
-    @operation("The public keys that sign access tokens", roles=ANYONE, returns={200: JwksSchema()}, tag=TAG)
+    @operation(
+        "The public keys that access tokens are signed with, now and next",
+        roles=ANYONE,
+        returns={200: JwksSchema()},
+        tag=TAG,
+    )
     def get(self) -> None:
+        self._headers["Cache-Control"] = JWKS_CACHED
         self.answer(self.services.auth.signer.jwks())
 
 
@@ -246,6 +301,7 @@ def shown_pair(pair: TokenPair) -> dict[str, Any]:
 
 def shown_key(key: ApiKey) -> dict[str, Any]:
     """Show a key, without its secret."""
+    limits = key.limits or KeyLimits()
     return {
         "id": key.id,
         "name": key.name,
@@ -253,6 +309,9 @@ def shown_key(key: ApiKey) -> dict[str, Any]:
         "prefix": key.prefix,
         "created_at": format_rfc3339(key.created_at),
         "expires_at": None if key.expires_at is None else format_rfc3339(key.expires_at),
+        "scopes": None if limits.scopes is None else sorted(limits.scopes),
+        "networks": [str(network) for network in limits.networks],
+        "last_used_at": None if key.last_used_at is None else format_rfc3339(key.last_used_at),
     }
 
 

@@ -8,7 +8,7 @@ stands on every order's way: what it does for one request is counted in microsec
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 import structlog
@@ -27,6 +27,9 @@ from qsuite.handlers.operations import JSON, Operation
 from qsuite.handlers.payloads import encode, flatten, load, read_json
 from qsuite.handlers.queries import Query, check_address, read_query, single_values
 
+if TYPE_CHECKING:
+    from qsuite.handlers.routes import ApiApplication
+
 __all__ = ["ApiHandler", "UnknownRoute", "encode", "flatten", "load", "read_json"]
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -41,6 +44,7 @@ class ApiHandler(KeyedAnswers):
     body: Any = None
     query: Mapping[str, Any] = {}
     caller: Caller
+    application: "ApiApplication"
     media: str = JSON
     """The type of the body that was sent."""
     shown_as: str = JSON
@@ -64,7 +68,7 @@ class ApiHandler(KeyedAnswers):
     # -- request ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> Awaitable[None] | None:
-        """Check caller, limits, address, method, role, query and body, in this order, as declared."""
+        """Check caller, limits, address, method, role, scope, query and body, in this order, as declared."""
         # Each request runs in a task of its own, whose context this is: nothing needs to be cleared.
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
         method = self.request.method or ""
@@ -129,6 +133,9 @@ class ApiHandler(KeyedAnswers):
         check_address(self.request.uri or "")
         if caller.role not in declared.roles:
             raise Forbidden(f"the role {caller.role.value} may not do this")
+        if caller.limits is not None:
+            caller.limits.require(self.application.sufficient(type(self), self.request.method or ""))
+            caller.limits.require_address(self.request.remote_ip or "")
         if self.request.method == "POST":
             key = self.request.headers.get(IDEMPOTENCY_KEY)
             if key is not None:

@@ -44,6 +44,7 @@ LINGER_BYTES = 4_194_304
 HEADER_SLACK = 4
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_EMPTY_LINES = re.compile(r"\A(?:\r?\n)+")
 _HEAD_END = rb"\n\r?\n"  # begins with a plain character, which the search jumps to
 
 
@@ -157,8 +158,12 @@ class ApiConnection(HTTP1Connection):
         data = await self.stream.read_until_regex(_HEAD_END, max_bytes=limit * HEADER_SLACK)
         if len(data) > limit:
             raise HeaderTooLarge("header too large")
-        first, _, rest = data.decode("latin-1").lstrip("\r\n").partition("\n")
-        start_line = httputil.parse_request_start_line(first.rstrip("\r"))
+        text = data.decode("latin-1")
+        if text[0] in "\r\n":
+            text = _EMPTY_LINES.sub("", text, count=1)
+        first, _, rest = text.partition("\n")
+        # One line end and no more: a bare carriage return is part of no request line (RFC 9112, 2.2).
+        start_line = httputil.parse_request_start_line(first.removesuffix("\r"))
         self._request_start_line = start_line
         self._request_headers = headers = parse_headers(rest)
         self._disconnect_on_finish = not self._can_keep_alive(start_line, headers)
@@ -167,7 +172,10 @@ class ApiConnection(HTTP1Connection):
     def _begin_body(self, headers: HTTPHeaders, delegate: HTTPMessageDelegate) -> Awaitable[None] | None:
         """Refuse a body that is said to be too long before any of it is read, else begin to read it."""
         length = headers.get("Content-Length")
-        if length is None and "Transfer-Encoding" not in headers:
+        if "Transfer-Encoding" in headers:
+            if self._is_old:  # whoever passed it on may not know chunks, and see another end (RFC 9112, 6.1)
+                raise HTTPInputError("chunks in HTTP/1.0")
+        elif length is None:
             return None
         if length is not None and length.isascii() and length.isdecimal():
             if len(length) > 18 or int(length) > self._max_body_size:
@@ -179,8 +187,13 @@ class ApiConnection(HTTP1Connection):
         return self._read_body(0, headers, delegate)
 
     def _say_continue(self, headers: HTTPHeaders) -> None:
-        if headers.get("Expect", "").lower() == "100-continue" and not self._write_finished:
+        waits = headers.get("Expect", "").lower() == "100-continue" and not self._is_old  # RFC 9110, 10.1.1
+        if waits and not self._write_finished:
             self.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    @property
+    def _is_old(self) -> bool:
+        return self._request_start_line is not None and self._request_start_line.version == "HTTP/1.0"
 
     async def _read_short_body(self, length: int, delegate: HTTPMessageDelegate) -> None:
         """Read what fits one read, which has mostly arrived with the head: nothing is waited for then."""
@@ -208,7 +221,7 @@ class ApiConnection(HTTP1Connection):
             self._disconnect_on_finish = True
         if self._disconnect_on_finish:
             head += b"Connection: close\r\n"
-        elif self._request_start_line is not None and self._request_start_line.version == "HTTP/1.0":
+        elif self._is_old:
             head += b"Connection: keep-alive\r\n"
         self._write_finished = True
         try:

@@ -10,7 +10,7 @@ from functools import cache
 from html import escape
 from importlib import resources, util
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from qsuite.domain.errors import NotFound
 from qsuite.domain.roles import ANYONE
@@ -21,7 +21,6 @@ from qsuite.handlers.error_codes import error_codes
 from qsuite.handlers.openapi import document
 from qsuite.handlers.operations import JSON, operation
 from qsuite.handlers.payloads import encode
-from qsuite.handlers.routes import ApiApplication
 
 TAG = "documentation"
 CARRIER = "fastapi_standalone_docs"
@@ -69,7 +68,7 @@ class SchemaHandler(ApiHandler):
     async def get(self) -> None:
         settings = self.settings
         if "openapi" not in settings:
-            routes = cast(ApiApplication, self.application).routes
+            routes = self.application.routes
             settings["openapi"] = await asyncio.to_thread(lambda: encode(document(routes)))
         self.answer_bytes(JSON_TYPE, settings["openapi"])
 

@@ -7,7 +7,10 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from qsuite.domain.money import parse_decimal, show
+from qsuite.domain.scopes import parse_network
 from qsuite.domain.times import format_rfc3339, parse_rfc3339
+
+NETWORK_MAX = 64
 
 
 class DecimalField(fields.Field[Decimal]):
@@ -54,6 +57,19 @@ class InstantField(fields.Field[int]):
             return parse_rfc3339(value)
         except (ValueError, OverflowError) as error:
             raise ValidationError(str(error)) from None
+
+
+class NetworkField(fields.String):
+    """An address or a network of addresses: ``203.0.113.7``, ``2001:db8::/32``."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if len(text) > NETWORK_MAX or "%" in text:
+            raise ValidationError("not an address or network")
+        try:
+            return parse_network(text)
+        except ValueError:
+            raise ValidationError("not an address or network") from None
 
 
 class FlagField(fields.Boolean):

@@ -15,12 +15,14 @@ from apispec.ext.marshmallow.common import resolve_schema_cls
 from marshmallow import Schema, fields
 
 from qsuite import __version__
+from qsuite.domain.scopes import NO_SCOPE
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import DecimalField, InstantField
 from qsuite.handlers.keyed import KEY_MAX
 from qsuite.handlers.listing import MAX_IN, MAX_PAGE, MAX_PAGE_SIZE, MAX_SEARCH, PAGE_SIZE, ListingSpec
 from qsuite.handlers.operations import JSON, Operation
 from qsuite.handlers.routes import Route
+from qsuite.handlers.scopes import scopes_of
 
 Json = dict[str, Any]
 
@@ -195,6 +197,7 @@ def _operation(route: Route, method: str, declared: Operation, incoming: Describ
         "responses": _responses(method, declared, outgoing),
         "x-roles": sorted(role.value for role in declared.roles),
         "x-limit": declared.scope.value,
+        "x-scopes": sorted(scopes_of(route.template, method) or NO_SCOPE) if declared.roles else [],
         "security": [{"bearer": []}] if declared.roles else [],
     }
     parameters = incoming.parameters(declared.query) if declared.query is not None else []

@@ -17,7 +17,9 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler, _HandlerDelegate
 
 import qsuite.handlers as package
+from qsuite.domain.scopes import NO_SCOPE, Scopes
 from qsuite.handlers.limits import UnknownRoute
+from qsuite.handlers.scopes import scopes_of
 from qsuite.handlers.wire import DefaultHeaders
 from qsuite.services.container import Services
 
@@ -69,8 +71,20 @@ class ApiApplication(Application):
         self._literal: dict[str, Route] = {}
         self._patterns: dict[int, list[tuple[re.Pattern[str], Route]]] = {}
         self._deep: list[tuple[re.Pattern[str], Route]] = []
+        self._scopes: dict[tuple[type[RequestHandler], str], Scopes] = {}
         for route in self.routes:
             self._add(route)
+            self._note_scopes(route)
+
+    def sufficient(self, handler: type[RequestHandler], method: str) -> Scopes:
+        """Return the scopes each of which lets an API key call a handler's method; none where none was named."""
+        return self._scopes.get((handler, "GET" if method == "HEAD" else method), NO_SCOPE)
+
+    def _note_scopes(self, route: Route) -> None:
+        """Keep a route's scopes by its handler. One that serves several addresses takes what suffices for each."""
+        for method in getattr(route.handler, "operations", ()):
+            found, key = scopes_of(route.template, method) or NO_SCOPE, (route.handler, method)
+            self._scopes[key] = self._scopes.get(key, found) & found
 
     def _add(self, route: Route) -> None:
         bare = route.pattern.removesuffix("$").removesuffix(_OPTIONAL_SLASH)

@@ -54,6 +54,8 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         header = headers.get("Authorization")
         if header is not None:
             self._who = await self.services.auth.authenticate(header)
+            if self._who.limits is not None:
+                self._who.limits.require_address(self.request.remote_ip or "")
         if self.services.settings.stream.compression and offered(headers.get("Sec-WebSocket-Extensions", "")):
             self._compressed = True
             self.set_header("Sec-WebSocket-Extensions", AGREED)

@@ -19,6 +19,7 @@ import structlog
 
 from qsuite.domain.errors import Forbidden, Invalid, Malformed, QSuiteError, Throttled, Unauthenticated, Unavailable
 from qsuite.domain.roles import ADMINS, TRADERS, Caller, Roles
+from qsuite.domain.scopes import Scope
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.trading.order import OPEN
 from qsuite.handlers.market_schemas import shown_errors
@@ -139,6 +140,8 @@ class StreamSession:
         header = f"Bearer {token}"
         try:
             caller = await self._services.auth.authenticate(header)
+            if caller.limits is not None:
+                caller.limits.require_address(self._address)
         except (Unauthenticated, Forbidden):
             await self._count(ThrottleScope.DEFAULT, self._address)
             raise
@@ -206,7 +209,7 @@ class StreamSession:
 
     async def _ticks(self, asked: Fields, reply: Fields) -> None:
         """Make ticks the market now, before the next message is read; answer when they are stored."""
-        caller = self._one_of(ADMINS)
+        caller = self._one_of(ADMINS, Scope.MARKET_WRITE)
         require_id(reply)
         ticks = asked.get("ticks")
         if not isinstance(ticks, list):
@@ -243,14 +246,16 @@ class StreamSession:
         if len(self._placed) > REMEMBERED:
             self._placed = self._services.trading.still_open(self._placed)
 
-    def _one_of(self, roles: Roles) -> Caller:
+    def _one_of(self, roles: Roles, scope: Scope) -> Caller:
         caller = self._caller()
         if caller.role not in roles:
             raise Forbidden(f"the role {caller.role.value} may not do this")
+        if caller.limits is not None:
+            caller.limits.require(frozenset({scope}))
         return caller
 
     def _trader(self) -> Caller:
-        return self._one_of(TRADERS)
+        return self._one_of(TRADERS, Scope.ORDERS_WRITE)
 
     def _asking_trader(self, reply: Fields) -> Caller:
         caller = self._trader()

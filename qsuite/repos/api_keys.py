@@ -3,17 +3,21 @@
 {
   _id: UUID("01937d2e-…"), user: UUID("01937d2e-…"), username: "maria.lopez",
   name: "research notebook", role: "viewer", prefix: "qsk_Zx81", key_hash: "9f86d0…",
-  created_at: ISODate("2026-03-02T14:30:00.000Z"), expires_at: null, revoked_at: null
+  scopes: ["market:read"], networks: ["203.0.113.0/24"],           // null, []: all of the role, from anywhere
+  created_at: ISODate("2026-03-02T14:30:00.000Z"), expires_at: null, revoked_at: null,
+  last_used_at: ISODate("2026-03-02T15:02:00.000Z")                // up to a minute behind
 }
 """
 
+from collections.abc import Mapping
 from uuid import UUID
 
-from pymongo import IndexModel, ReturnDocument
+from pymongo import IndexModel, ReturnDocument, UpdateOne
 
 from qsuite.domain.access import AccessChange, ApiKey
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.roles import Role
+from qsuite.domain.scopes import KeyLimits, Scope, parse_network
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.listing import find_page, instant, plain
@@ -33,6 +37,9 @@ SPEC = CollectionSpec(
             "created_at": {"bsonType": "date"},
             "expires_at": {"bsonType": ["date", "null"]},
             "revoked_at": {"bsonType": ["date", "null"]},
+            "last_used_at": {"bsonType": ["date", "null"]},
+            "scopes": {"bsonType": ["array", "null"], "items": {"enum": [scope.value for scope in Scope]}},
+            "networks": {"bsonType": "array", "items": {"bsonType": "string"}},
         },
     ),
     (
@@ -82,6 +89,12 @@ class ApiKeysRepo:
             )
         return None if document is None else _change(document)
 
+    async def note_used(self, used: Mapping[UUID, int]) -> None:
+        """Note when keys were last used; an earlier time never replaces a later one."""
+        updates = [UpdateOne({"_id": key}, {"$max": {"last_used_at": ns_to_datetime(at)}}) for key, at in used.items()]
+        with translated():
+            await self._keys.bulk_write(updates, ordered=False)
+
     async def changes_since(self, since: int) -> list[AccessChange]:
         """Return the keys revoked since an instant."""
         query = {"revoked_at": {"$gte": ns_to_datetime(since)}}
@@ -108,11 +121,14 @@ def _to_document(key: ApiKey) -> Document:
         "created_at": ns_to_datetime(key.created_at),
         "expires_at": None if key.expires_at is None else ns_to_datetime(key.expires_at),
         "revoked_at": None if key.revoked_at is None else ns_to_datetime(key.revoked_at),
+        "last_used_at": None if key.last_used_at is None else ns_to_datetime(key.last_used_at),
+        **_limits_document(key.limits or KeyLimits()),
     }
 
 
 def _to_key(document: Document) -> ApiKey:
     expires_at, revoked_at = document["expires_at"], document["revoked_at"]
+    last_used_at = document.get("last_used_at")
     return ApiKey(
         id=document["_id"],
         user=document["user"],
@@ -124,4 +140,19 @@ def _to_key(document: Document) -> ApiKey:
         created_at=datetime_to_ns(document["created_at"]),
         expires_at=None if expires_at is None else datetime_to_ns(expires_at),
         revoked_at=None if revoked_at is None else datetime_to_ns(revoked_at),
+        last_used_at=None if last_used_at is None else datetime_to_ns(last_used_at),
+        limits=_to_limits(document),
     )
+
+
+def _limits_document(limits: KeyLimits) -> Document:
+    scopes = None if limits.scopes is None else sorted(limits.scopes)
+    return {"scopes": scopes, "networks": [str(network) for network in limits.networks]}
+
+
+def _to_limits(document: Document) -> KeyLimits | None:
+    scopes, networks = document.get("scopes"), document.get("networks", [])
+    if scopes is None and not networks:
+        return None
+    kept_to = None if scopes is None else frozenset(map(Scope, scopes))
+    return KeyLimits(kept_to, tuple(map(parse_network, networks)))

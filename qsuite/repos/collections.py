@@ -7,6 +7,7 @@ from qsuite.repos import (
     accounts,
     api_keys,
     audit,
+    audit_access,
     backtests,
     data_sources,
     engine_store,
@@ -24,7 +25,10 @@ from qsuite.repos import (
     refresh_tokens,
     risk_events,
     risk_limits,
+    second_factors,
     signals,
+    signing_keys,
+    statements,
     strategies,
     strategy_positions,
     sweep_parts,
@@ -44,6 +48,7 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     accounts.SPEC,
     api_keys.SPEC,
     audit.SPEC,
+    audit_access.SPEC,
     backtests.SPEC,
     data_sources.SPEC,
     engine_store.SPEC,
@@ -61,7 +66,10 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
     refresh_tokens.SPEC,
     risk_events.SPEC,
     risk_limits.SPEC,
+    second_factors.SPEC,
     signals.SPEC,
+    signing_keys.SPEC,
+    statements.SPEC,
     strategies.SPEC,
     strategy_positions.SPEC,
     sweep_parts.SPEC,
@@ -76,7 +84,7 @@ COLLECTIONS: tuple[CollectionSpec, ...] = (
 
 GROWING = frozenset(
     module.SPEC.name
-    for module in (account_history, audit, executions, imports, market_data, orders, risk_events, ticks)
+    for module in (account_history, audit, audit_access, executions, imports, market_data, orders, risk_events, ticks)
 )
 
 

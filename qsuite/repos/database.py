@@ -35,7 +35,7 @@ from qsuite.domain.errors import AlreadyExists, Invalid, Unavailable
 from qsuite.domain.times import datetime_to_ns
 
 os.environ.setdefault("MOTOR_MAX_WORKERS", "32")  # read by Motor when it is imported
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +44,9 @@ if TYPE_CHECKING:  # the classes take no parameters when they run
     Collection: TypeAlias = AsyncIOMotorCollection[Document]
 else:
     Collection = AsyncIOMotorCollection
+
+Session: TypeAlias = AsyncIOMotorClientSession | None
+"""A transaction under way, for a repo to take part in; None for none, as always in memory."""
 
 CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 DURABLE = WriteConcern(w="majority", j=True)

@@ -1,10 +1,10 @@
 """What requests with an ``Idempotency-Key`` were answered, for a day.
 
-    { _id: "0192…:open-a-shop-1", user: UUID("…"), request: "POST /api/v1/strategies/", digest: "9f2c…",
+    { _id: "0192…:open-a-shop-1", user: UUID("…"), request: "POST /api/v1/strategies/", digest: "kPrK_qmxVWaYVA9w:9f…",
       asked_at: ISODate("…"), answered_at: ISODate("…"), status: 201, headers: { Location: "…" }, body: BinData(…) }
 
 ``_id`` is the user and their key, so that two requests cannot both begin. Without ``answered_at`` the request is under
-way, or was cut off. ``digest`` is keyed: a body may hold a password.
+way, or was cut off. ``digest`` is keyed (by the key named in it): a body may hold a password.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,8 @@
       created_at: ISODate("2026-03-02T14:30:00.000Z"), refreshed_at: ISODate("2026-03-02T17:30:00.000Z"),
       expires_at: ISODate("2026-03-03T17:30:00.000Z"),
       kept_until: ISODate("2026-03-03T17:30:00.000Z"),        // then MongoDB removes it
-      ended_at: null, end_reason: null                        // or when, and "logout", "reuse", "password", …
+      ended_at: null, end_reason: null,                       // or when, and "logout", "reuse", "password", …
+      address: "203.0.113.7", user_agent: "curl/8.5.0"        // of the login
     }
 
 A whole family in one document makes rotating and ending one atomic step each: no token can be born into a family that
@@ -18,8 +19,10 @@ from uuid import UUID
 from pymongo import IndexModel, ReturnDocument
 
 from qsuite.domain.access import AccessChange, Session
+from qsuite.domain.listing import Listing, Page
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.listing import find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, schema
 
 SPEC = CollectionSpec(
@@ -38,6 +41,8 @@ SPEC = CollectionSpec(
             "kept_until": {"bsonType": "date"},
             "ended_at": {"bsonType": ["date", "null"]},
             "end_reason": {"bsonType": ["string", "null"]},
+            "address": {"bsonType": "string"},
+            "user_agent": {"bsonType": "string"},
         },
     ),
     (
@@ -47,6 +52,15 @@ SPEC = CollectionSpec(
         IndexModel([("kept_until", 1)], name="remove_when_over", expireAfterSeconds=0),
     ),
 )
+
+
+FIELDS = {
+    "user": plain("user"),
+    "ended_at": instant("ended_at"),
+    "kept_until": instant("kept_until"),
+    "created_at": instant("created_at"),
+    "refreshed_at": instant("refreshed_at"),
+}
 
 
 class RefreshTokensRepo:
@@ -91,11 +105,16 @@ class RefreshTokensRepo:
             )
         return None if document is None else _to_session(document)
 
-    async def end(self, session: UUID, *, now: int, reason: str) -> AccessChange | None:
-        """End a session in one step. None when it had ended before or is not there."""
+    async def page(self, listing: Listing) -> Page[Session]:
+        """Answer a listing."""
+        return await find_page(self._sessions, listing, to_domain=_to_session, fields=FIELDS)
+
+    async def end(self, session: UUID, *, now: int, reason: str, user: UUID | None = None) -> AccessChange | None:
+        """End a session, only if it is ``user``'s where one is named. None when it had ended before or is not there."""
+        query: Document = {"_id": session, "ended_at": None} | ({} if user is None else {"user": user})
         with translated():
             document = await self._sessions.find_one_and_update(
-                {"_id": session, "ended_at": None}, _ending(now, reason), return_document=ReturnDocument.AFTER
+                query, _ending(now, reason), return_document=ReturnDocument.AFTER
             )
         return None if document is None else _change(document)
 
@@ -148,6 +167,8 @@ def _to_document(session: Session) -> Document:
         "kept_until": ns_to_datetime(session.kept_until),
         "ended_at": None if session.ended_at is None else ns_to_datetime(session.ended_at),
         "end_reason": session.end_reason,
+        "address": session.address,
+        "user_agent": session.user_agent,
     }
 
 
@@ -166,4 +187,6 @@ def _to_session(document: Document) -> Session:
         kept_until=datetime_to_ns(document["kept_until"]),
         ended_at=None if ended_at is None else datetime_to_ns(ended_at),
         end_reason=document["end_reason"],
+        address=document.get("address", ""),
+        user_agent=document.get("user_agent", ""),
     )

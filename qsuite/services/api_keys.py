@@ -1,26 +1,28 @@
 """API keys: how programs come in without a password.
 
-Invariant: a key never does more than its user may do now, nor more than whoever made it could; no key makes or lists
-keys, so that a leaked one cannot outlive its deletion.
+Invariant: a key never does more than its user may do now, nor more than whoever made it could, nor more than its own
+scopes; no key makes or lists keys, so that a leaked one cannot outlive its deletion.
 """
 
 import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from qsuite.domain.access import GRANTS, KEY_PREFIX, AccessChange, ApiKey
+from qsuite.domain.access import GRANTS, KEY_PREFIX, KEY_TOKEN, AccessChange, ApiKey
 from qsuite.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller, Role
+from qsuite.domain.scopes import KeyLimits, Network, Scope
 from qsuite.domain.times import NS_PER_S, floor_ms
 from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.users import UsersRepo
+from qsuite.services.key_uses import KeyUses
 
 MAX_KEYS = 100
 SHOWN = len(KEY_PREFIX) + 8
@@ -44,11 +46,19 @@ class ApiKeys:
         self._keys = keys
         self._users = users
         self._clock = clock
+        self.uses = KeyUses(keys, clock)
 
     async def create(
-        self, caller: Caller, name: str, *, role: Role | None = None, expires_at: int | None = None
+        self,
+        caller: Caller,
+        name: str,
+        *,
+        role: Role | None = None,
+        expires_at: int | None = None,
+        scopes: Iterable[Scope] | None = None,
+        networks: Iterable[Network] = (),
     ) -> NewKey:
-        """Make a key with the caller's role or a lesser one.
+        """Make a key with the caller's role or a lesser one, for these scopes (without any: all) and networks.
 
         Forbidden for a role beyond the caller's, Invalid for an expiry in the past, Conflict at ``MAX_KEYS``.
         """
@@ -72,6 +82,7 @@ class ApiKeys:
             key_hash=_hash(secret),
             created_at=now,
             expires_at=None if expires_at is None else floor_ms(expires_at),
+            limits=_limits(scopes, networks),
         )
         await self._keys.add(key)
         return NewKey(key, secret)
@@ -101,11 +112,19 @@ class ApiKeys:
         if key.role not in GRANTS[user.role]:
             raise Forbidden("the API key may do more than its user may now: make a new one")
         until = now + RECHECKED_AFTER_NS
-        return user.caller(f"key:{key.id}", key.role), until if key.expires_at is None else min(until, key.expires_at)
+        caller = user.caller(f"{KEY_TOKEN}{key.id}", key.role, key.limits)
+        return caller, until if key.expires_at is None else min(until, key.expires_at)
+
+
+def _limits(scopes: Iterable[Scope] | None, networks: Iterable[Network]) -> KeyLimits | None:
+    networks = tuple(dict.fromkeys(networks))
+    if scopes is None and not networks:
+        return None
+    return KeyLimits(None if scopes is None else frozenset(scopes), networks)
 
 
 def _require_login(caller: Caller) -> None:
-    if caller.token.startswith("key:"):
+    if caller.token.startswith(KEY_TOKEN):
         raise Forbidden("log in with a password to manage API keys")
 
 

@@ -22,9 +22,10 @@ from uuid import UUID
 import structlog
 from uuid_utils.compat import uuid7
 
-from qsuite.domain.access import KEY_PREFIX, AccessChange, Session, TokenPair
+from qsuite.domain.access import KEY_PREFIX, KEY_TOKEN, AccessChange, Session, TokenPair, clean_user_agent
 from qsuite.domain.errors import Forbidden, PreconditionFailed, Unauthenticated
 from qsuite.domain.roles import Caller
+from qsuite.domain.second_factor import SecondFactor
 from qsuite.domain.times import NS_PER_S, floor_ms
 from qsuite.domain.users import User
 from qsuite.repos.api_keys import ApiKeysRepo
@@ -35,6 +36,7 @@ from qsuite.services.api_keys import ApiKeys
 from qsuite.services.login_delays import LoginDelays, login_key
 from qsuite.services.passwords import Passwords
 from qsuite.services.remembered import Remembered
+from qsuite.services.second_factors import SecondFactors
 from qsuite.services.tokens import TokenSigner
 from qsuite.settings import AuthSettings
 
@@ -57,6 +59,7 @@ class AuthService:
         api_keys: ApiKeysRepo,
         passwords: Passwords,
         signer: TokenSigner,
+        second_factors: SecondFactors,
         delays: LoginDelays | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -64,10 +67,11 @@ class AuthService:
         self._users = users
         self._sessions = sessions
         self._passwords = passwords
+        self._second_factors = second_factors
         self._delays = delays or LoginDelays()
         self._clock = clock
         self._memory = Remembered(clock)
-        self._revoked: list[Callable[[UUID], None]] = []
+        self._revoked: list[Callable[[UUID | None], None]] = []
         self.signer = signer
         self.keys = ApiKeys(keys=api_keys, users=users, clock=clock)
         self.watch = AccessWatch((users, sessions, api_keys), self._announce, now=clock())
@@ -76,14 +80,17 @@ class AuthService:
 
     def remembered(self, header: str) -> Caller | None:
         """Return the caller of an Authorization header verified before, from memory."""
-        return self._memory.get(header)
+        caller = self._memory.get(header)
+        if caller is not None and caller.token.startswith(KEY_TOKEN):
+            self.keys.uses.note(caller.token)
+        return caller
 
     async def authenticate(self, header: str) -> Caller:
         """Return the caller of an Authorization header, ``Bearer`` and an access token or API key.
 
         Unauthenticated unless it proves itself; Forbidden for a key whose user may no longer do what it may.
         """
-        known = self._memory.get(header)
+        known = self.remembered(header)
         if known is not None:
             return known
         scheme, _, token = header[: MAX_HEADER + 1].partition(" ")
@@ -92,6 +99,8 @@ class AuthService:
         epoch = self._memory.epoch
         caller, until = await (self.keys.check(token) if token.startswith(KEY_PREFIX) else self._check(token))
         self._memory.put(header, caller, until, epoch)
+        if caller.token.startswith(KEY_TOKEN):
+            self.keys.uses.note(caller.token)
         return caller
 
     async def authenticate_token(self, token: str) -> Caller:
@@ -99,7 +108,7 @@ class AuthService:
         return await self.authenticate(f"Bearer {token}")
 
     async def _check(self, token: str) -> tuple[Caller, int]:
-        claims = self.signer.read(token)
+        claims = await self.signer.check(token)
         user, session = await asyncio.gather(self._users.find(claims.user), self._sessions.find(claims.session))
         if session is None or not session.live or session.user != claims.user:
             raise Unauthenticated("the session has ended")
@@ -109,12 +118,19 @@ class AuthService:
 
     # -- sessions -----------------------------------------------------------------------------------------------
 
-    async def login(self, username: str, password: str, address: str) -> TokenPair:
-        """Open a session. Unauthenticated (the same for whatever is wrong), or TooMany after five failures."""
+    async def login(
+        self, username: str, password: str, address: str, *, code: str | None = None, user_agent: str = ""
+    ) -> TokenPair:
+        """Open a session. Unauthenticated (the same for whatever is wrong), or TooMany after five failures.
+
+        Only whoever knows the password learns that a code is needed (``totp_required``) or wrong (``totp_wrong``).
+        """
         user = await self.verify_password(username, password, address)
         if user is None:
             raise Unauthenticated("wrong username or password")
-        pair, session = await self._open(user)
+        await self._require_code(user, code, address)
+        self._delays.succeeded(login_key(username, address))
+        pair, session = await self._open(user, address, user_agent)
         # A change made while we looked at the password did not see this session: look again.
         now_user = await self._users.find(user.id)
         if now_user is None or not now_user.is_active or now_user.access_changed_at != user.access_changed_at:
@@ -125,7 +141,10 @@ class AuthService:
         return pair
 
     async def verify_password(self, username: str, password: str, address: str) -> User | None:
-        """Return the active user whose password this is, or None; TooMany while further tries must wait."""
+        """Return the active user whose password this is, or None; TooMany while further tries must wait.
+
+        Failures are forgotten at a login alone: who knows the password must not get more tries at the code by it.
+        """
         key = login_key(username, address)
         self._delays.check(key)
         user = await self._users.find_by_username(username)
@@ -136,8 +155,32 @@ class AuthService:
             self._delays.failed(key)
             log.info("login.failed", address=address)  # without the name: a password typed there would be logged
             return None
-        self._delays.succeeded(key)
         return known
+
+    async def use_code(self, user: User, factor: SecondFactor, code: str, address: str) -> bool:
+        """Say whether a code of the second factor is right, and use it up; TooMany as for passwords.
+
+        Counted for the user as well, from wherever: only who knows the password gets here, to guess one in 333,333.
+        """
+        keys = (login_key(user.username, address), (str(user.id), "code"))
+        for key in keys:
+            self._delays.check(key)
+            self._delays.failed(key)  # before anything is waited for, so that many tries at once are all counted
+        if not await self._second_factors.use(factor, code):
+            log.info("login.code-failed", user=str(user.id), address=address)
+            return False
+        for key in keys:
+            self._delays.succeeded(key)
+        return True
+
+    async def _require_code(self, user: User, code: str | None, address: str) -> None:
+        factor = await self._second_factors.find(user.id)
+        if factor is None or not factor.active:
+            return
+        if code is None:
+            raise Unauthenticated("a code of the second factor is required", code="totp_required")
+        if not await self.use_code(user, factor, code, address):
+            raise Unauthenticated("the code is wrong, or was used before", code="totp_wrong")
 
     async def refresh(self, token: str) -> TokenPair:
         """Exchange a refresh token for a new pair. Unauthenticated; one used before ends its whole session."""
@@ -175,7 +218,7 @@ class AuthService:
         """Delete one of the caller's own API keys. NotFound; Forbidden to an API key."""
         self.changed([await self.keys.revoke(caller, key)])
 
-    async def _open(self, user: User) -> tuple[TokenPair, Session]:
+    async def _open(self, user: User, address: str, user_agent: str) -> tuple[TokenPair, Session]:
         now = floor_ms(self._clock())
         handle, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(32)
         session = Session(
@@ -188,6 +231,8 @@ class AuthService:
             refreshed_at=now,
             expires_at=now + self._settings.refresh_s * NS_PER_S,
             kept_until=self._kept(now),
+            address=address,
+            user_agent=clean_user_agent(user_agent),
         )
         await self._sessions.add(session)
         return self._pair(session, f"{handle}.{secret}"), session
@@ -221,13 +266,19 @@ class AuthService:
 
     # -- what ends access ---------------------------------------------------------------------------------------
 
-    def on_revoked(self, callback: Callable[[UUID], None]) -> None:
-        """Call back with the user whenever something they were granted ends: their sockets must close."""
+    def on_revoked(self, callback: Callable[[UUID | None], None]) -> None:
+        """Call back with the user whenever something they were granted ends: their sockets must close. None: all."""
         self._revoked.append(callback)
 
     def changed(self, changes: Iterable[AccessChange]) -> None:
         """Act on changes made in this process, after they were stored."""
         self.watch.note(changes, self._clock())
+
+    def check_everybody_again(self) -> None:
+        """Believe nobody who was checked before: a key that tokens were signed with is revoked."""
+        self._memory.forget_all()
+        for callback in self._revoked:
+            callback(None)
 
     def _announce(self, changes: list[AccessChange]) -> None:
         for user in {change.user for change in changes}:

@@ -65,13 +65,13 @@ class BacktestService:
     async def get(self, caller: Caller, identity: UUID) -> Backtest:
         """Return one of the caller's backtests with its course, or any for who reads all. NotFound."""
         found = await self._repo.get(identity)
-        if found.owner != caller.user and not caller.reads_all:
+        if not caller.may_read(found.owner):
             raise NotFound(f"no backtest {identity}")
         return found
 
     async def page(self, caller: Caller, listing: Listing) -> Page[Backtest]:
         """Return a page of the backtests the caller may see, without their course."""
-        return await self._repo.page(listing, None if caller.reads_all else caller.user)
+        return await self._repo.page(listing, caller.reads_of)
 
 
 def make_plan(asked: Mapping[str, Any], ticker: Callable[[str], Ticker | None], rules: FillRules) -> Plan:

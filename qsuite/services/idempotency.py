@@ -15,15 +15,17 @@ from collections.abc import Callable
 
 import structlog
 
-from qsuite.domain.errors import Conflict, Unavailable
+from qsuite.domain.errors import Conflict, NotFound, Unavailable
 from qsuite.domain.roles import Caller
 from qsuite.repos.idempotency_keys import Answer, IdempotencyKeysRepo, KeyedRequest
+from qsuite.services.keyring import Keyring
 
 __all__ = ["Answer", "IdempotencyKeys"]
 
 log = structlog.get_logger(__name__)
 
 OFF_LOOP_BYTES = 131_072
+PURPOSE = b"digest of a request under an idempotency key 1"
 BODY_MAX = 8_388_608
 """A longer answer is not kept: a document holds 16 MiB."""
 
@@ -31,9 +33,9 @@ BODY_MAX = 8_388_608
 class IdempotencyKeys:
     """Say which requests are new, and what the others were answered."""
 
-    def __init__(self, *, repo: IdempotencyKeysRepo, secret: str, clock: Callable[[], int]) -> None:
+    def __init__(self, *, repo: IdempotencyKeysRepo, keyring: Keyring, clock: Callable[[], int]) -> None:
         self._repo = repo
-        self._secret = hashlib.sha256(b"idempotency" + secret.encode()).digest()
+        self._keyring = keyring
         self._clock = clock
         self._under_way: dict[str, asyncio.Future[None]] = {}
 
@@ -44,7 +46,7 @@ class IdempotencyKeys:
         where the answer cannot be had.
         """
         name = f"{caller.user}:{key}"
-        digest = await self._digest(request, body)
+        digest = await self._digest(self._keyring.current_id(), request, body)
         while (first := self._under_way.get(name)) is not None:
             await asyncio.shield(first)
         self._under_way[name] = asyncio.get_running_loop().create_future()
@@ -57,7 +59,7 @@ class IdempotencyKeys:
         if found is None:
             return name
         self.abandon(name)
-        return _answer_of(found, digest)
+        return _answer_of(found, await self._like(found.digest, digest, request, body))
 
     async def keep(self, name: str, answer: Answer) -> None:
         """Store the answer of a claimed request. It goes out also where it cannot be stored: the work was done."""
@@ -83,11 +85,26 @@ class IdempotencyKeys:
         """Let those who wait for the request go on and see what is stored of it."""
         self._under_way.pop(name).set_result(None)
 
-    async def _digest(self, request: str, body: bytes) -> str:
-        def work() -> str:
-            return hmac.new(self._secret, request.encode() + b"\n" + body, hashlib.sha256).hexdigest()
+    async def _like(self, stored: str, digest: str, request: str, body: bytes) -> str:
+        """Return the request's digest under the key that ``stored`` was made under, however long ago that signed."""
+        key_id = stored.partition(":")[0]
+        if digest.startswith(f"{key_id}:"):
+            return digest
+        try:
+            return await self._digest(key_id, request, body)
+        except NotFound:
+            raise Conflict(
+                "this key was used before, under a secret that is gone; look what was done, then use a new key",
+                code="idempotency.answer_gone",
+            ) from None
 
-        return work() if len(body) < OFF_LOOP_BYTES else await asyncio.to_thread(work)
+    async def _digest(self, key_id: str, request: str, body: bytes) -> str:
+        key = self._keyring.derived_key(PURPOSE, key_id)
+
+        def work() -> str:
+            return hmac.new(key, request.encode() + b"\n" + body, hashlib.sha256).hexdigest()
+
+        return f"{key_id}:{work() if len(body) < OFF_LOOP_BYTES else await asyncio.to_thread(work)}"
 
 
 def _answer_of(found: KeyedRequest, digest: str) -> Answer:

@@ -1,26 +1,36 @@
 """Logs: one line an event, JSON for machines or text for people, on standard error.
 
 Invariant: every line of a request carries its ``request_id``, whoever writes it (Tornado and the driver included), and
-no line carries a secret: the configured ones are cut out wherever they stand, and fields named like secrets are hidden.
+no line carries a secret: the configured ones, and what has the shape of a token, are cut out wherever they stand, and
+fields named like secrets are hidden.
 
 Standard output stays free for what a command answers.
 """
 
+import dataclasses
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from qsuite.domain.access import KEY_PREFIX
 from qsuite.settings import Settings
 
 HIDDEN = "***"
 SECRET_FIELDS = re.compile(r"passw|secret|token|authorization|api_?key|cookie", re.IGNORECASE)
+SECRET_SHAPES = (
+    r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
+    rf"{KEY_PREFIX}[\w.-]{{16,}}",
+    r"(?<![\w-])[\w-]{22}\.[\w-]{43}(?![\w-])",
+)
+"""What a caller's access token, API key and refresh token look like: cut out wherever one was put by mistake."""
+LONG = 16
 QUIET_LIBRARIES = ("pymongo", "asyncio", "tornado.access")
 
 
@@ -30,7 +40,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         # Longest first, so that a secret holding another one leaves nothing of itself behind.
         known = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        self._known = re.compile("|".join([*map(re.escape, known), *SECRET_SHAPES]))
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """Work as a structlog processor, after exceptions were turned into text."""
@@ -40,7 +50,7 @@ class Redactor:
         if SECRET_FIELDS.search(key):
             return HIDDEN
         if isinstance(value, str):
-            return self._known.sub(HIDDEN, value) if self._known else value
+            return self._known.sub(HIDDEN, value)
         if isinstance(value, Mapping):
             return {str(name): self._clean(str(name), inner) for name, inner in value.items()}
         if isinstance(value, (list, tuple)):
@@ -49,19 +59,46 @@ class Redactor:
 
 
 def configured_secrets(settings: Settings) -> list[str]:
-    """Return every secret the settings hold, passwords inside addresses included."""
-    secrets = [settings.secret_key]
-    for address in (settings.mongodb_uri, settings.redis_url):
-        if address is not None:
-            secrets += [address, _password(address)]
-    return [secret for secret in secrets if secret]
+    """Return every secret the settings hold, passwords inside addresses and values inside JSON included."""
+    secrets = []
+    for value in _hidden(settings):
+        secrets += [value, *_passwords(value), *_inside_json(value)]
+    return secrets
 
 
-def _password(address: str) -> str | None:
+def _hidden(section: Any) -> Iterator[str]:
+    """Yield the values of the settings that hide theirs."""
+    for item in dataclasses.fields(section):
+        value = getattr(section, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from _hidden(value)
+        elif item.metadata.get("secret") and value:
+            yield from (value,) if isinstance(value, str) else value
+
+
+def _passwords(address: str) -> list[str]:
+    """Return an address's password as it is written there, and as libraries that read it write it."""
     try:
-        return urlsplit(address).password
+        password = urlsplit(address).password if "://" in address else None
     except ValueError:
-        return None
+        return []
+    return [] if password is None else [password, unquote(password), unquote_plus(password)]
+
+
+def _inside_json(text: str) -> Iterator[str]:
+    """Yield the texts in a JSON setting that are secrets by their name or length; the rest are words like any other."""
+    try:
+        waiting = [("", orjson.loads(text))]
+    except orjson.JSONDecodeError:
+        return
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, str) and (SECRET_FIELDS.search(name) or len(value) >= LONG):
+            yield value
+        elif isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += [(name, each) for each in value]
 
 
 def configure_logging(settings: Settings, *, extra_secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:

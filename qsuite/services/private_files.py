@@ -1,6 +1,7 @@
 """Small files that only their owner may read: the signing secret and the demo's passwords.
 
-Invariant: a file of this kind is never seen half written, and of two processes that make it at once both read the same.
+Invariant: a file of this kind is never seen half written, is used only while no other user may read or change it, and
+of two processes that make it at once both read the same.
 """
 
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qsuite.domain.errors import SetupError
+from qsuite.secret_files import require_private
 from qsuite.services.data_dir import make_data_dir
 
 
@@ -24,6 +26,7 @@ def read_or_make(path: Path, make: Callable[[], str]) -> str:
                 pass  # another process made it: theirs counts
             finally:
                 draft.unlink()
+        require_private(path, path.stat(), "a secret")
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(path, error) from None

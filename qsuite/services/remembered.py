@@ -46,6 +46,11 @@ class Remembered:
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
+    def forget_all(self) -> None:
+        """Forget everybody."""
+        self.epoch += 1
+        self._entries.clear()
+
     def forget(self, user: UUID) -> None:
         """Forget a user, by whatever token they came in; one that still counts costs a new check, no more."""
         self.epoch += 1

@@ -1,72 +1,54 @@
-"""Makes and checks access tokens: JWT signed with Ed25519, under a key derived from the one secret.
+"""Makes and checks access tokens: JWT signed with Ed25519, under the keys of the ring (``services.keyring``).
 
 Invariant: of a token nothing is believed before its signature holds. Its header is not even read: it must be, byte for
 byte, the header of one of our keys, and that key has one algorithm. So ``alg``, ``kid``, ``jku`` and ``crit`` have no
 say (RFC 8725 sections 3.1, 3.2, 3.10).
 """
 
-import base64
-import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 import jwt
-import orjson
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from qsuite.domain.access import Claims
-from qsuite.domain.errors import SetupError, Unauthenticated
+from qsuite.domain.errors import Unauthenticated
 from qsuite.domain.times import NS_PER_S
-from qsuite.services.private_files import read_or_make
-from qsuite.settings import SECRET_MIN_LENGTH, AuthSettings, Settings
+from qsuite.services.key_forms import ALGORITHM, Jwk, header_of
+from qsuite.services.keyring import Ring
+from qsuite.settings import AuthSettings
 
-ALGORITHM = "EdDSA"
-HEADER_TYPE = "at+jwt"  # RFC 9068: this JWT is an access token and nothing else
 CLAIM_TYPE = "access"
 REQUIRED = ["iss", "aud", "sub", "exp", "iat", "nbf", "jti", "typ", "sid"]
 MAX_LENGTH = 2_048
 SKEW_S = 2  # another process's clock may be this far ahead; more raises an alarm elsewhere
-SECRET_NAME = "secret.key"  # noqa: S105  a file name
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
-def secret_of(settings: Settings) -> str:
-    """Return the configured secret; without one make it once and keep it in the data directory.
-
-    Production never gets here without a secret: the settings refuse that. SetupError for a file that was damaged.
-    """
-    if settings.secret_key is not None:
-        return settings.secret_key
-    path = settings.data_dir / SECRET_NAME
-    secret = read_or_make(path, lambda: secrets.token_urlsafe(48))
-    if len(secret) < SECRET_MIN_LENGTH:
-        raise SetupError(f"{path} is damaged; remove it to get a new one (everybody must then log in again)")
-    return secret
-
-
 class TokenSigner:
-    """Sign and check with one key; publish its public half."""
+    """Sign with the key whose turn it is, check with those whose tokens still count, publish the public halves."""
 
-    def __init__(self, secret: str, settings: AuthSettings, *, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        ring: Callable[[], Ring],
+        settings: AuthSettings,
+        *,
+        look_again: Callable[[], Awaitable[None]] | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._ring = ring
         self._settings = settings
+        self._look_again = look_again
         self._clock = clock
-        self._private = _derive(secret)
-        self._jwk = _jwk(self._private.public_key())
-        self._header = {"alg": ALGORITHM, "kid": self._jwk["kid"], "typ": HEADER_TYPE}
-        # A map, so that a retired key can stay beside the new one while its tokens run out.
-        self._keys: Mapping[str, Ed25519PublicKey] = {_segment(self._header): self._private.public_key()}
 
     def issue(self, user: UUID, session: UUID) -> str:
         """Return a new access token, good for ``access_s`` from now."""
-        now_s = self._clock() // NS_PER_S
+        now = self._clock()
+        now_s, pair = now // NS_PER_S, self._ring().signing(now)
         claims = {
             "iss": self._settings.issuer,
             "aud": self._settings.audience,
@@ -78,19 +60,25 @@ class TokenSigner:
             "jti": secrets.token_hex(16),
             "typ": CLAIM_TYPE,
         }
-        return jwt.encode(claims, self._private, ALGORITHM, headers=self._header, sort_headers=True)
+        return jwt.encode(claims, pair.private, ALGORITHM, headers=header_of(pair.key.id), sort_headers=True)
+
+    async def check(self, token: str) -> Claims:
+        """Read a token; where it names a key that is not known here, look whether another process has just made it."""
+        if self._look_again is not None and _well_formed(token) and not self._ring().knows(token.partition(".")[0]):
+            await self._look_again()
+        return self.read(token)
 
     def read(self, token: str) -> Claims:
         """Return what a token says once everything about it holds. Unauthenticated otherwise, whatever was sent."""
-        if len(token) > MAX_LENGTH or _SHAPE.fullmatch(token) is None:
+        if not _well_formed(token):
             raise Unauthenticated("not an access token")
-        key = self._keys.get(token.partition(".")[0])
-        if key is None:
+        pair = self._ring().verifying(token.partition(".")[0], self._clock())
+        if pair is None:
             raise Unauthenticated("not an access token of this server")
         try:
             claims = jwt.decode(
                 token,
-                key,
+                pair.public,
                 algorithms=[ALGORITHM],
                 audience=self._settings.audience,
                 issuer=self._settings.issuer,
@@ -101,9 +89,9 @@ class TokenSigner:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise Unauthenticated("the access token is not valid") from None
 
-    def jwks(self) -> dict[str, Any]:
-        """Return the public keys as a JWK Set (RFC 7517, RFC 8037)."""
-        return {"keys": [self._jwk]}
+    def jwks(self) -> dict[str, list[Jwk]]:
+        """Return the public keys as a JWK Set (RFC 7517, RFC 8037), those that sign only later among them."""
+        return {"keys": self._ring().published(self._clock())}
 
     def _checked(self, claims: Mapping[str, Any]) -> Claims:
         if claims["typ"] != CLAIM_TYPE:
@@ -123,25 +111,8 @@ class TokenSigner:
         )
 
 
-def _derive(secret: str) -> Ed25519PrivateKey:
-    seed = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"qsuite access token ed25519 1").derive(secret.encode())
-    return Ed25519PrivateKey.from_private_bytes(seed)
-
-
-def _jwk(public: Ed25519PublicKey) -> dict[str, str]:
-    point = _base64url(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
-    # RFC 7638: the members that make the key, in alphabetical order, hashed.
-    thumbprint = hashlib.sha256(orjson.dumps({"crv": "Ed25519", "kty": "OKP", "x": point})).digest()
-    kid = _base64url(thumbprint)[:16]
-    return {"kty": "OKP", "crv": "Ed25519", "x": point, "kid": kid, "use": "sig", "alg": ALGORITHM}
-
-
-def _segment(header: Mapping[str, str]) -> str:
-    return _base64url(orjson.dumps(header, option=orjson.OPT_SORT_KEYS))
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+def _well_formed(token: str) -> bool:
+    return len(token) <= MAX_LENGTH and _SHAPE.fullmatch(token) is not None
 
 
 def _uuid(value: object) -> UUID:

@@ -15,12 +15,14 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from qsuite.domain.access import AccessChange
-from qsuite.domain.errors import Conflict, Invalid, PreconditionFailed
+from qsuite.domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import floor_ms
+from qsuite.domain.trading.account import Access
 from qsuite.domain.users import User, check_email, check_username
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.auth import AuthService, session_of
 from qsuite.services.demo_users import ensure_demo
@@ -45,6 +47,7 @@ class UserService:
         settings: Settings,
         users: UsersRepo,
         sessions: RefreshTokensRepo,
+        second_factors: SecondFactorsRepo,
         passwords: Passwords,
         open_account: OpenAccount,
         auth: AuthService | None = None,
@@ -54,6 +57,7 @@ class UserService:
         self._settings = settings
         self._users = users
         self._sessions = sessions
+        self._second_factors = second_factors
         self._passwords = passwords
         self._open_account = open_account
         self._auth = auth
@@ -143,6 +147,19 @@ class UserService:
         await self._end_sessions(user, "password", keep=keep)
         log.info("user.changed", user=str(user.id), fields=["password"])
 
+    async def end_sessions(self, user_id: UUID) -> None:
+        """End all sessions of a user, as an admin does; their password and API keys stay. NotFound."""
+        user = await self._users.get(user_id)
+        await self._end_sessions(user, "ended by an admin")
+        log.info("user.sessions-ended", user=str(user.id))
+
+    async def reset_second_factor(self, user_id: UUID) -> None:
+        """Take a user's second factor away, as an admin does for who lost phone and codes. NotFound without one."""
+        user = await self._users.get(user_id)
+        if not await self._second_factors.remove(user.id):
+            raise NotFound("the user has no second factor")
+        log.info("totp.reset", user=str(user.id))
+
     async def open_account(self, user: User, cash: Decimal | None = None) -> None:
         """Open the first account of a trader, also where whoever was to do it was killed before they came to it."""
         if user.role is Role.TRADER:
@@ -155,6 +172,17 @@ class UserService:
         if account in user.accounts:
             return user
         return await self._save(replace(user, accounts=(*user.accounts, account)), ends=False)
+
+    async def share_account(self, user_id: UUID, account: UUID, access: Access | None) -> None:
+        """Note that an account was shared with a user, or with None that it is no longer: then their sockets close."""
+        user = await self._users.get(user_id)
+        if user.shared.get(account) is access:
+            return
+        others = {each: known for each, known in user.shared.items() if each != account}
+        shared = others if access is None else others | {account: access}
+        shrinks = user.shared.get(account) is not None and access is not Access.TRADE
+        await self._save(replace(user, shared=shared), ends=shrinks)
+        log.info("user.changed", user=str(user.id), fields=["shared"])
 
     async def ensure_demo(self) -> tuple[str, str]:
         """Make the demo trader and an admin unless they are there; return the trader's name and password.

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
+from qsuite.composition.access import keyring_of
 from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
 from qsuite.domain.roles import Caller, Role
 from qsuite.repos.idempotency_keys import NAME, IdempotencyKeysRepo
-from qsuite.services.idempotency import Answer, IdempotencyKeys
+from qsuite.services.idempotency import PURPOSE, Answer, IdempotencyKeys
+from qsuite.services.keyring import first_key
+from tests.support.auth import first_ring
 from tests.support.client import Answer as Answered
 from tests.support.client import ApiClient
 from tests.support.running_app import Api
@@ -140,7 +143,7 @@ async def test_other_methods_take_no_notice_of_the_header(api: Api) -> None:
 def another_process(api: Api) -> IdempotencyKeys:
     return IdempotencyKeys(
         repo=IdempotencyKeysRepo(api.database),
-        secret=api.services.settings.secret_key or "",
+        keyring=keyring_of(api.services.settings, api.database, time.time_ns),
         clock=time.time_ns,
     )
 
@@ -228,12 +231,7 @@ async def test_no_password_can_be_guessed_from_what_is_stored(api: Api) -> None:
     user = {"username": f"u{uuid.uuid4().hex[:8]}", "password": "a long passphrase of mine", "role": "viewer"}
     answer = await keyed(api.admin, "/api/v1/users/", user, name)
     assert answer.status == 201, answer
-    one, other = [
-        await IdempotencyKeys(repo=IdempotencyKeysRepo(api.database), secret=secret, clock=time.time_ns)._digest(
-            "", b""
-        )
-        for secret in ("one", "other")
-    ]
+    one, other = [first_ring(secret).derived_key(PURPOSE, first_key(secret).id) for secret in ("one", "other")]
     assert one != other
     [stored] = await api.database.collection(NAME).find({"_id": {"$regex": name}}).to_list(2)
     assert user["password"] not in repr(stored)

@@ -17,8 +17,8 @@ LAYERS = ("domain", "repos", "services", "research", "handlers", "composition", 
 # The domain computes with these alone. What waits, reads a clock or throws dice is handed in.
 PURE = {
     "abc", "array", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "difflib",
-    "enum", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "struct",
-    "types", "typing", "unicodedata", "uuid", "zoneinfo",
+    "enum", "functools", "hashlib", "heapq", "ipaddress", "itertools", "json", "math", "operator", "re", "statistics",
+    "struct", "types", "typing", "unicodedata", "uuid", "zoneinfo",
 }  # fmt: skip
 NUMERIC = {"numpy", "talib"}
 IMPURE_CALLS = {

@@ -63,6 +63,19 @@ def test_results_and_errors_come_back(executor: ProcessExecutor) -> None:
     assert len(workers()) <= executor.capacity
 
 
+def test_jobs_yield_to_processes_of_other_sessions_too() -> None:
+    executor = ProcessExecutor(1, niceness=4)
+    try:
+        pid = executor.submit(os.getpid).result()
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 4)
+        assert os.getsid(pid) == pid
+        group = Path(f"/proc/{pid}/autogroup")
+        text = group.read_text() if group.exists() else ""
+        assert not text or text.endswith(" nice 4\n")
+    finally:
+        executor.shutdown()
+
+
 def test_one_death_is_the_failure_of_one_call(executor: ProcessExecutor, tmp_path: Path) -> None:
     deaf = executor.submit(wait_deaf, tmp_path / "note")
     with pytest.raises(WorkerDied, match="ended with -9"):

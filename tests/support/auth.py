@@ -5,24 +5,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qsuite.repos import accounts, api_keys, refresh_tokens, users
+from qsuite.repos import accounts, api_keys, refresh_tokens, second_factors, users
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.database import Database
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.schema import migrate
+from qsuite.repos.second_factors import SecondFactorsRepo
+from qsuite.repos.signing_keys import SigningKeysRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
 from qsuite.services.auth import AuthService
+from qsuite.services.keyring import Keyring, Ring, first_key
 from qsuite.services.login_delays import LoginDelays
+from qsuite.services.own_second_factor import OwnSecondFactor
 from qsuite.services.passwords import Passwords
+from qsuite.services.seals import Seals
+from qsuite.services.second_factors import SecondFactors
+from qsuite.services.secrets import Secrets
 from qsuite.services.tokens import TokenSigner
 from qsuite.services.users import UserService
-from qsuite.settings import Settings
+from qsuite.settings import AuthSettings, Settings
 
 SECRET = "a-secret-of-more-than-32-characters-0123456789"
 PASSWORD = "correct horse battery staple"
-SPECS = (accounts.SPEC, api_keys.SPEC, refresh_tokens.SPEC, users.SPEC)
+SPECS = (accounts.SPEC, api_keys.SPEC, refresh_tokens.SPEC, second_factors.SPEC, users.SPEC)
 
 
 class Clock:
@@ -51,6 +58,7 @@ class Login:
     sessions: RefreshTokensRepo
     accounts: AccountsRepo
     clock: Clock
+    second_factor: OwnSecondFactor
 
     async def round(self) -> None:
         """Let the watch look once."""
@@ -66,6 +74,11 @@ async def prepare(database: Database) -> None:
     await migrate(database, SPECS)
 
 
+def first_ring(secret: str) -> Ring:
+    """Return the keys of a process whose database holds none but the secret's first."""
+    return Ring(Secrets(secret), [first_key(secret)], AuthSettings().access_s * 1_000_000_000)
+
+
 def login_services(
     database: Database, settings: Settings, data_dir: Path, *, clock: Callable[[], int] | None = None
 ) -> Login:
@@ -74,14 +87,17 @@ def login_services(
     clock = clock or Clock()
     users_repo, sessions = UsersRepo(database), RefreshTokensRepo(database)
     accounts_repo = AccountsRepo(database)
-    passwords = Passwords(settings.auth, workers=2)
+    passwords, ring = Passwords(settings.auth, workers=2), first_ring(SECRET)
+    keyring = Keyring(secrets=Secrets(SECRET), repo=SigningKeysRepo(database), token_s=60, clock=clock)
+    factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
     auth = AuthService(
         settings=settings.auth,
         users=users_repo,
         sessions=sessions,
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
-        signer=TokenSigner(SECRET, settings.auth, clock=clock),
+        signer=TokenSigner(lambda: ring, settings.auth, clock=clock),
+        second_factors=factors,
         delays=LoginDelays(clock=clock),
         clock=clock,
     )
@@ -89,9 +105,11 @@ def login_services(
         settings=settings,
         users=users_repo,
         sessions=sessions,
+        second_factors=SecondFactorsRepo(database),
         passwords=passwords,
         open_account=account_opener(accounts_repo, settings.trading.currency, clock=clock),
         auth=auth,
         clock=clock,
     )
-    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock)
+    own_factor = OwnSecondFactor(factors=factors, auth=auth, issuer=settings.auth.issuer)
+    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor)

@@ -194,7 +194,7 @@ ALWAYS_OFF_HERE = {"order_rate", "cancel_rate", "lookalike", "reference_stale", 
 
 
 def test_the_local_profile_leaves_five_controls_off_and_production_none() -> None:
-    secret = {"QSUITE_SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz", "QSUITE_MONGODB_URI": "mongodb://nowhere"}
+    secret = {"QSUITE_SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz", "QSUITE_MONGODB_URI": "mongodb://localhost"}
     for profile, expected in (("local", ALWAYS_OFF_HERE), ("production", set[str]())):
         risk = load_settings({"QSUITE_PROFILE": profile} | secret, dotenv=None).risk
         assert {name for name in NAMES if getattr(risk, name) is OFF} == expected

@@ -16,7 +16,7 @@ STRONG = "kJ8#mQ2$vX9!pL4&wR7*tY1^uI6%zA3@"
 PRODUCTION = {
     "QSUITE_PROFILE": "production",
     "QSUITE_SECRET_KEY": STRONG,
-    "QSUITE_MONGODB_URI": "mongodb://db.example/?replicaSet=rs0",
+    "QSUITE_MONGODB_URI": "mongodb://qsuite:of-a-database@db.example/?replicaSet=rs0&tls=true",
 }
 
 

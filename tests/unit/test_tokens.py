@@ -14,8 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qsuite.domain.errors import SetupError, Unauthenticated
-from qsuite.services.tokens import TokenSigner, _derive, _jwk, secret_of
+from qsuite.services.key_forms import jwk as jwk_of
+from qsuite.services.keyring import token_key
+from qsuite.services.secrets import secret_of
+from qsuite.services.tokens import TokenSigner
 from qsuite.settings import AuthSettings
+from tests.support.auth import first_ring
 
 SECRET = "a-secret-of-more-than-32-characters-0123456789"
 USER, SESSION = UUID("01937d2e-0000-7000-8000-000000000001"), UUID("01937d2e-0000-7000-8000-000000000002")
@@ -24,7 +28,7 @@ AUTH = AuthSettings()
 
 
 def signer_at(seconds=NOW_S, secret=SECRET, settings=AUTH):
-    return TokenSigner(secret, settings, clock=lambda: seconds * 1_000_000_000)
+    return TokenSigner(lambda: first_ring(secret), settings, clock=lambda: seconds * 1_000_000_000)
 
 
 SIGNER = signer_at()
@@ -37,7 +41,7 @@ def forge(claims=None, header=None, key=None, algorithm="EdDSA"):
     """Sign with our own key unless another is given, so that only what is changed can be the reason."""
     headers = {name: value for name, value in {**HEADER, **(header or {})}.items() if value is not None}
     payload = {name: value for name, value in {**CLAIMS, **(claims or {})}.items() if value is not None}
-    return jwt.encode(payload, _derive(SECRET) if key is None else key, algorithm, headers=headers)
+    return jwt.encode(payload, token_key(SECRET, b"") if key is None else key, algorithm, headers=headers)
 
 
 def segment(value):
@@ -72,8 +76,8 @@ def test_the_key_id_is_the_thumbprint_of_the_published_key():
     """RFC 8037 appendix A.3."""
     x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
     public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "="))
-    assert _jwk(public)["x"] == x
-    assert _jwk(public)["kid"] == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"[:16]
+    assert jwk_of(public)["x"] == x
+    assert jwk_of(public)["kid"] == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"[:16]
 
 
 def test_the_same_secret_gives_the_same_key_in_every_process_and_another_secret_another():
@@ -90,7 +94,7 @@ def test_no_algorithm_is_refused():
 
 
 def test_the_public_key_used_as_a_shared_secret_is_refused():
-    public = _derive(SECRET).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    public = token_key(SECRET, b"").public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     for secret in (public, SIGNER.jwks()["keys"][0]["x"], SECRET, "", "0" * 32):
         for algorithm in ("HS256", "HS384", "HS512"):
             # Signed by hand: PyJWT itself refuses some of these keys.
@@ -122,7 +126,7 @@ def test_the_public_key_used_as_a_shared_secret_is_refused():
 def test_a_header_that_differs_in_anything_is_refused_even_when_well_signed(header):
     head = segment({name: value for name, value in {**HEADER, **header}.items() if value is not None})
     body = segment(CLAIMS)
-    signature = base64.urlsafe_b64encode(_derive(SECRET).sign(f"{head}.{body}".encode())).decode().rstrip("=")
+    signature = base64.urlsafe_b64encode(token_key(SECRET, b"").sign(f"{head}.{body}".encode())).decode().rstrip("=")
     assert refused(f"{head}.{body}.{signature}")
 
 

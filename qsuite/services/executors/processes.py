@@ -8,8 +8,8 @@ Not the standard library's pool, for two reasons: there one death breaks every c
 cannot be ended. Invariants: a process runs one function at a time; no process outlives the executor, nor the server
 however that ended.
 
-Processes are spawned, as in ``services.workers``, and run at a lower priority, so that orders keep their latency while
-all processors compute.
+Processes are spawned, as in ``services.workers``, and yield to everything else on the machine, so that orders keep
+their latency while all processors compute.
 """
 
 import multiprocessing
@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pickle import PicklingError
@@ -27,7 +28,7 @@ from typing import Any, TypeVar
 from qsuite.services.executors import WorkerDied
 
 T = TypeVar("T")
-NICENESS = 10
+AUTOGROUP = "/proc/self/autogroup"
 IDLE_S = 60.0
 """A process with nothing to do holds what its last job loaded: it is ended after so long."""
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -41,10 +42,14 @@ class _Call:
 
 
 class ProcessExecutor(Executor):
-    """Run functions in up to ``size`` processes; none is started before it is needed."""
+    """Run functions in up to ``size`` processes; none is started before it is needed.
 
-    def __init__(self, size: int, *, idle_s: float = IDLE_S) -> None:
+    ``niceness`` is by how much they yield to everything else, up to 19.
+    """
+
+    def __init__(self, size: int, *, niceness: int = 0, idle_s: float = IDLE_S) -> None:
         self.capacity = size
+        self._niceness = niceness
         self._idle_s = idle_s
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="qsuite-jobs")
         self._lock = threading.Lock()
@@ -120,7 +125,7 @@ class ProcessExecutor(Executor):
 
     def _begin(self, call: _Call) -> "_Worker":
         """Let a call have a process. WorkerDied when it was ended before."""
-        worker = self._free_one() or _Worker()
+        worker = self._free_one() or _Worker(self._niceness)
         with self._lock:
             call.worker = worker
             if call.ended:
@@ -150,14 +155,16 @@ class ProcessExecutor(Executor):
 class _Worker:
     """One process and the line to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int) -> None:
         self.free_s = 0.0
         """Since when it has had nothing to do, by the monotonic clock."""
         context = multiprocessing.get_context("spawn")
         self._line, theirs = context.Pipe()
         # Nothing is ever written here: it ends with us, and so does the process, whatever it computes.
         their_life, self._life = context.Pipe(duplex=False)
-        self._process = context.Process(target=_serve, args=(theirs, their_life), name="qsuite-job", daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(theirs, their_life, niceness), name="qsuite-job", daemon=True
+        )
         try:
             self._process.start()
         finally:
@@ -196,12 +203,13 @@ class _Worker:
 # -- in the process ---------------------------------------------------------------------------------------------------
 
 
-def _serve(line: Connection, life: Connection) -> None:
+def _serve(line: Connection, life: Connection, niceness: int) -> None:
     """Run one function after the other until the other side is gone."""
     # The server decides when its workers end, also where a signal goes to all processes of a terminal or service.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.nice(NICENESS)
+    if niceness:
+        _yield_to_others(niceness)
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
     threading.Thread(target=_end_with, args=(life,), daemon=True).start()
@@ -211,6 +219,18 @@ def _serve(line: Connection, life: Connection) -> None:
         except (EOFError, OSError):
             return
         _answer(line, *call)
+
+
+def _yield_to_others(niceness: int) -> None:
+    """Lower the priority of this process, also against processes of other sessions.
+
+    Where Linux groups processes by session (sched(7), autogroups), niceness counts within a session only: the database
+    server, in a session of its own, would share a processor evenly with a job.
+    """
+    os.nice(niceness)
+    os.setsid()
+    with suppress(OSError), open(AUTOGROUP, "w") as file:  # other systems, and kernels without it, have no such groups
+        file.write(str(niceness))
 
 
 def _end_with(life: Connection) -> None:

@@ -48,7 +48,7 @@ class Verifier(Protocol):
     async def authenticate(self, header: str) -> Caller:
         """Verify an Authorization header. Unauthenticated, or Forbidden."""
 
-    def on_revoked(self, callback: Callable[[UUID], None]) -> None:
+    def on_revoked(self, callback: Callable[[UUID | None], None]) -> None:
         """Call back with a user whose access ended or changed."""
 
 
@@ -238,10 +238,10 @@ class StreamHub:
         return subscriber
 
     def identify(self, subscriber: Subscriber, caller: Caller, header: str, **reply: Any) -> None:
-        """Let a verified caller use a socket. Another token of the same user and role takes the older one's place."""
+        """Let a verified caller use a socket. Another token of the same user, role and limits takes its place."""
         known = subscriber.caller
-        if known is not None and (known.user, known.role) != (caller.user, caller.role):
-            raise Forbidden("this socket belongs to another user or role")
+        if known is not None and (known.user, known.role, known.limits) != (caller.user, caller.role, caller.limits):
+            raise Forbidden("this socket belongs to another user, role or scope")
         subscriber.caller = caller
         subscriber.header = header
         who = {"user": caller.user, "username": caller.username, "role": caller.role, "accounts": caller.accounts}
@@ -265,9 +265,10 @@ class StreamHub:
         if subscriber in self.sockets:
             self._forget(subscriber, "client")
 
-    def revoke(self, user: UUID) -> None:
-        """Close every socket of a user whose access ended or changed; who still may, connects again."""
-        for subscriber in [one for one in self.sockets if one.caller is not None and one.caller.user == user]:
+    def revoke(self, user: UUID | None) -> None:
+        """Close every socket of a user (None: of all) whose access ended or changed; who still may, connects again."""
+        known = [(one, one.caller.user) for one in self.sockets if one.caller is not None]
+        for subscriber in [one for one, whose in known if user in (None, whose)]:
             self.close(subscriber, POLICY, "revoked")
 
     def cut_off(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from qsuite.domain.channels import ChannelName, may_subscribe, parse_channel, private_keys
+from qsuite.domain.channels import ChannelName, may_subscribe, parse_channel, private_keys, scopes_of
 from qsuite.domain.errors import Forbidden, NotFound, QSuiteError, TooMany, Unauthenticated
 from qsuite.domain.roles import Caller
 from qsuite.services.stream.channel import Channel
@@ -171,6 +171,8 @@ class Subscriptions:
             raise NotFound("there is no such channel, or no such symbol", code="channel.unknown")
         if not may_subscribe(caller, channel):
             raise Forbidden("this channel is for those who trade on an account", code="channel.forbidden")
+        if caller.limits is not None:
+            caller.limits.require(scopes_of(channel))
         return channel
 
     def _find(self, name: str) -> ChannelName | None:
