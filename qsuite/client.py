@@ -83,7 +83,7 @@ class Client:
     @contextmanager
     def _open(self, request: Request) -> Iterator[Any]:
         try:
-            with urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310  the scheme was looked at
+            with urlopen(request, timeout=self._timeout_s) as answer:  # noqa: S310  the scheme was looked at  # nosec B310
                 yield answer
         except HTTPError as refused:
             raise ApiError(refused.code, _problem(refused)) from None

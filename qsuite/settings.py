@@ -50,7 +50,7 @@ def _setting(default: Any, text: str, *, low: Any = None, high: Any = None, choi
 
 
 def _secret(text: str, *, default: Any = None) -> Any:
-    return field(default=default, repr=False, metadata={"help": text, "secret": True})
+    return field(default=default, repr=False, metadata={"help": text, "secret": True})  # nosec B105
 
 
 def _figure(default: str, text: str) -> Any:

@@ -25,6 +25,7 @@ PARTS = (
     ("crash",),
     ("api",),
     ("api/test_schemathesis.py", "api/test_bad_input.py"),
+    ("adversarial",),
     ("simulation", "property"),
     (".",),
 )

@@ -217,10 +217,12 @@ async def _list() -> list["User"]:
 @asynccontextmanager
 async def _users() -> AsyncIterator["UserService"]:
     from qsuite.repos.accounts import AccountsRepo
+    from qsuite.repos.audit_access import AuditAccessRepo
     from qsuite.repos.refresh_tokens import RefreshTokensRepo
     from qsuite.repos.second_factors import SecondFactorsRepo
     from qsuite.repos.users import UsersRepo
     from qsuite.services.account_opening import account_opener
+    from qsuite.services.audit_trail import AuditTrail
     from qsuite.services.logging import configure_logging
     from qsuite.services.passwords import Passwords
     from qsuite.services.users import UserService
@@ -238,6 +240,7 @@ async def _users() -> AsyncIterator["UserService"]:
                 second_factors=SecondFactorsRepo(database),
                 passwords=passwords,
                 open_account=account_opener(AccountsRepo(database), settings.trading.currency),
+                trail=AuditTrail(AuditAccessRepo(database)),
             )
     finally:
         passwords.close()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
+from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.idempotency_keys import IdempotencyKeysRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
@@ -12,6 +13,7 @@ from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.signing_keys import SigningKeysRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService
 from qsuite.services.idempotency import IdempotencyKeys
 from qsuite.services.keyring import Keyring
@@ -51,6 +53,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
     passwords = Passwords(settings.auth)
     keyring = keyring_of(settings, database, clock)
+    trail = AuditTrail(AuditAccessRepo(database), clock=clock)
     factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
     auth = AuthService(
         settings=settings.auth,
@@ -70,6 +73,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         second_factors=SecondFactorsRepo(database),
         passwords=passwords,
         open_account=account_opener(accounts, settings.trading.currency, clock=clock),
+        trail=trail,
         auth=auth,
         clock=clock,
     )
@@ -80,7 +84,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         keyring=keyring,
         auth=auth,
         users=user_service,
-        sessions=UserSessions(sessions=sessions, changed=auth.changed, clock=clock),
-        second_factor=OwnSecondFactor(factors=factors, auth=auth, issuer=settings.auth.issuer),
+        sessions=UserSessions(sessions=sessions, changed=auth.changed, trail=trail, clock=clock),
+        second_factor=OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer),
         idempotency=keys,
     )

@@ -21,6 +21,7 @@ from qsuite.handlers.operations import operation
 TAG = "auth"
 MAX_NETWORKS = 32
 MAX_CODE = 64
+SCHEME = "Bearer"
 JWKS_CACHED = "public, max-age=30"
 """Half the time that `qsuite keys rotate` leaves before a new key signs."""
 
@@ -61,7 +62,7 @@ class TokensSchema(Schema):
 
     access = fields.String(required=True)
     refresh = fields.String(required=True)
-    token_type = fields.String(required=True, metadata={"enum": ["Bearer"]})
+    token_type = fields.String(required=True, metadata={"enum": [SCHEME]})
     expires_in = fields.Integer(required=True, metadata={"description": "seconds the access token is good for"})
 
 
@@ -296,7 +297,7 @@ class JwksHandler(ApiHandler):
 
 def shown_pair(pair: TokenPair) -> dict[str, Any]:
     """Show a pair."""
-    return {"access": pair.access, "refresh": pair.refresh, "token_type": "Bearer", "expires_in": pair.expires_in}
+    return {"access": pair.access, "refresh": pair.refresh, "token_type": SCHEME, "expires_in": pair.expires_in}
 
 
 def shown_key(key: ApiKey) -> dict[str, Any]:

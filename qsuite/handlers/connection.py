@@ -33,7 +33,7 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPMessageDelegate, H
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from qsuite.domain.errors import QSuiteError
-from qsuite.handlers.problems import problem_bytes, problem_headers
+from qsuite.handlers.problems import problem_bytes, problem_headers, status_of
 from qsuite.handlers.wire import DefaultHeaders, date_line, request_id_from, status_line
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ class ClientContext:
         self, stream: IOStream, address: Any, defaults: DefaultHeaders, count: Callable[[str], Awaitable[str]]
     ) -> None:
         is_internet = stream.socket.family in (socket.AF_INET, socket.AF_INET6)
-        self.peer_ip: str = address[0] if is_internet and address else "0.0.0.0"  # noqa: S104  a name, not a bind
+        self.peer_ip: str = address[0] if is_internet and address else "0.0.0.0"  # noqa: S104  a name, not a bind  # nosec B104
         self.remote_ip = self.peer_ip
         self.protocol = "http"
         self.defaults = defaults
@@ -100,6 +100,9 @@ class ApiConnection(HTTP1Connection):
     head_begun = False
     on_answer: Callable[[], None] | None = None
     """Called once: when the answer begins to leave in pieces, left whole, or nobody waits for it any more."""
+
+    why_not_longer: QSuiteError | None = None
+    """What is said of a body over the limit, where another caller might have sent it."""
 
     def __init__(self, stream: IOStream, params: HTTP1ConnectionParameters, context: ClientContext) -> None:
         super().__init__(stream, False, params, context)
@@ -260,8 +263,11 @@ class ApiConnection(HTTP1Connection):
 
     def refusal(self, error: HTTPInputError, limits: str = "") -> bytes:
         """Return the whole last answer of a connection, to a request that no handler saw."""
+        told: BaseException = error
         status = getattr(error, "status", 400)
-        head, body, request_id = self._problem(error, status, limits)
+        if isinstance(error, BodyTooLarge) and self.why_not_longer is not None:
+            told, status = self.why_not_longer, status_of(self.why_not_longer)
+        head, body, request_id = self._problem(told, status, limits)
         log.info("request.refused", status=status, reason=str(error), request_id=request_id, client=str(self.context))
         return b"%bConnection: close\r\n\r\n%b" % (head, body)
 

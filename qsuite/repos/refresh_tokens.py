@@ -22,6 +22,7 @@ from qsuite.domain.access import AccessChange, Session
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import Session as Transaction
 from qsuite.repos.listing import find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, schema
 
@@ -109,25 +110,30 @@ class RefreshTokensRepo:
         """Answer a listing."""
         return await find_page(self._sessions, listing, to_domain=_to_session, fields=FIELDS)
 
-    async def end(self, session: UUID, *, now: int, reason: str, user: UUID | None = None) -> AccessChange | None:
+    async def end(
+        self, session: UUID, *, now: int, reason: str, user: UUID | None = None, transaction: Transaction = None
+    ) -> AccessChange | None:
         """End a session, only if it is ``user``'s where one is named. None when it had ended before or is not there."""
         query: Document = {"_id": session, "ended_at": None} | ({} if user is None else {"user": user})
         with translated():
             document = await self._sessions.find_one_and_update(
-                query, _ending(now, reason), return_document=ReturnDocument.AFTER
+                query, _ending(now, reason), return_document=ReturnDocument.AFTER, session=transaction
             )
         return None if document is None else _change(document)
 
-    async def end_of_user(self, user: UUID, *, now: int, reason: str, keep: UUID | None = None) -> list[AccessChange]:
+    async def end_of_user(
+        self, user: UUID, *, now: int, reason: str, keep: UUID | None = None, transaction: Transaction = None
+    ) -> list[AccessChange]:
         """End all sessions of a user but ``keep``; return those ended.
 
         A session that a login adds at this moment is not seen; a login therefore looks at its user once more.
         """
         query: Document = {"user": user, "ended_at": None, "_id": {"$ne": keep}}
         with translated():
-            live = await self._sessions.find(query, {"_id": 1}).to_list(None)
+            live = await self._sessions.find(query, {"_id": 1}, session=transaction).to_list(None)
             ids = [document["_id"] for document in live]
-            await self._sessions.update_many({"_id": {"$in": ids}, "ended_at": None}, _ending(now, reason))
+            ended = {"_id": {"$in": ids}, "ended_at": None}
+            await self._sessions.update_many(ended, _ending(now, reason), session=transaction)
         return [AccessChange(user=user, subject=session, mark=now, revokes=True) for session in ids]
 
     async def changes_since(self, since: int) -> list[AccessChange]:

@@ -17,6 +17,7 @@ from qsuite.domain.errors import AlreadyExists, Conflict
 from qsuite.domain.second_factor import SecondFactor
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import Session as Transaction
 from qsuite.repos.schema import CollectionSpec, schema
 
 SPEC = CollectionSpec(
@@ -60,10 +61,13 @@ class SecondFactorsRepo:
         except AlreadyExists:
             raise Conflict("a second factor is in use: disable it first", code="totp_enabled") from None
 
-    async def confirm(self, factor: SecondFactor, step: int, recovery: Iterable[str], now: int) -> bool:
+    async def confirm(
+        self, factor: SecondFactor, step: int, recovery: Iterable[str], now: int, transaction: Transaction = None
+    ) -> bool:
         """Confirm a pending one with a code of ``step``; False when it was replaced or confirmed meanwhile."""
         change = {"confirmed_at": ns_to_datetime(now), "last_step": step, "recovery": list(recovery)}
-        return await self._change({"confirmed_at": None, "sealed": factor.sealed}, factor.user, {"$set": change})
+        query = {"confirmed_at": None, "sealed": factor.sealed}
+        return await self._change(query, factor.user, {"$set": change}, transaction)
 
     async def use_step(self, factor: SecondFactor, step: int, *, sealed: str) -> bool:
         """Use up the code of a step and keep the secret as ``sealed``; False when that or a later one was used."""
@@ -74,19 +78,19 @@ class SecondFactorsRepo:
         """Use up a recovery code; False when there is no such one, or none left of it."""
         return await self._change({**_CONFIRMED, "recovery": code_hash}, user, {"$pull": {"recovery": code_hash}})
 
-    async def replace_recovery(self, user: UUID, recovery: Iterable[str]) -> bool:
+    async def replace_recovery(self, user: UUID, recovery: Iterable[str], transaction: Transaction = None) -> bool:
         """Put new recovery codes in place of all old ones; False when no second factor is confirmed."""
-        return await self._change(dict(_CONFIRMED), user, {"$set": {"recovery": list(recovery)}})
+        return await self._change(dict(_CONFIRMED), user, {"$set": {"recovery": list(recovery)}}, transaction)
 
-    async def remove(self, user: UUID) -> bool:
+    async def remove(self, user: UUID, transaction: Transaction = None) -> bool:
         """Remove a user's second factor; False when there was none."""
         with translated():
-            result = await self._factors.delete_one({"_id": user})
+            result = await self._factors.delete_one({"_id": user}, session=transaction)
         return bool(result.deleted_count)
 
-    async def _change(self, query: Document, user: UUID, change: Document) -> bool:
+    async def _change(self, query: Document, user: UUID, change: Document, transaction: Transaction = None) -> bool:
         with translated():
-            result = await self._factors.update_one({"_id": user, **query}, change)
+            result = await self._factors.update_one({"_id": user, **query}, change, session=transaction)
         return bool(result.matched_count)
 
 

@@ -6,7 +6,9 @@
 Invariant: wrong passwords and codes are counted as at a login, whatever they are sent to.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pyotp
 import structlog
@@ -15,8 +17,12 @@ from qsuite.domain.errors import Conflict, Invalid
 from qsuite.domain.roles import Caller
 from qsuite.domain.second_factor import DIGITS, STEP_S, SecondFactor
 from qsuite.domain.users import User
+from qsuite.repos.database import Session as Transaction
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService, session_of
 from qsuite.services.second_factors import SecondFactors
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +38,9 @@ class Enrolment:
 class OwnSecondFactor:
     """Begin, confirm, renew and disable; each Forbidden to an API key, TooMany as at a login."""
 
-    def __init__(self, *, factors: SecondFactors, auth: AuthService, issuer: str) -> None:
+    def __init__(self, *, factors: SecondFactors, auth: AuthService, trail: AuditTrail, issuer: str) -> None:
         self._factors = factors
+        self._trail = trail
         self._auth = auth
         self._issuer = issuer
 
@@ -55,26 +62,38 @@ class OwnSecondFactor:
         factor = await self._factors.find(caller.user)
         if factor is None or factor.active:
             raise Conflict("there is no second factor to confirm", code="totp_not_pending")
-        recovery = await self._factors.confirm(factor, code)
-        if recovery is None:
-            raise _wrong("code")
-        log.info("totp.enabled", user=str(caller.user))
-        return recovery
+
+        async def confirmed(transaction: Transaction) -> tuple[str, ...]:
+            recovery = await self._factors.confirm(factor, code, transaction)
+            if recovery is None:
+                raise _wrong("code")
+            return recovery
+
+        return await self._record(caller, "totp.enabled", confirmed)
 
     async def renew_recovery(self, caller: Caller, password: str, code: str, address: str) -> tuple[str, ...]:
         """Return new recovery codes in place of all others. Invalid password or code; Conflict when it is off."""
         user = await self._proven_twice(caller, password, code, address)
-        recovery = await self._factors.renew_recovery(user.id)
-        if recovery is None:
-            raise _is_off()
-        log.info("totp.recovery_renewed", user=str(user.id))
-        return recovery
+
+        async def renewed(transaction: Transaction) -> tuple[str, ...]:
+            recovery = await self._factors.renew_recovery(user.id, transaction)
+            if recovery is None:
+                raise _is_off()
+            return recovery
+
+        return await self._record(caller, "totp.recovery_renewed", renewed)
 
     async def disable(self, caller: Caller, password: str, code: str, address: str) -> None:
         """Turn it off. Invalid password or code; Conflict when it is off."""
         user = await self._proven_twice(caller, password, code, address)
-        await self._factors.remove(user.id)
-        log.info("totp.disabled", user=str(user.id))
+        await self._record(caller, "totp.disabled", lambda transaction: self._factors.remove(user.id, transaction))
+
+    async def _record(self, caller: Caller, kind: str, change: Callable[[Transaction], Awaitable[T]]) -> T:
+        done = await self._trail.record(
+            kind, actor=caller.user, actor_name=caller.username, subject=caller.user, change=change
+        )
+        log.info(kind, user=str(caller.user))
+        return done
 
     async def _proven(self, caller: Caller, password: str, address: str) -> User:
         session_of(caller)

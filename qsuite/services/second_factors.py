@@ -25,6 +25,7 @@ from qsuite.domain.second_factor import (
     shown_recovery,
 )
 from qsuite.domain.times import NS_PER_S, floor_ms
+from qsuite.repos.database import Session as Transaction
 from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.services.seals import Seals
 
@@ -51,13 +52,14 @@ class SecondFactors:
         await self._repo.begin(SecondFactor(user=user, username=username, sealed=sealed, created_at=now))
         return secret
 
-    async def confirm(self, factor: SecondFactor, code: str) -> tuple[str, ...] | None:
+    async def confirm(self, factor: SecondFactor, code: str, transaction: Transaction = None) -> tuple[str, ...] | None:
         """Confirm a pending one by a code of it; return its recovery codes, None when the code is not right."""
         step = self._matching_step(factor, code)
         if step is None:
             return None
         shown, hashes = _new_recovery()
-        return shown if await self._repo.confirm(factor, step, hashes, floor_ms(self._clock())) else None
+        now = floor_ms(self._clock())
+        return shown if await self._repo.confirm(factor, step, hashes, now, transaction) else None
 
     async def use(self, factor: SecondFactor, code: str) -> bool:
         """Say whether the code, from the phone or a recovery code, lets in; it never does again."""
@@ -73,14 +75,14 @@ class SecondFactors:
         log.warning("totp.recovery_code_used", user=str(factor.user), left=len(factor.recovery) - 1)
         return True
 
-    async def renew_recovery(self, user: UUID) -> tuple[str, ...] | None:
+    async def renew_recovery(self, user: UUID, transaction: Transaction = None) -> tuple[str, ...] | None:
         """Return new recovery codes, which take the place of all others; None without a second factor."""
         shown, hashes = _new_recovery()
-        return shown if await self._repo.replace_recovery(user, hashes) else None
+        return shown if await self._repo.replace_recovery(user, hashes, transaction) else None
 
-    async def remove(self, user: UUID) -> bool:
+    async def remove(self, user: UUID, transaction: Transaction = None) -> bool:
         """Remove a second factor, pending or confirmed; False when there was none."""
-        return await self._repo.remove(user)
+        return await self._repo.remove(user, transaction)
 
     def _matching_step(self, factor: SecondFactor, code: str) -> int | None:
         """Return which 30 seconds' code it is, of those near now; comparing takes as long whatever differs."""

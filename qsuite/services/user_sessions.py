@@ -4,7 +4,8 @@ Invariant: of sessions only facts are shown, nothing that a token is made of; so
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 from uuid import UUID
 
 from qsuite.domain.access import AccessChange, Session
@@ -12,8 +13,12 @@ from qsuite.domain.errors import NotFound
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.roles import Caller
 from qsuite.domain.times import floor_ms
+from qsuite.repos.database import Session as Transaction
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import session_of
+
+T = TypeVar("T")
 
 
 class UserSessions:
@@ -24,11 +29,13 @@ class UserSessions:
         *,
         sessions: RefreshTokensRepo,
         changed: Callable[[Iterable[AccessChange]], None],
+        trail: AuditTrail,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         """Take ``AuthService.changed``, which forgets whom a session let in."""
         self._sessions = sessions
         self._changed = changed
+        self._trail = trail
         self._clock = clock
 
     async def page(self, caller: Caller, listing: Listing) -> Page[Session]:
@@ -48,15 +55,39 @@ class UserSessions:
     async def end(self, caller: Caller, session: UUID) -> None:
         """End one of the caller's own sessions, this one too. NotFound; Forbidden to an API key."""
         session_of(caller)
-        change = await self._sessions.end(session, now=self._now(), reason="ended", user=caller.user)
-        if change is None:
-            raise NotFound("no such session")
-        self._changed([change])
+
+        async def ended(transaction: Transaction) -> AccessChange:
+            change = await self._sessions.end(
+                session, now=self._now(), reason="ended", user=caller.user, transaction=transaction
+            )
+            if change is None:
+                raise NotFound("no such session")
+            return change
+
+        self._changed([await self._record(caller, "session.ended", session, ended)])
 
     async def end_others(self, caller: Caller) -> None:
         """End all of the caller's sessions but the one that asks. Forbidden to an API key."""
         keep = session_of(caller)
-        self._changed(await self._sessions.end_of_user(caller.user, now=self._now(), reason="ended", keep=keep))
+
+        def ended(transaction: Transaction) -> Awaitable[list[AccessChange]]:
+            return self._sessions.end_of_user(
+                caller.user, now=self._now(), reason="ended", keep=keep, transaction=transaction
+            )
+
+        self._changed(await self._record(caller, "sessions.ended", caller.user, ended))
+
+    async def _record(
+        self, caller: Caller, kind: str, subject: UUID, change: Callable[[Transaction], Awaitable[T]]
+    ) -> T:
+        return await self._trail.record(
+            kind,
+            actor=caller.user,
+            actor_name=caller.username,
+            subject=subject,
+            facts={"reason": "ended", "by": session_of(caller)},
+            change=change,
+        )
 
     def _now(self) -> int:
         return floor_ms(self._clock())

@@ -21,9 +21,11 @@ from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import floor_ms
 from qsuite.domain.trading.account import Access
 from qsuite.domain.users import User, check_email, check_username
+from qsuite.repos.database import Session as DbSession
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.users import UsersRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService, session_of
 from qsuite.services.demo_users import ensure_demo
 from qsuite.services.passwords import Passwords
@@ -50,6 +52,7 @@ class UserService:
         second_factors: SecondFactorsRepo,
         passwords: Passwords,
         open_account: OpenAccount,
+        trail: AuditTrail,
         auth: AuthService | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -60,6 +63,7 @@ class UserService:
         self._second_factors = second_factors
         self._passwords = passwords
         self._open_account = open_account
+        self._trail = trail
         self._auth = auth
         self._clock = clock
 
@@ -149,15 +153,25 @@ class UserService:
 
     async def end_sessions(self, user_id: UUID) -> None:
         """End all sessions of a user, as an admin does; their password and API keys stay. NotFound."""
-        user = await self._users.get(user_id)
-        await self._end_sessions(user, "ended by an admin")
+        user, now, reason = await self._users.get(user_id), floor_ms(self._clock()), "ended by an admin"
+        ended = await self._trail.record(
+            "sessions.ended",
+            subject=user.id,
+            facts={"reason": reason},
+            change=lambda session: self._sessions.end_of_user(user.id, now=now, reason=reason, transaction=session),
+        )
+        self._announce(ended)
         log.info("user.sessions-ended", user=str(user.id))
 
     async def reset_second_factor(self, user_id: UUID) -> None:
         """Take a user's second factor away, as an admin does for who lost phone and codes. NotFound without one."""
         user = await self._users.get(user_id)
-        if not await self._second_factors.remove(user.id):
-            raise NotFound("the user has no second factor")
+
+        async def removed(session: DbSession) -> None:
+            if not await self._second_factors.remove(user.id, session):
+                raise NotFound("the user has no second factor")
+
+        await self._trail.record("totp.reset", subject=user.id, change=removed)
         log.info("totp.reset", user=str(user.id))
 
     async def open_account(self, user: User, cash: Decimal | None = None) -> None:

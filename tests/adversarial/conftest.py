@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from tornado.ioloop import IOLoop
@@ -10,9 +11,18 @@ from qsuite.repos.database import connect
 from qsuite.settings import Settings
 from tests.support.running_app import Api, running_api
 
+SITE = "https://good.example"
+"""The one other site whose pages may open the stream."""
+
 
 @pytest.fixture(scope="package")
 def api(mongod: str, io_loop: IOLoop, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    http, stream = settings.http, settings.stream
+    settings = replace(
+        settings,
+        http=replace(http, cors_origins=(SITE,)),
+        stream=replace(stream, compression=True, max_bad_messages=1_000),
+    )
     database = connect(mongod, f"test_adversarial_{uuid.uuid4().hex[:12]}", pool_size=16)
     try:
         context = running_api(settings, database, tmp_path_factory.mktemp("data"))

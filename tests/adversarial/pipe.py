@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 T = TypeVar("T")
 
 AT_ONCE = 16
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 class Reply(NamedTuple):

@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) [^\r\n]*\r\n")
-QUIET_S = 0.25
+QUIET_S = 1.0
 """After so long without a byte nothing more is expected; then we say that nothing follows from us either."""
 END_S = 20.0
 

@@ -19,6 +19,8 @@ from tests.adversarial.targets import ENDLESS, ID, Target, targets
 from tests.adversarial.world import World, make_world
 from tests.support.running_app import Api
 
+pytestmark = pytest.mark.timeout(600 * SCALE)
+
 T = TypeVar("T")
 JSON_BODY = b"Content-Type: application/json\r\n"
 AT_A_TIME = 30

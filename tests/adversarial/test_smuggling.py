@@ -56,7 +56,8 @@ ENCODINGS = [
     b'Transfer-Encoding: "chunked"', b"Transfer-Encoding: chunked;q=0.5", b"Transfer-Encoding: chunk",
     b"Transfer-Encoding: chunked\xa0", b"Transfer-Encoding:\xa0chunked", b"Transfer-Encoding: ,chunked",
     b"Transfer-Encoding: chunked,", b"Transfer-Encoding: cow", b"Transfer-Encoding: ",
-    b"\x00Transfer-Encoding: chunked", b"Transfer\x00-Encoding: chunked", b"Transfer-Encoding: ch\xc3\xbcnked", b"Transfer-Encoding: CHUNKED",
+    b"\x00Transfer-Encoding: chunked",
+    b"Transfer\x00-Encoding: chunked", b"Transfer-Encoding: ch\xc3\xbcnked", b"Transfer-Encoding: CHUNKED",
     b"transfer-encoding: Chunked", b"Transfer-Encoding:chunked", b"Transfer-Encoding: chunked \t",
     b"Transfer-encoding: chunked\r\nTransfer-Encoding: chunked",
 ]  # fmt: skip

@@ -11,6 +11,8 @@ from tests.adversarial.tally import SCALE, watched
 from tests.adversarial.targets import Target, every_target
 from tests.support.running_app import Api
 
+pytestmark = pytest.mark.timeout(600 * SCALE)
+
 NOBODY = Defect("no token", b"")
 BODY = b"Content-Type: application/json\r\n"
 Attack = tuple[Target, Role | None, Defect]

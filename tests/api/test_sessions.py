@@ -70,6 +70,23 @@ async def test_ending_one_session_acts_at_once_and_leaves_the_others(api: Api) -
     assert await status_of_me(mine) == 401
 
 
+async def recorded(api: Api, kind: str, subject: str) -> list[dict[str, Any]]:
+    found = api.database.collection("audit_access").find({"kind": kind, "subject": subject})
+    return [dict(each) async for each in found]
+
+
+async def test_what_ends_a_session_is_on_record_with_who_did_it_and_a_try_that_found_none_is_not(api: Api) -> None:
+    mine = await api.new_client("trader")
+    other = await again(api, mine)
+    theirs = next(each["id"] for each in await sessions(other) if each["is_current"])
+    assert (await mine.delete(f"/api/auth/sessions/{theirs}/")).status == 204
+    assert (await mine.delete(f"/api/auth/sessions/{theirs}/")).status == 404
+    assert (await mine.delete("/api/auth/sessions/")).status == 204
+    (entry,) = await recorded(api, "session.ended", theirs)
+    assert (entry["actor"], entry["actor_name"]) == (mine.user["id"], mine.user["username"])
+    assert [each["actor"] for each in await recorded(api, "sessions.ended", mine.user["id"])] == [mine.user["id"]]
+
+
 async def test_somebody_elses_session_is_not_found(api: Api) -> None:
     maria, jonas = await api.new_client("trader"), await api.new_client("trader")
     theirs = (await sessions(maria))[0]["id"]

@@ -193,6 +193,23 @@ async def test_turning_it_off_takes_password_and_code(api, phone):
         assert (answer.status, answer.code) == (409, "totp_disabled")
 
 
+async def test_turning_it_on_and_off_is_on_record_and_a_try_that_failed_is_not(api, phone, database, process):
+    maria, _ = await enrol(api, phone)
+    given = {"password": PASSWORD, "code": WRONG}
+    assert (await maria.post("/api/auth/totp/disable/", given)).status == 422
+    assert (await maria.post("/api/auth/totp/recovery-codes/", {**given, "code": phone.code()})).status == 200
+    assert (await maria.post("/api/auth/totp/disable/", {**given, "code": phone.code()})).status == 204
+    maria_id = (await process.users.find_by_username("maria")).id
+    await process.second_factor.begin(await process.auth.authenticate_token(maria.token), PASSWORD, "::1")
+    await process.users.reset_second_factor(maria_id)
+    entries = database.collection("audit_access").find({"kind": {"$regex": "^totp"}}, sort=[("_id", 1)])
+    found = [entry async for entry in entries]
+    kinds = ["totp.enabled", "totp.recovery_renewed", "totp.disabled", "totp.reset"]
+    assert [entry["kind"] for entry in found] == kinds
+    assert {entry["subject"] for entry in found} == {str(maria_id)}
+    assert phone.secret not in str(found)
+
+
 async def test_a_stolen_session_or_key_turns_nothing_on_or_off(api, phone):
     maria = await logged_in(api)
     robot = api.as_((await maria.post("/api/auth/api-keys/", {"name": "robot"})).json["key"])

@@ -140,7 +140,8 @@ def test_no_secret_shows_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with serving(data_dir, **SETTINGS) as server:
         tokens, answers = use(server)
         monkeypatch.undo()
-        commands = [run_command(data_dir, *line, **SETTINGS) for line in (("doctor",), ("keys", "list"))]
+        lines = (("doctor",), ("keys", "rotate", "--after", "600"), ("keys", "revoke", "no-such-key"), ("keys", "list"))
+        commands = [run_command(data_dir, *line, **SETTINGS) for line in lines]
         places = {
             "answers": answers,
             "arguments": every_process(server),
@@ -148,7 +149,9 @@ def test_no_secret_shows_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "files": every_file(data_dir),
             **{str(command.args[-1]): command.stdout + command.stderr for command in commands},
         }
-        assert "keys" in places["list"] or "signing" in places["list"]
+        assert [command.returncode for command in commands] == [0, 0, 1, 0], places
+        assert [line.split()[1] for line in places["list"].splitlines()[:2]] == ["signing", "waiting"]
+        assert "no key no-such-key" in places["no-such-key"]
         assert server.stop() == 0
         places |= {"printed": server.printed, "logged": server.logged}
     assert "request.failed" in places["logged"]

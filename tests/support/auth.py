@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qsuite.repos import accounts, api_keys, refresh_tokens, second_factors, users
+from qsuite.repos import accounts, api_keys, audit_access, refresh_tokens, second_factors, users
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
+from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.schema import migrate
@@ -15,6 +16,7 @@ from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.signing_keys import SigningKeysRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService
 from qsuite.services.keyring import Keyring, Ring, first_key
 from qsuite.services.login_delays import LoginDelays
@@ -29,7 +31,7 @@ from qsuite.settings import AuthSettings, Settings
 
 SECRET = "a-secret-of-more-than-32-characters-0123456789"
 PASSWORD = "correct horse battery staple"
-SPECS = (accounts.SPEC, api_keys.SPEC, refresh_tokens.SPEC, second_factors.SPEC, users.SPEC)
+SPECS = (accounts.SPEC, api_keys.SPEC, audit_access.SPEC, refresh_tokens.SPEC, second_factors.SPEC, users.SPEC)
 
 
 class Clock:
@@ -86,7 +88,7 @@ def login_services(
     settings = replace(settings, data_dir=data_dir)
     clock = clock or Clock()
     users_repo, sessions = UsersRepo(database), RefreshTokensRepo(database)
-    accounts_repo = AccountsRepo(database)
+    accounts_repo, trail = AccountsRepo(database), AuditTrail(AuditAccessRepo(database), clock=clock)
     passwords, ring = Passwords(settings.auth, workers=2), first_ring(SECRET)
     keyring = Keyring(secrets=Secrets(SECRET), repo=SigningKeysRepo(database), token_s=60, clock=clock)
     factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
@@ -108,8 +110,9 @@ def login_services(
         second_factors=SecondFactorsRepo(database),
         passwords=passwords,
         open_account=account_opener(accounts_repo, settings.trading.currency, clock=clock),
+        trail=trail,
         auth=auth,
         clock=clock,
     )
-    own_factor = OwnSecondFactor(factors=factors, auth=auth, issuer=settings.auth.issuer)
+    own_factor = OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer)
     return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor)
