@@ -28,7 +28,7 @@ from qsuite.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-    from tornado.httpclient import HTTPRequest, HTTPResponse
+    from tornado import httpclient
 
     from qsuite.repos.database import Database
     from qsuite.services.replay import Played
@@ -254,11 +254,13 @@ class Feed:
         fine: tuple[int, ...] = (),
         media: str = "application/json",
     ) -> tuple[int, dict[str, Any]]:
-        from tornado.httpclient import HTTPRequest
+        from tornado import httpclient
 
         headers = {"Authorization": f"Bearer {await self._authorize()}", "Content-Type": media}
         url = self._address + path
-        request = HTTPRequest(url, method, headers, body, request_timeout=REQUEST_TIMEOUT_S, connect_timeout=10.0)
+        request = httpclient.HTTPRequest(
+            url, method, headers, body, request_timeout=REQUEST_TIMEOUT_S, connect_timeout=10.0
+        )
         response = await self._fetch(request)
         while response.code == TOO_MANY:  # nothing was done: the server says when to come again
             await asyncio.sleep(int(response.headers.get("Retry-After", 1)))
@@ -271,7 +273,7 @@ class Feed:
             raise SetupError(f"{self._address} answered {response.code}: {answer.get('detail', response.reason)}")
         return response.code, answer
 
-    async def _fetch(self, request: "HTTPRequest") -> "HTTPResponse":
+    async def _fetch(self, request: "httpclient.HTTPRequest") -> "httpclient.HTTPResponse":
         try:
             response = await self._http.fetch(request, raise_error=False)
         except OSError as error:

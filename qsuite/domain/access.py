@@ -15,7 +15,7 @@ from qsuite.domain.roles import Role, Roles
 from qsuite.domain.scopes import KeyLimits
 
 KEY_PREFIX = "qsk_"
-KEY_TOKEN = "key:"  # noqa: S105  what a caller's ``token`` begins with when it is a key's id
+KEY_TOKEN = "key:"  # noqa: S105  # nosec B105  what a caller's ``token`` begins with when it is a key's id
 
 GRANTS: Mapping[Role, Roles] = {
     Role.VIEWER: frozenset({Role.VIEWER}),
