@@ -61,6 +61,7 @@ class Login:
     accounts: AccountsRepo
     clock: Clock
     second_factor: OwnSecondFactor
+    second_factors: SecondFactors
 
     async def round(self) -> None:
         """Let the watch look once."""
@@ -115,4 +116,4 @@ def login_services(
         clock=clock,
     )
     own_factor = OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer)
-    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor)
+    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor, factors)

@@ -81,6 +81,6 @@ def test_jobs_belong_to_the_user_not_to_an_account() -> None:
 
 
 def test_accounts_that_are_only_shown_have_their_streams_after_ones_own() -> None:
-    caller = Caller(USER, "who", Role.TRADER, (FIRST,), "", (SECOND,))
+    caller = Caller(USER, "who", Role.TRADER, (FIRST,), views=(SECOND,))
     assert private_keys(caller, "orders") == [(FIRST, "orders"), (SECOND, f"orders:{SECOND}")]
     assert may_subscribe(caller, parse_channel("orders"))
