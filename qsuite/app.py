@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 
 from uuid_utils.compat import uuid7
 
+from qsuite.composition.audit import Audit
 from qsuite.composition.gateways import Gateways
 from qsuite.composition.parts import Parts
 from qsuite.composition.sections import Sections, make_sections
@@ -62,6 +63,7 @@ class App:
         supervisor: Supervisor,
         watchdog: LoopWatchdog | None,
         application: ApiApplication,
+        audit: Audit,
         passwords: Passwords,
         bars: MarketDataRepo,
         neighbours: Neighbours | None,
@@ -79,6 +81,7 @@ class App:
         self.application = application
         self.server: ApiServer | None = None
         self._watchdog = watchdog
+        self._audit = audit
         self._passwords = passwords
         self._bars = bars
         self._neighbours = neighbours
@@ -140,6 +143,7 @@ class App:
         ends.push_async_callback(asyncio.to_thread, self._passwords.close)
         ends.push_async_callback(services.workers.stop)
         await migrate(self.database, collections_of(self.database))
+        ends.push_async_callback(self._audit.stop)
         await self._keyring.start()
         if self._watchdog is not None:
             await self._watchdog.start()
@@ -196,6 +200,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         supervisor=made.supervisor,
         watchdog=made.operations.watchdog,
         application=application,
+        audit=made.audit,
         passwords=made.access.passwords,
         bars=made.market.bars,
         neighbours=made.market.neighbours,
@@ -209,6 +214,9 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
 def _loops(made: Sections) -> list[Loop]:
     """Return what runs beside the requests, in the order it starts; it stops in the reverse order."""
     loops = (
+        made.audit.security,
+        made.audit.trail,
+        made.audit.heads,
         made.market.neighbours,
         made.market.foreign,
         made.access.auth.watch,
@@ -251,6 +259,8 @@ def _services(settings: Settings, made: Sections) -> Services:
     """Return what the handlers call."""
     return Services(
         settings=settings,
+        audit=made.audit.trail,
+        audit_reading=made.audit.service,
         auth=made.access.auth,
         users=made.access.users,
         sessions=made.access.sessions,

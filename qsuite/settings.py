@@ -312,6 +312,18 @@ class MongoSettings:
     cache_gib: float = _setting(0.5, "cache of the embedded mongod", low=0.25)
     pool_size: int = _setting(32, "connections, and threads that wait on them", low=4, high=512)
     timeout_s: float = _setting(5.0, "bound of one database operation", low=0.1)
+    admin_uri: str | None = _secret("address with an administrator's rights, for `qsuite migrate --grant` alone")
+    grant_password: str | None = _secret("password that `qsuite migrate --grant` gives the user it makes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """The record of who did what, and the signed copies of where it ends."""
+
+    heads_file: Path | None = _setting(
+        None, "where signed heads of the audit chains are added; without one audit-heads.jsonl in the data directory"
+    )
+    heads_s: float = _setting(60.0, "where the chains end is signed and copied out this often", low=0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +332,11 @@ class LogSettings:
 
     level: str = _setting("info", "least severe line shown", choices=("debug", "info", "warning", "error"))
     format: str = _setting("json", "one JSON object a line, or text for people", choices=("json", "console"))
+    security_file: Path | None = _setting(
+        None, "security events, one JSON object a line; without one security.jsonl in the data directory"
+    )
+    security_bytes: int = _setting(10_485_760, "size from which that file is begun anew", low=4096)
+    security_files: int = _setting(9, "files of before that are kept beside it", low=1, high=1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,6 +375,7 @@ class Settings:
     exchange: ExchangeSettings = field(default_factory=ExchangeSettings)
     mongo: MongoSettings = field(default_factory=MongoSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = Path(".env")) -> Settings:

@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "user": ("qsuite.cli.user:user", "Create and list users, set passwords."),
     "keys": ("qsuite.cli.keys:keys", "List, rotate and revoke what signs tokens."),
     "check": ("qsuite.cli.check:check", "Verify that the books agree."),
+    "audit": ("qsuite.cli.audit:audit", "Export and verify the record of who did what."),
     "migrate": ("qsuite.cli.migrate:migrate", "Bring validators and indexes up to date."),
     "doctor": ("qsuite.cli.doctor:doctor", "Look for what would keep QSuite from running."),
 }

@@ -5,6 +5,7 @@ import asyncio
 import click
 
 from qsuite.cli.connection import open_database
+from qsuite.domain.audit_proof import ACCESS
 from qsuite.domain.errors import SetupError
 from qsuite.services.books import Disagreement
 from qsuite.settings import Settings, load_settings
@@ -14,9 +15,9 @@ from qsuite.settings import Settings, load_settings
 def check() -> None:
     """Verify the books: orders, executions, positions, cash and the audit chain agree.
 
-    Adds everything up again from the executions, to the last digit, and recomputes every hash of the audit chain. Reads
-    one snapshot and changes nothing, so it may be run beside a server. Prints each disagreement, and exits with 1 if
-    there is any.
+    Adds everything up again from the executions, to the last digit, and recomputes every hash of both audit chains,
+    held against the heads that were signed, where they are here. Reads one snapshot and changes nothing, so it may be
+    run beside a server. Prints each disagreement, and exits with 1 if there is any.
 
     \b
     Example:  qsuite check
@@ -29,8 +30,13 @@ def check() -> None:
 
 
 async def _check(settings: Settings) -> tuple[dict[str, int], int]:
+    from qsuite.repos.audit_rows import AuditRows
     from qsuite.repos.books import open_books
+    from qsuite.services.audit_heads import HEADS_NAME
+    from qsuite.services.audit_keys import AuditSigner
+    from qsuite.services.audit_proof import verify_chains
     from qsuite.services.books import check_books
+    from qsuite.services.secrets import secrets_of
 
     disagreements = 0
 
@@ -45,4 +51,15 @@ async def _check(settings: Settings) -> tuple[dict[str, int], int]:
             with open_books(database) as books:
                 return check_books(books, tell)
 
-        return await database.in_thread(work), disagreements
+        def prove() -> None:
+            heads = settings.audit.heads_file or settings.data_dir / HEADS_NAME
+            checker = AuditSigner(secrets_of(settings).all).checker
+            for one in verify_chains(AuditRows(database), heads, checker):
+                if one.reason is not None:
+                    tell(Disagreement(f"audit chain {one.chain}, entry {one.bad_seq}", one.reason))
+                if one.chain == ACCESS.name:
+                    counts["access entries"] = one.entries
+
+        counts = await database.in_thread(work)
+        await database.in_thread(prove)
+        return counts, disagreements

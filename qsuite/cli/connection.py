@@ -9,7 +9,9 @@ Invariant: two processes never start a mongod on one directory, and none is left
 """
 
 import asyncio
+import getpass
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,10 +25,18 @@ from qsuite.settings import Settings
 
 if TYPE_CHECKING:
     from qsuite.repos.database import Database
+    from qsuite.services.audit_trail import Origin
     from qsuite.services.embedded_mongod import EmbeddedMongod
 
 STARTING_S = 10.0
 """A server that holds the directory tells its database within this, else it does not come up."""
+
+
+def command_origin() -> "Origin":
+    """Return who the audit record names for what a command changes: the user of the machine."""
+    from qsuite.services.audit_trail import Origin
+
+    return Origin(actor_name=f"{getpass.getuser()} (command)", address=socket.gethostname())
 
 
 @asynccontextmanager

@@ -1,25 +1,37 @@
-"""``qsuite migrate``: validators and indexes."""
+"""``qsuite migrate``: validators and indexes, and the database role QSuite works under."""
 
 import asyncio
 
 import click
 
 from qsuite.cli.connection import open_database
+from qsuite.domain.errors import SetupError
 from qsuite.settings import Settings, load_settings
 
 
 @click.command()
 @click.option("--force", is_flag=True, help="Apply everything again, even where nothing has changed.")
-def migrate(force: bool) -> None:
+@click.option("--grant", is_flag=True, help="Set up the database role and user, with QSUITE_MONGO__ADMIN_URI.")
+@click.option("--user", default="qsuite", show_default=True, help="The database user who gets the role, with --grant.")
+def migrate(force: bool, grant: bool, user: str) -> None:
     """Bring the validators and indexes of every collection up to date.
 
     `qsuite serve` does this by itself; run it beforehand to keep a start quick, or after restoring a backup. It
     changes no document, and does nothing when nothing has changed.
 
+    With --grant it makes or renews the role that QSuite's own database user should have and no more: it may read and
+    add to the audit record, and never change or remove an entry. The administrator's address and a new user's password
+    come from the environment, QSUITE_MONGO__ADMIN_URI and QSUITE_MONGO__GRANT_PASSWORD.
+
     \b
     Example:  qsuite migrate
     """
-    touched = asyncio.run(_migrate(load_settings(), force=force))
+    settings = load_settings()
+    if grant:
+        made = asyncio.run(_grant(settings, user))
+        click.echo(f"The user {user} {'was made and ' if made else ''}has the role qsuite, and no other")
+        return
+    touched = asyncio.run(_migrate(settings, force=force))
     click.echo(f"Brought {len(touched)} collections up to date" if touched else "Nothing had changed")
 
 
@@ -29,3 +41,17 @@ async def _migrate(settings: Settings, *, force: bool) -> list[str]:
 
     async with open_database(settings, migrated=False) as database:
         return await apply(database, collections_of(database), force=force)
+
+
+async def _grant(settings: Settings, user: str) -> bool:
+    from qsuite.repos.deployment import connect_to
+    from qsuite.repos.grants import grant
+
+    mongo = settings.mongo
+    if mongo.admin_uri is None:
+        raise SetupError("--grant needs an administrator's address in QSUITE_MONGO__ADMIN_URI")
+    admin = connect_to(mongo.admin_uri, settings.database, pool_size=4, timeout_s=mongo.timeout_s)
+    try:
+        return await grant(admin, settings.database, user, mongo.grant_password)
+    finally:
+        admin.close()

@@ -166,11 +166,13 @@ class OwnKey:
 
     def __init__(self, database: "Database") -> None:
         from qsuite.repos.api_keys import ApiKeysRepo
+        from qsuite.repos.audit_access import AuditAccessRepo
         from qsuite.repos.users import UsersRepo
         from qsuite.services.api_keys import ApiKeys
+        from qsuite.services.audit_trail import AuditTrail
 
         self._users = UsersRepo(database)
-        self._keys = ApiKeys(keys=ApiKeysRepo(database), users=self._users)
+        self._keys = ApiKeys(keys=ApiKeysRepo(database), users=self._users, trail=AuditTrail(AuditAccessRepo(database)))
         self._made: list[tuple[Any, Any]] = []
         self._secret = ""
         self._renew_s = 0.0

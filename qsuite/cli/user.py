@@ -14,7 +14,7 @@ from uuid import UUID
 
 import click
 
-from qsuite.cli.connection import open_database
+from qsuite.cli.connection import command_origin, open_database
 from qsuite.domain.errors import NotFound
 from qsuite.domain.listing import Listing
 from qsuite.domain.money import parse_decimal
@@ -222,7 +222,7 @@ async def _users() -> AsyncIterator["UserService"]:
     from qsuite.repos.second_factors import SecondFactorsRepo
     from qsuite.repos.users import UsersRepo
     from qsuite.services.account_opening import account_opener
-    from qsuite.services.audit_trail import AuditTrail
+    from qsuite.services.audit_trail import AuditTrail, on_behalf
     from qsuite.services.logging import configure_logging
     from qsuite.services.passwords import Passwords
     from qsuite.services.users import UserService
@@ -233,14 +233,15 @@ async def _users() -> AsyncIterator["UserService"]:
     passwords = Passwords(settings.auth)
     try:
         async with open_database(settings) as database:
-            yield UserService(
-                settings=settings,
-                users=UsersRepo(database),
-                sessions=RefreshTokensRepo(database),
-                second_factors=SecondFactorsRepo(database),
-                passwords=passwords,
-                open_account=account_opener(AccountsRepo(database), settings.trading.currency),
-                trail=AuditTrail(AuditAccessRepo(database)),
-            )
+            with on_behalf(command_origin()):
+                yield UserService(
+                    settings=settings,
+                    users=UsersRepo(database),
+                    sessions=RefreshTokensRepo(database),
+                    second_factors=SecondFactorsRepo(database),
+                    passwords=passwords,
+                    open_account=account_opener(AccountsRepo(database), settings.trading.currency),
+                    trail=AuditTrail(AuditAccessRepo(database)),
+                )
     finally:
         passwords.close()

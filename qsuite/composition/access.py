@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
-from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.idempotency_keys import IdempotencyKeysRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
@@ -48,12 +47,11 @@ def keyring_of(settings: Settings, database: Database, clock: Callable[[], int])
     return Keyring(secrets=secrets_of(settings), repo=repo, token_s=settings.auth.access_s, clock=clock)
 
 
-def make_access(*, settings: Settings, database: Database, clock: Callable[[], int]) -> Access:
+def make_access(*, settings: Settings, database: Database, trail: AuditTrail, clock: Callable[[], int]) -> Access:
     """Make the first section: it needs nothing of the others."""
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
     passwords = Passwords(settings.auth)
     keyring = keyring_of(settings, database, clock)
-    trail = AuditTrail(AuditAccessRepo(database), clock=clock)
     factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
     auth = AuthService(
         settings=settings.auth,
@@ -63,6 +61,7 @@ def make_access(*, settings: Settings, database: Database, clock: Callable[[], i
         passwords=passwords,
         signer=TokenSigner(lambda: keyring.ring, settings.auth, look_again=keyring.look_again, clock=clock),
         second_factors=factors,
+        trail=trail,
         clock=clock,
     )
     keyring.on_revoked(auth.check_everybody_again)

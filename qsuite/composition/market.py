@@ -11,6 +11,7 @@ from qsuite.repos.processes import ProcessesRepo
 from qsuite.repos.tick_feed import TickFeed
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TicksRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService
 from qsuite.services.downloads import Downloads
 from qsuite.services.market_data import MarketDataService
@@ -50,6 +51,7 @@ def make_market(
     settings: Settings,
     database: Database,
     auth: AuthService,
+    trail: AuditTrail,
     workers: WorkerPool,
     new_id: Callable[[], UUID],
     clock: Callable[[], int],
@@ -63,6 +65,7 @@ def make_market(
         tickers=TickersRepo(database),
         data_sources=DataSourcesRepo(database),
         new_id=new_id,
+        trail=trail,
         calendars=sessions,
         currency=settings.trading.currency,
         clock=clock,
@@ -83,7 +86,7 @@ def make_market(
         reference=reference,
         stream=stream,
         data=data,
-        records=MarketRecords(repo=bars, reference=reference, new_id=new_id, clock=clock),
+        records=MarketRecords(repo=bars, reference=reference, new_id=new_id, trail=trail, clock=clock),
         history=PriceHistory(database=database, ticks=ticks, market_data=bars, clock=clock),
         ingest=TickIngest(market=data, reference=reference),
         quoted_trades=QuotedTrades(database, ticks),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from qsuite.composition.access import Access, make_access
 from qsuite.composition.accounts import Accounts, make_accounts
+from qsuite.composition.audit import Audit, make_audit
 from qsuite.composition.backtests import make_backtests, make_sweeps
 from qsuite.composition.feeds import Feeds, make_feeds
 from qsuite.composition.gateways import Gateways, make_gateways
@@ -39,6 +40,7 @@ class Sections:
     supervisor: Supervisor
     metrics: Metrics
     workers: WorkerPool
+    audit: Audit
     access: Access
     throttle: Throttle
     market: Market
@@ -64,9 +66,16 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     """Make every section; nothing runs yet."""
     clock, new_id = parts.clock, parts.new_id
     supervisor, metrics, workers = Supervisor(clock=clock), Metrics(), WorkerPool(settings.workers)
-    access = make_access(settings=settings, database=database, clock=clock)
+    audit = make_audit(settings=settings, database=database, metrics=metrics, clock=clock)
+    access = make_access(settings=settings, database=database, trail=audit.trail, clock=clock)
     market = make_market(
-        settings=settings, database=database, auth=access.auth, workers=workers, new_id=new_id, clock=clock
+        settings=settings,
+        database=database,
+        auth=access.auth,
+        trail=audit.trail,
+        workers=workers,
+        new_id=new_id,
+        clock=clock,
     )
     models = make_models(database, clock=clock)
     strategies = make_strategies(
@@ -131,6 +140,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         clock=clock,
     )
     return Sections(
+        audit=audit,
         supervisor=supervisor,
         metrics=metrics,
         workers=workers,

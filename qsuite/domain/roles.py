@@ -36,6 +36,7 @@ TRADERS: Roles = frozenset({Role.TRADER})
 TRADING_READERS: Roles = frozenset({Role.TRADER, Role.RISK_MANAGER, Role.AUDITOR, Role.ADMIN})
 RISK_MANAGERS: Roles = frozenset({Role.RISK_MANAGER, Role.ADMIN})
 ADMINS: Roles = frozenset({Role.ADMIN})
+AUDITORS: Roles = frozenset({Role.AUDITOR, Role.ADMIN})
 
 READ_ALL: Roles = frozenset({Role.RISK_MANAGER, Role.AUDITOR, Role.ADMIN})
 """Roles that see the trading of every account; a trader sees their own."""

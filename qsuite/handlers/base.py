@@ -26,6 +26,7 @@ from qsuite.handlers.limits import UnknownRoute
 from qsuite.handlers.operations import JSON, Operation
 from qsuite.handlers.payloads import encode, flatten, load, read_json
 from qsuite.handlers.queries import Query, check_address, read_query, single_values
+from qsuite.services.audit_trail import Origin, asked_by
 
 if TYPE_CHECKING:
     from qsuite.handlers.routes import ApiApplication
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ApiHandler", "UnknownRoute", "encode", "flatten", "load", "read_json"]
 
 METHODS = ("get", "post", "put", "patch", "delete")
+REFUSED = (401, 403)
 OFF_LOOP_BYTES = 131_072
 """A body from here on is read in a thread, so that others' requests are not held up."""
 
@@ -71,6 +73,7 @@ class ApiHandler(KeyedAnswers):
         """Check caller, limits, address, method, role, scope, query and body, in this order, as declared."""
         # Each request runs in a task of its own, whose context this is: nothing needs to be cleared.
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        asked_by.set(self.origin)
         method = self.request.method or ""
         declared = self.operations.get("GET" if method == "HEAD" else method)
         if declared is None or not declared.roles:
@@ -80,6 +83,32 @@ class ApiHandler(KeyedAnswers):
         if caller is None:
             return self._authenticate(declared, header)
         return self._count(declared, caller)
+
+    def origin(self) -> Origin:
+        """Return who asks, and from where, for the audit record."""
+        caller: Caller | None = getattr(self, "caller", None)
+        return Origin(
+            actor=None if caller is None else caller.user,
+            actor_name="" if caller is None else caller.username,
+            request_id=self.request_id,
+            address=self.request.remote_ip or "",
+        )
+
+    def send_problem(self, error: BaseException | None, status: int) -> None:
+        """Finish the request with a problem; a refusal is recorded first."""
+        if status in REFUSED:
+            self._note_refusal(error, status)
+        super().send_problem(error, status)
+
+    def _note_refusal(self, error: BaseException | None, status: int) -> None:
+        method = self.request.method or ""
+        declared = self.operations.get(method)
+        if declared is not None and not declared.roles:
+            return  # a login or refresh that failed is recorded by whoever knows why
+        # Of nobody in particular all refusals are one kind: else a path made up each time would make an entry.
+        subject = "" if status == 401 else f"{method} {self.request.path}"
+        facts = {"status": status, "code": getattr(error, "code", ""), "path": self.request.path}
+        self.services.audit.note("request.refused", subject=subject, facts=facts)
 
     def _let_in(self, declared: Operation | None, method: str) -> Awaitable[None] | None:
         """Begin what needs no login, or is refused to anybody."""

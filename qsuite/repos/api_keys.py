@@ -19,7 +19,7 @@ from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.roles import Role
 from qsuite.domain.scopes import KeyLimits, Scope, parse_network
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
-from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import Database, Document, Session, translated
 from qsuite.repos.listing import find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, schema
 
@@ -58,10 +58,10 @@ class ApiKeysRepo:
     def __init__(self, database: Database) -> None:
         self._keys = database.collection(SPEC.name)
 
-    async def add(self, key: ApiKey) -> None:
+    async def add(self, key: ApiKey, session: Session = None) -> None:
         """Keep a new key."""
         with translated("the key"):
-            await self._keys.insert_one(_to_document(key))
+            await self._keys.insert_one(_to_document(key), session=session)
 
     async def find_by_hash(self, key_hash: str) -> ApiKey | None:
         """Return the key with that hash, revoked or not, or None."""
@@ -79,13 +79,14 @@ class ApiKeysRepo:
         mine = listing.where(Condition("user", "eq", user), Condition("revoked_at", "eq", None))
         return await find_page(self._keys, mine, to_domain=_to_key, fields=FIELDS)
 
-    async def revoke(self, key: UUID, user: UUID, *, now: int) -> AccessChange | None:
+    async def revoke(self, key: UUID, user: UUID, *, now: int, session: Session = None) -> AccessChange | None:
         """Revoke a user's key in one step. None when they have no such key or it was revoked before."""
         with translated():
             document = await self._keys.find_one_and_update(
                 {"_id": key, "user": user, "revoked_at": None},
                 {"$set": {"revoked_at": ns_to_datetime(now)}},
                 return_document=ReturnDocument.AFTER,
+                session=session,
             )
         return None if document is None else _change(document)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from qsuite.domain.errors import NotFound, PreconditionFailed
 from qsuite.domain.listing import Listing, Page
-from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import Database, Document, Session, translated
 from qsuite.repos.listing import FieldMap, find_page
 
 T = TypeVar("T")
@@ -55,12 +55,12 @@ class DocumentRepo(Generic[T]):
             found = await self.collection.find_one(condition)
         return None if found is None else self.to_domain(found)
 
-    async def add(self, item: T) -> None:
+    async def add(self, item: T, session: Session = None) -> None:
         """Store a new one. AlreadyExists when its unique name is taken."""
         with translated(self.what):
-            await self.collection.insert_one(self.to_document(item))
+            await self.collection.insert_one(self.to_document(item), session=session)
 
-    async def save(self, item: T) -> None:
+    async def save(self, item: T, session: Session = None) -> None:
         """Store a changed one, whose version is one above the version read.
 
         PreconditionFailed when somebody changed or deleted it meanwhile, AlreadyExists when its new name is taken.
@@ -68,14 +68,14 @@ class DocumentRepo(Generic[T]):
         document = self.to_document(item)
         condition = {"_id": document["_id"], "version": document["version"] - 1}
         with translated(self.what):
-            result = await self.collection.replace_one(condition, document)
+            result = await self.collection.replace_one(condition, document, session=session)
         if not result.matched_count:
             raise PreconditionFailed(f"the {self.what} was changed meanwhile; read it again")
 
-    async def delete(self, identity: UUID, version: int) -> None:
+    async def delete(self, identity: UUID, version: int, session: Session = None) -> None:
         """Remove one as it was read. PreconditionFailed when somebody changed or deleted it meanwhile."""
         with translated(self.what):
-            result = await self.collection.delete_one({"_id": identity, "version": version})
+            result = await self.collection.delete_one({"_id": identity, "version": version}, session=session)
         if not result.deleted_count:
             raise PreconditionFailed(f"the {self.what} was changed meanwhile; read it again")
 

@@ -70,10 +70,10 @@ class RefreshTokensRepo:
     def __init__(self, database: Database) -> None:
         self._sessions = database.collection(SPEC.name)
 
-    async def add(self, session: Session) -> None:
+    async def add(self, session: Session, transaction: Transaction = None) -> None:
         """Keep a new session."""
         with translated("the session"):
-            await self._sessions.insert_one(_to_document(session))
+            await self._sessions.insert_one(_to_document(session), session=transaction)
 
     async def find(self, session: UUID) -> Session | None:
         """Return a session, ended or not, or None."""

@@ -21,7 +21,7 @@ from qsuite.domain.roles import Role
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.domain.trading.account import Access
 from qsuite.domain.users import User, username_key
-from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import Database, Document, Session, translated
 from qsuite.repos.listing import FieldMap, find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, schema
 
@@ -91,22 +91,24 @@ class UsersRepo:
         """Return the user of that name in any case, or None."""
         return await self._find_one({"username_key": username_key(username)})
 
-    async def add(self, user: User) -> None:
+    async def add(self, user: User, session: Session = None) -> None:
         """Keep a new user. AlreadyExists when the username is taken."""
         with translated("a user of that name"):
-            await self._users.insert_one(_to_document(user))
+            await self._users.insert_one(_to_document(user), session=session)
 
-    async def save(self, user: User) -> None:
+    async def save(self, user: User, session: Session = None) -> None:
         """Replace the version before ``user.version``. PreconditionFailed when somebody else already did."""
         with translated("a user of that name"):
-            result = await self._users.replace_one({"_id": user.id, "version": user.version - 1}, _to_document(user))
+            result = await self._users.replace_one(
+                {"_id": user.id, "version": user.version - 1}, _to_document(user), session=session
+            )
         if result.matched_count == 0:
             raise PreconditionFailed("the user was changed by somebody else meanwhile")
 
-    async def remove(self, user: UUID) -> None:
+    async def remove(self, user: UUID, session: Session = None) -> None:
         """Forget a user who never came to be whole."""
         with translated():
-            await self._users.delete_one({"_id": user})
+            await self._users.delete_one({"_id": user}, session=session)
 
     async def count_active(self, role: Role) -> int:
         """Count the active users of a role."""

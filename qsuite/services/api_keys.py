@@ -21,7 +21,9 @@ from qsuite.domain.roles import Caller, Role
 from qsuite.domain.scopes import KeyLimits, Network, Scope
 from qsuite.domain.times import NS_PER_S, floor_ms
 from qsuite.repos.api_keys import ApiKeysRepo
+from qsuite.repos.database import Session as DbSession
 from qsuite.repos.users import UsersRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.key_uses import KeyUses
 
 MAX_KEYS = 100
@@ -42,9 +44,12 @@ class NewKey:
 class ApiKeys:
     """Make, list, revoke and check keys."""
 
-    def __init__(self, *, keys: ApiKeysRepo, users: UsersRepo, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, *, keys: ApiKeysRepo, users: UsersRepo, trail: AuditTrail, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self._keys = keys
         self._users = users
+        self._trail = trail
         self._clock = clock
         self.uses = KeyUses(keys, clock)
 
@@ -84,7 +89,14 @@ class ApiKeys:
             expires_at=None if expires_at is None else floor_ms(expires_at),
             limits=_limits(scopes, networks),
         )
-        await self._keys.add(key)
+        await self._trail.record(
+            "api_key.created",
+            actor=caller.user,
+            actor_name=caller.username,
+            subject=key.id,
+            facts={"name": name, "role": role, "expires_at": key.expires_at},
+            change=lambda session: self._keys.add(key, session),
+        )
         return NewKey(key, secret)
 
     async def page(self, caller: Caller, listing: Listing) -> Page[ApiKey]:
@@ -95,10 +107,16 @@ class ApiKeys:
     async def revoke(self, caller: Caller, key: UUID) -> AccessChange:
         """Revoke one of the caller's own keys. NotFound."""
         _require_login(caller)
-        change = await self._keys.revoke(key, caller.user, now=floor_ms(self._clock()))
-        if change is None:
-            raise NotFound("no such key")
-        return change
+
+        async def change(session: DbSession) -> AccessChange:
+            revoked = await self._keys.revoke(key, caller.user, now=floor_ms(self._clock()), session=session)
+            if revoked is None:
+                raise NotFound("no such key")
+            return revoked
+
+        return await self._trail.record(
+            "api_key.revoked", actor=caller.user, actor_name=caller.username, subject=key, change=change
+        )
 
     async def check(self, secret: str) -> tuple[Caller, int]:
         """Return who a key lets in and until when that may be remembered. Unauthenticated, or Forbidden."""

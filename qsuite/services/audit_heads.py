@@ -23,6 +23,7 @@ from qsuite.services.data_dir import make_data_dir
 
 log = structlog.get_logger(__name__)
 
+HEADS_NAME = "audit-heads.jsonl"
 TAIL_BYTES = 65_536
 """Read from the file's end for the last head of each chain; a head has 300."""
 

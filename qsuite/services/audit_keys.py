@@ -85,7 +85,14 @@ def _jwk(public: Ed25519PublicKey) -> dict[str, str]:
     point = _base64url(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
     members: dict[str, Any] = {"crv": "Ed25519", "kty": "OKP", "x": point}
     thumbprint = hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
-    return {"kty": "OKP", "crv": "Ed25519", "x": point, "kid": _base64url(thumbprint)[:16], "use": "sig"}
+    return {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": point,
+        "kid": _base64url(thumbprint)[:16],
+        "use": "sig",
+        "alg": "EdDSA",
+    }
 
 
 def _public(jwk: Jwk) -> Ed25519PublicKey:

@@ -23,16 +23,18 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from qsuite.domain.access import KEY_PREFIX, KEY_TOKEN, AccessChange, Session, TokenPair, clean_user_agent
-from qsuite.domain.errors import Forbidden, PreconditionFailed, Unauthenticated
+from qsuite.domain.errors import Forbidden, PreconditionFailed, TooMany, Unauthenticated
 from qsuite.domain.roles import Caller
 from qsuite.domain.second_factor import SecondFactor
 from qsuite.domain.times import NS_PER_S, floor_ms
 from qsuite.domain.users import User
 from qsuite.repos.api_keys import ApiKeysRepo
+from qsuite.repos.database import Session as DbSession
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.access_watch import AccessWatch
 from qsuite.services.api_keys import ApiKeys
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.login_delays import LoginDelays, login_key
 from qsuite.services.passwords import Passwords
 from qsuite.services.remembered import Remembered
@@ -60,6 +62,7 @@ class AuthService:
         passwords: Passwords,
         signer: TokenSigner,
         second_factors: SecondFactors,
+        trail: AuditTrail,
         delays: LoginDelays | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -68,12 +71,13 @@ class AuthService:
         self._sessions = sessions
         self._passwords = passwords
         self._second_factors = second_factors
+        self._trail = trail
         self._delays = delays or LoginDelays()
         self._clock = clock
         self._memory = Remembered(clock)
         self._revoked: list[Callable[[UUID | None], None]] = []
         self.signer = signer
-        self.keys = ApiKeys(keys=api_keys, users=users, clock=clock)
+        self.keys = ApiKeys(keys=api_keys, users=users, trail=trail, clock=clock)
         self.watch = AccessWatch((users, sessions, api_keys), self._announce, now=clock())
 
     # -- who is calling -----------------------------------------------------------------------------------------
@@ -146,13 +150,18 @@ class AuthService:
         Failures are forgotten at a login alone: who knows the password must not get more tries at the code by it.
         """
         key = login_key(username, address)
-        self._delays.check(key)
+        try:
+            self._delays.check(key)
+        except TooMany:
+            self._trail.note("login.delayed", address=address)
+            raise
         user = await self._users.find_by_username(username)
         known = user if user is not None and user.is_active else None
         password_hash = None if known is None else known.password_hash
         # Checked once more when the turn comes, so that many tries sent at once are not all let through.
         if not await self._passwords.verify(password_hash, password, before=lambda: self._delays.check(key)):
             self._delays.failed(key)
+            self._trail.note("login.failed", subject="" if user is None else user.id, address=address)
             log.info("login.failed", address=address)  # without the name: a password typed there would be logged
             return None
         return known
@@ -167,6 +176,7 @@ class AuthService:
             self._delays.check(key)
             self._delays.failed(key)  # before anything is waited for, so that many tries at once are all counted
         if not await self._second_factors.use(factor, code):
+            self._trail.note("login.code_failed", subject=user.id, address=address)
             log.info("login.code-failed", user=str(user.id), address=address)
             return False
         for key in keys:
@@ -194,6 +204,7 @@ class AuthService:
             _hash(handle), _hash(secret), _hash(fresh), now=now, expires_at=expires_at, kept_until=self._kept(now)
         )
         if session is None:
+            self._trail.note("refresh.refused")
             await self._refuse_refresh(_hash(handle), now)
             raise Unauthenticated("the refresh token does not work any more")
         user = await self._users.find(session.user)
@@ -211,8 +222,21 @@ class AuthService:
         if other is not None and other.user == caller.user:
             ids.add(other.id)
         now = floor_ms(self._clock())
-        ended = await asyncio.gather(*(self._sessions.end(one, now=now, reason="logout") for one in ids))
-        self.changed(change for change in ended if change is not None)
+
+        async def end(session: DbSession) -> list[AccessChange]:
+            ended = [await self._sessions.end(one, now=now, reason="logout", transaction=session) for one in ids]
+            return [change for change in ended if change is not None]
+
+        self.changed(
+            await self._trail.record(
+                "session.ended",
+                actor=caller.user,
+                actor_name=caller.username,
+                subject=session_of(caller),
+                facts={"reason": "logout", "sessions": len(ids)},
+                change=end,
+            )
+        )
 
     async def delete_key(self, caller: Caller, key: UUID) -> None:
         """Delete one of the caller's own API keys. NotFound; Forbidden to an API key."""
@@ -234,7 +258,14 @@ class AuthService:
             address=address,
             user_agent=clean_user_agent(user_agent),
         )
-        await self._sessions.add(session)
+        await self._trail.record(
+            "login.succeeded",
+            actor=user.id,
+            actor_name=user.username,
+            subject=session.id,
+            address=address,
+            change=lambda transaction: self._sessions.add(session, transaction),
+        )
         return self._pair(session, f"{handle}.{secret}"), session
 
     def _pair(self, session: Session, refresh: str) -> TokenPair:
@@ -252,7 +283,14 @@ class AuthService:
             await self._end(session, "reuse")
 
     async def _end(self, session: Session, reason: str) -> None:
-        change = await self._sessions.end(session.id, now=floor_ms(self._clock()), reason=reason)
+        change = await self._trail.record(
+            "session.reused" if reason == "reuse" else "session.ended",
+            subject=session.id,
+            facts={"user": session.user, "reason": reason},
+            change=lambda transaction: self._sessions.end(
+                session.id, now=floor_ms(self._clock()), reason=reason, transaction=transaction
+            ),
+        )
         if change is not None:
             self.changed([change])
 

@@ -8,6 +8,8 @@ from qsuite.settings import Settings
 if TYPE_CHECKING:
     from qsuite.services.account_history import AccountHistory
     from qsuite.services.accounts import AccountService
+    from qsuite.services.audit import AuditService
+    from qsuite.services.audit_trail import AuditTrail
     from qsuite.services.auth import AuthService
     from qsuite.services.backtest_pages import BacktestPages
     from qsuite.services.backtests import BacktestService
@@ -54,6 +56,8 @@ class Services:
     """One instance a process."""
 
     settings: Settings
+    audit: "AuditTrail"
+    audit_reading: "AuditService"
     auth: "AuthService"
     users: "UserService"
     sessions: "UserSessions"

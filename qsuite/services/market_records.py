@@ -22,9 +22,10 @@ from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.market import Bar, Tick
 from qsuite.domain.market_record import MarketRecord
 from qsuite.domain.statistics import BarStatistics
-from qsuite.domain.times import NS_PER_MS, floor_ms
+from qsuite.domain.times import NS_PER_MS, floor_ms, format_rfc3339
 from qsuite.repos.market_data import BarQuery, MarketDataRepo
 from qsuite.services import collector
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.files.rows import BadRow, Decoded, RowError, check_range
 from qsuite.services.reference import ReferenceService
 
@@ -87,11 +88,13 @@ class MarketRecords:
         repo: MarketDataRepo,
         reference: ReferenceService,
         new_id: Callable[[], UUID],
+        trail: AuditTrail,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._repo = repo
         self._reference = reference
         self._new_id = new_id
+        self._trail = trail
         self._clock = clock
 
     async def get(self, identity: UUID) -> MarketRecord:
@@ -150,14 +153,24 @@ class MarketRecords:
             updated_at=floor_ms(self._clock()),
             version=known.version + 1,
         )
-        await self._repo.save(changed)
+        await self._trail.record(
+            "bar.changed",
+            subject=identity,
+            facts={"symbol": symbol, "ts": format_rfc3339(ts_ns), **changes},
+            change=lambda session: self._repo.save(changed, session),
+        )
         return changed
 
     async def delete(self, identity: UUID, version: int | None = None) -> None:
         """Delete a bar."""
         known = await self._repo.get(identity)
         _require_version(known, version)
-        await self._repo.delete(identity, known.version)
+        await self._trail.record(
+            "bar.deleted",
+            subject=identity,
+            facts={"symbol": known.bar.symbol, "ts": format_rfc3339(known.bar.ts_ns), "interval": known.bar.interval},
+            change=lambda session: self._repo.delete(identity, known.version, session),
+        )
 
     async def bulk_create(self, body: bytes, content_type: str) -> BulkResult:
         """Store the bars of a body that are new; the same body again changes nothing.

@@ -23,6 +23,7 @@ from qsuite.domain.trading.commission import commission_from
 from qsuite.domain.trading.paper.rules import fill_overrides
 from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.tickers import TickersRepo
+from qsuite.services.audit_trail import AuditTrail
 
 log = structlog.get_logger(__name__)
 
@@ -59,11 +60,13 @@ class ReferenceService:
         tickers: TickersRepo,
         data_sources: DataSourcesRepo,
         new_id: Callable[[], UUID],
+        trail: AuditTrail,
         calendars: Calendars | None = None,
         currency: str = "USD",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._calendars = calendars
+        self._trail = trail
         self._tickers = tickers
         self._sources = data_sources
         self._new_id = new_id
@@ -140,7 +143,12 @@ class ReferenceService:
         values = await self._checked(values)
         now = floor_ms(self._clock())
         ticker = Ticker(id=self._new_id(), created_at=now, updated_at=now, **values)
-        await self._tickers.add(ticker)
+        await self._trail.record(
+            "ticker.created",
+            subject=ticker.symbol,
+            facts=values,
+            change=lambda session: self._tickers.add(ticker, session),
+        )
         self._remember(ticker)
         return ticker
 
@@ -166,20 +174,28 @@ class ReferenceService:
         values = await self._checked(values)
         changed = replace(known, **values, updated_at=self._later_than(known.updated_at), version=known.version + 1)
         if any(getattr(known, name) != getattr(changed, name) for name in HELD_BY_ORDERS):
-            await self._change_held(known, changed)
+            await self._change_held(known, changed, values)
         else:
-            await self._tickers.save(changed)
+            await self._save_ticker(changed, values)
             self._remember(changed)
         return changed
 
-    async def _change_held(self, known: Ticker, changed: Ticker) -> None:
+    async def _save_ticker(self, changed: Ticker, values: Mapping[str, Any]) -> None:
+        await self._trail.record(
+            "ticker.changed",
+            subject=changed.symbol,
+            facts=values,
+            change=lambda session: self._tickers.save(changed, session),
+        )
+
+    async def _change_held(self, known: Ticker, changed: Ticker, values: Mapping[str, Any]) -> None:
         """Store what open orders depend on, if there are none. No order is taken meanwhile."""
         self._remember(replace(known, is_active=False))
         try:
             if self._open_orders is not None and await self._open_orders(known.symbol):
                 detail = f"orders in {known.symbol} are open; cancel them before its {', '.join(HELD_BY_ORDERS)} change"
                 raise Conflict(detail, code="ticker.open_orders")
-            await self._tickers.save(changed)
+            await self._save_ticker(changed, values)
         except BaseException:
             self._remember(known)
             raise
@@ -192,7 +208,11 @@ class ReferenceService:
         for what, refers in self._refers:
             if await refers(known.symbol):
                 raise Conflict(f"{what} refer to {known.symbol}; make it inactive instead", code="ticker.in_use")
-        await self._tickers.delete(known.id, known.version)
+        await self._trail.record(
+            "ticker.deleted",
+            subject=known.symbol,
+            change=lambda session: self._tickers.delete(known.id, known.version, session),
+        )
         self._forget(known.id)
 
     # -- data sources -----------------------------------------------------------------------------------------------
@@ -209,7 +229,12 @@ class ReferenceService:
         """Store a new data source. AlreadyExists when the code is taken."""
         now = floor_ms(self._clock())
         source = DataSource(id=self._new_id(), created_at=now, updated_at=now, **values)
-        await self._sources.add(source)
+        await self._trail.record(
+            "data_source.created",
+            subject=source.code,
+            facts=values,
+            change=lambda session: self._sources.add(source, session),
+        )
         return source
 
     async def ensure_data_source(self, code: str, name: str) -> DataSource:
@@ -224,7 +249,12 @@ class ReferenceService:
         known = await self._sources.get(identity)
         _require_version(known.version, version)
         changed = replace(known, **values, updated_at=self._later_than(known.updated_at), version=known.version + 1)
-        await self._sources.save(changed)
+        await self._trail.record(
+            "data_source.changed",
+            subject=changed.code,
+            facts=values,
+            change=lambda session: self._sources.save(changed, session),
+        )
         return changed
 
     async def delete_data_source(self, identity: UUID, version: int | None = None) -> None:
@@ -233,7 +263,11 @@ class ReferenceService:
         _require_version(known.version, version)
         if await self._tickers.uses_data_source(identity):
             raise Conflict(f"tickers refer to {known.code}; make it inactive instead", code="data_source.in_use")
-        await self._sources.delete(identity, known.version)
+        await self._trail.record(
+            "data_source.deleted",
+            subject=known.code,
+            change=lambda session: self._sources.delete(identity, known.version, session),
+        )
 
     # ---------------------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ OpenAccount = Callable[[UUID, UUID, str, Decimal], Awaitable[None]]
 
 RIGHTS = frozenset({"role", "is_active", "password"})
 """What ends everything granted before when it changes."""
+SHOWN = ("role", "is_active", "account")
+"""What of a user the record shows the new value of: nothing secret, and nothing about a person."""
 
 
 class UserService:
@@ -105,11 +107,21 @@ class UserService:
             created_at=now,
             updated_at=now,
         )
-        await self._users.add(user)
+        await self._trail.record(
+            "user.created",
+            subject=user.id,
+            facts={"username": username, "role": role},
+            change=lambda session: self._users.add(user, session),
+        )
         try:
             await self.open_account(user, cash)
         except BaseException:  # nobody may take a trader without an account for whole
-            await self._users.remove(user.id)
+            await self._trail.record(
+                "user.removed",
+                subject=user.id,
+                facts={"reason": "no account"},
+                change=lambda session: self._users.remove(user.id, session),
+            )
             raise
         log.info("user.created", user=str(user.id), role=role.value)
         return user
@@ -133,7 +145,7 @@ class UserService:
         if "password" in wanted:
             changed = await self._with_password(changed, wanted["password"], "password")
         if changed != user:  # a new password's hash always differs, by its salt
-            user = await self._save(changed, ends=bool(wanted.keys() & RIGHTS))
+            user = await self._save(changed, wanted, ends=bool(wanted.keys() & RIGHTS))
             if "password" in wanted or not user.is_active:
                 await self._end_sessions(user, "password" if user.is_active else "disabled")
             log.info("user.changed", user=str(user.id), fields=sorted(wanted))
@@ -147,7 +159,7 @@ class UserService:
         user = await self._auth.verify_password(caller.username, old, address)
         if user is None:
             raise Invalid("some fields are wrong", errors={"old_password": ["is not the password"]})
-        user = await self._save(await self._with_password(user, new, "new_password"), ends=True)
+        user = await self._save(await self._with_password(user, new, "new_password"), {"password": new}, ends=True)
         await self._end_sessions(user, "password", keep=keep)
         log.info("user.changed", user=str(user.id), fields=["password"])
 
@@ -185,7 +197,7 @@ class UserService:
         user = await self._users.get(user_id)
         if account in user.accounts:
             return user
-        return await self._save(replace(user, accounts=(*user.accounts, account)), ends=False)
+        return await self._save(replace(user, accounts=(*user.accounts, account)), {"account": account}, ends=False)
 
     async def share_account(self, user_id: UUID, account: UUID, access: Access | None) -> None:
         """Note that an account was shared with a user, or with None that it is no longer: then their sockets close."""
@@ -195,7 +207,7 @@ class UserService:
         others = {each: known for each, known in user.shared.items() if each != account}
         shared = others if access is None else others | {account: access}
         shrinks = user.shared.get(account) is not None and access is not Access.TRADE
-        await self._save(replace(user, shared=shared), ends=shrinks)
+        await self._save(replace(user, shared=shared), {"account": account, "shared": access}, ends=shrinks)
         log.info("user.changed", user=str(user.id), fields=["shared"])
 
     async def ensure_demo(self) -> tuple[str, str]:
@@ -210,11 +222,16 @@ class UserService:
         await self._passwords.refuse_weak(password, _about(user.username, user.email), field=field)
         return replace(user, password_hash=await self._passwords.hash(password))
 
-    async def _save(self, user: User, *, ends: bool) -> User:
+    async def _save(self, user: User, changed: Mapping[str, Any], *, ends: bool) -> User:
         now = floor_ms(self._clock())
         ended_at = now if ends else user.access_changed_at
         user = replace(user, version=user.version + 1, updated_at=now, access_changed_at=ended_at)
-        await self._users.save(user)
+        await self._trail.record(
+            "user.changed",
+            subject=user.id,
+            facts={"fields": sorted(changed), **{name: changed[name] for name in SHOWN if name in changed}},
+            change=lambda session: self._users.save(user, session),
+        )
         self._announce(change for change in user.changes() if ends or not change.revokes)
         return user
 

@@ -38,7 +38,9 @@ def process(database, settings, tmp_path, io_loop):
 def api(process, settings, io_loop):
     """Nobody's client of a server with the routes of login and users."""
     throttle = Throttle(settings.throttle)
-    services = SimpleNamespace(settings=settings, auth=process.auth, users=process.users, throttle=throttle)
+    services = SimpleNamespace(
+        settings=settings, auth=process.auth, users=process.users, throttle=throttle, audit=process.trail
+    )
     server = ApiServer(make_application(services, routes=ROUTES), settings.http)
 
     async def start():

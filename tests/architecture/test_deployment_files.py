@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 import qsuite.repos
+from qsuite.repos import grants
 from qsuite.repos.schema import CollectionSpec
 from qsuite.settings import load_settings
 
@@ -109,6 +110,22 @@ def test_the_initiator_lets_qsuite_change_every_collection_but_the_audit_chains(
     assert listed is not None
     allowed = set(re.findall(r'"(\w+)"', listed.group(1)))
     assert collections_in_the_code() - allowed == {"audit_log", "audit_access"}
+
+
+def test_the_initiator_and_the_command_make_the_same_role() -> None:
+    script = (ROOT / "config/mongodb/initiate.js").read_text()
+
+    def listed(name: str) -> list[str]:
+        found = re.search(rf"{name} = \[(.*?)\]", script, re.DOTALL)
+        assert found is not None
+        return re.findall(r'"(\w+)"', found.group(1))
+
+    everywhere, *changeable = grants.privileges("qsuite")
+    assert listed("everywhere") == everywhere["actions"]
+    assert sorted(listed("COLLECTIONS")) == [one["resource"]["collection"] for one in changeable]
+    assert listed("APPEND_ONLY") == list(grants.APPEND_ONLY)
+    assert {tuple(one["actions"]) for one in changeable} == {("update", "remove")}
+    assert 'actions: ["update", "remove"]' in script
 
 
 def collections_in_the_code() -> set[str]:

@@ -60,6 +60,7 @@ class Login:
     sessions: RefreshTokensRepo
     accounts: AccountsRepo
     clock: Clock
+    trail: AuditTrail
     second_factor: OwnSecondFactor
     second_factors: SecondFactors
 
@@ -101,6 +102,7 @@ def login_services(
         passwords=passwords,
         signer=TokenSigner(lambda: ring, settings.auth, clock=clock),
         second_factors=factors,
+        trail=trail,
         delays=LoginDelays(clock=clock),
         clock=clock,
     )
@@ -116,4 +118,5 @@ def login_services(
         clock=clock,
     )
     own_factor = OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer)
-    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor, factors)
+    made = (settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, trail)
+    return Login(*made, own_factor, factors)

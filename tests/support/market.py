@@ -9,12 +9,14 @@ from typing import Any
 from qsuite.domain.market import Quote, Trade
 from qsuite.domain.roles import Caller
 from qsuite.repos import data_sources, imports, market_data, tick_blocks, tick_seals, tickers, ticks
+from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.schema import migrate
 from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TicksRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.market_data import MarketDataService
 from qsuite.services.reference import ReferenceService
 from qsuite.settings import MarketSettings
@@ -75,6 +77,7 @@ class Parts:
             tickers=TickersRepo(self.database),
             data_sources=DataSourcesRepo(self.database),
             new_id=uuid.uuid4,
+            trail=AuditTrail(AuditAccessRepo(self.database)),
             clock=self.clock,
         )
         self.market = MarketDataService(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from marshmallow import Schema, fields, validate
@@ -19,6 +19,7 @@ from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
 from qsuite.handlers.operations import CSV, JSON, operation
 from qsuite.handlers.routes import Route, make_application
 from qsuite.handlers.server import ApiServer
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.throttle import Throttle
 from qsuite.settings import HttpSettings, load_settings
 
@@ -156,7 +157,9 @@ async def small_server(
     """Serve the small API on a free port."""
     WaitingHandler.release.clear()
     throttle = throttle or Throttle(load_settings({"QSUITE_PROFILE": "test"}, dotenv=None).throttle)
-    services: Any = SimpleNamespace(auth=FakeAuth(), settings=SimpleNamespace(http=limits), throttle=throttle)
+    services: Any = SimpleNamespace(
+        auth=FakeAuth(), settings=SimpleNamespace(http=limits), throttle=throttle, audit=AuditTrail(cast(Any, None))
+    )
     server = ApiServer(make_application(services, routes=routes), limits)
     server.listen(0, "127.0.0.1")
     try:

@@ -27,7 +27,9 @@ class Stored:
 
 async def test_a_ticker_made_while_all_are_read_again_stays() -> None:
     stored = Stored(ticker("OLD", 1), ticker("GONE", 2))
-    reference = ReferenceService(tickers=cast(Any, stored), data_sources=cast(Any, None), new_id=lambda: UUID(int=9))
+    reference = ReferenceService(
+        tickers=cast(Any, stored), data_sources=cast(Any, None), new_id=lambda: UUID(int=9), trail=cast(Any, None)
+    )
     await reference.start()
     del stored.tickers[1]
     stored.meanwhile = lambda: reference._remember(ticker("NEW", 3))

@@ -1,0 +1,58 @@
+"""The database role that QSuite works under: it does with its own data what it needs, and only adds to the record.
+
+The same as ``config/mongodb/initiate.js`` makes with mongosh; a test compares the two. Invariant: on the collections of
+``APPEND_ONLY`` nothing is granted that changes or removes an entry, and nowhere that drops a collection.
+"""
+
+from typing import Any
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from qsuite.domain.errors import SetupError
+from qsuite.repos import audit, audit_access
+from qsuite.repos.collections import COLLECTIONS
+from qsuite.repos.database import Database, Document
+
+ROLE = "qsuite"
+APPEND_ONLY = (audit.SPEC.name, audit_access.SPEC.name)
+EVERYWHERE = (
+    *("find", "insert", "createCollection", "createIndex", "dropIndex", "collMod", "listCollections", "listIndexes"),
+    *("collStats", "dbStats", "changeStream", "validate"),
+)
+CHANGEABLE = ("update", "remove")
+
+
+def privileges(database: str) -> list[Document]:
+    """Return what the role may do, in MongoDB's words."""
+    changeable = sorted(spec.name for spec in COLLECTIONS if spec.name not in APPEND_ONLY)
+    return [
+        {"resource": {"db": database, "collection": ""}, "actions": list(EVERYWHERE)},
+        *({"resource": {"db": database, "collection": name}, "actions": list(CHANGEABLE)} for name in changeable),
+    ]
+
+
+async def grant(admin: Database, database: str, user: str, password: str | None) -> bool:
+    """Make or renew the role, and the user who has it and nothing else; return whether the user was made.
+
+    ``admin`` is a connection with an administrator's rights. SetupError where it has not, or where a new user gets no
+    password.
+    """
+    return await admin.in_thread(_grant, admin, database, user, password)
+
+
+def _grant(admin: Database, database: str, user: str, password: str | None) -> bool:
+    roles = [{"role": "clusterMonitor", "db": "admin"}]
+    try:
+        db = admin.sync_client.admin
+        known = bool(db.command("rolesInfo", ROLE)["roles"])
+        db.command("updateRole" if known else "createRole", ROLE, privileges=privileges(database), roles=roles)
+        exists = bool(db.command("usersInfo", user)["users"])
+        if not exists and password is None:
+            raise SetupError(f"there is no database user {user} yet: give QSUITE_MONGO__GRANT_PASSWORD")
+        given: dict[str, Any] = {} if password is None else {"pwd": password}
+        db.command("updateUser" if exists else "createUser", user, roles=[{"role": ROLE, "db": "admin"}], **given)
+    except OperationFailure as error:
+        raise SetupError(f"the role could not be set up: {str(error).partition(', full error')[0]}") from None
+    except PyMongoError:
+        raise SetupError("the database does not answer at QSUITE_MONGO__ADMIN_URI") from None
+    return not exists
