@@ -176,6 +176,7 @@ class AuthService:
             self._delays.check(key)
             self._delays.failed(key)  # before anything is waited for, so that many tries at once are all counted
         if not await self._second_factors.use(factor, code):
+            self._trail.note("login.code_failed", subject=user.id, address=address)
             log.info("login.code-failed", user=str(user.id), address=address)
             return False
         for key in keys:

@@ -207,8 +207,7 @@ class UserService:
         others = {each: known for each, known in user.shared.items() if each != account}
         shared = others if access is None else others | {account: access}
         shrinks = user.shared.get(account) is not None and access is not Access.TRADE
-        told = {"shared": {str(account): None if access is None else access.value}}
-        await self._save(replace(user, shared=shared), told, ends=shrinks)
+        await self._save(replace(user, shared=shared), {"account": account, "shared": access}, ends=shrinks)
 
     async def ensure_demo(self) -> tuple[str, str]:
         """Make the demo trader and an admin unless they are there; return the trader's name and password.

@@ -60,8 +60,9 @@ class Login:
     sessions: RefreshTokensRepo
     accounts: AccountsRepo
     clock: Clock
-    second_factor: OwnSecondFactor
     trail: AuditTrail
+    second_factor: OwnSecondFactor
+    second_factors: SecondFactors
 
     async def round(self) -> None:
         """Let the watch look once."""
@@ -117,4 +118,5 @@ def login_services(
         clock=clock,
     )
     own_factor = OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer)
-    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor, trail)
+    made = (settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, trail)
+    return Login(*made, own_factor, factors)
