@@ -37,6 +37,7 @@ WHOLE_EQUITY = {"equity_fraction": Decimal(1)}
     [
         WHOLE_EQUITY,
         {"equity_fraction": Decimal("0.35"), "allow_short": True},
+        {"equity_fraction": Decimal("0.8"), "allow_short": True},
         {"quantity": Decimal(700)},
         {"quantity": Decimal(1500), "allow_short": True},
         {"order_value": Decimal(40_000)},
@@ -52,7 +53,8 @@ def test_crossovers_come_to_the_same_however_they_are_sized(sized: dict[str, Any
 
 def test_without_costs_they_come_to_the_same_as_well() -> None:
     bars = made_up(8)
-    sets = [CROSSES[0] | WHOLE_EQUITY, CROSSES[0] | {"quantity": Decimal(1000), "allow_short": True}]
+    sets = [CROSSES[0] | WHOLE_EQUITY, CROSSES[0] | WHOLE_EQUITY | {"allow_short": True}]
+    sets += [CROSSES[0] | {"quantity": Decimal(1000), "allow_short": True}]
     assert assert_the_same("sma_cross", bars, terms_for(bars), sets) >= 20
 
 

@@ -4,7 +4,8 @@ What the event-driven run does with an order at a bar's open, in its terms (``si
 ``paper``), over arrays with one place a set:
 
     size      a quantity, or what a value, a part of the equity or a share of a limit pays for, in whole lots
-    control   cash behind what opens a position: a buy's value, half a short's, and commission; shorts hold 1.5 x
+    control   cash behind what opens a position: a buy's value, half a short's, and commission; shorts hold 1.5 x;
+              what an order closes first backs the rest
     fill      the open, slipped on to the next tick; commission; cash and position
 
 Invariant: a position is a whole number of lots, so flat is exactly zero. Cash is a double: it stays within a millionth
@@ -40,6 +41,8 @@ class Market:
     sells: Series
     worst: Series
     """What an order is valued at before it is let through."""
+    least: Series
+    """What a sale that closes is sure to bring."""
     lots: Series
 
 
@@ -75,14 +78,15 @@ def market_of(panel: Panel, terms: Terms) -> Market:
     """Price a panel."""
     tickers = [terms.tickers[symbol] for symbol in panel.symbols]
     rules = [terms.rules().for_ticker(ticker) for ticker in tickers]
-    buys, sells, worst = (np.empty_like(panel.shown) for _ in range(3))
+    buys, sells, worst, least = (np.empty_like(panel.shown) for _ in range(4))
     for column, (ticker, own) in enumerate(zip(tickers, rules, strict=True)):
         shown = panel.shown[:, column]
         buys[:, column] = slipped(shown, own.slippage_max_bps, ticker.tick_size, buy=True)
         sells[:, column] = slipped(shown, own.slippage_max_bps, ticker.tick_size, buy=False)
         worst[:, column] = shown * (1.0 + float(own.cushion))
+        least[:, column] = shown * (1.0 - float(own.cushion))
     lots = np.array([float(ticker.lot_size) for ticker in tickers])
-    return Market(panel, terms, Charges([own.commission for own in rules]), buys, sells, worst, lots)
+    return Market(panel, terms, Charges([own.commission for own in rules]), buys, sells, worst, least, lots)
 
 
 def traded(
@@ -180,15 +184,20 @@ class _Accounts:
         """Return the lots of orders that have cash behind them, zero for the others."""
         live, market = len(periods), self._market
         held = self._held[np.arange(live), columns]
-        opens = lots > np.maximum(np.where(buys, -held, held), 0.0)
-        quantity = lots * market.lots[columns]
-        value = quantity * market.worst[periods, columns]
-        needed = np.where(buys, value, float(SHORT_MARGIN) * value) + market.charges.total(columns, quantity, value)
+        to_close = np.maximum(np.where(buys, -held, held), 0.0)
+        opens = lots > to_close
+        quantity, closing = lots * market.lots[columns], np.minimum(lots, to_close) * market.lots[columns]
+        most, least = market.worst[periods, columns], market.least[periods, columns]
+        value = quantity * most
+        bought = value - float(SHORT_COLLATERAL) * closing * market.panel.shown[periods, columns]
+        takes = float(SHORT_MARGIN) * (quantity - closing) - closing
+        needed = np.where(buys, bought, np.maximum(takes * most, takes * least))
+        needed = needed + market.charges.total(columns, quantity, value)
         free = self._cash[:live]
         if self._any_short:
             owed = np.maximum(-self._held[:live], 0.0) * market.lots * market.panel.shown[periods]
             free = free - float(SHORT_COLLATERAL) * owed.sum(axis=1)
-        lacking = needed - free > NEAR * np.maximum(np.abs(needed), np.abs(free))
+        lacking = needed - free > NEAR * np.maximum(value, np.abs(free))
         return np.where(opens & lacking, 0.0, lots)
 
     def _fill(self, step: int, lots: Series, prices: Series, shown: Series, buys: Flags) -> None:

@@ -4,12 +4,16 @@ Long positions are paid in full. For a short one Regulation T asks for 150 % of 
 100 % its sale brought, which stays in the cash, and a margin of 50 %. So 1.5 x its value is held out of buying power,
 and an order that may open a short reserves the half that its own sale will not bring. Both follow the market price.
 
-What only closes a position needs nothing: it gives back more than it takes, and must never be trapped.
+What only closes a position needs nothing: it gives back more than it takes, and must never be trapped. Of an order that
+turns a position round, what it closes comes first, and what that surely brings backs the rest: a sale its least price,
+a purchase the collateral of the short. So buying power is at least zero once it has filled, at any price up to the
+collar. It reserves as much as any other order all the same, and buying power may show less than zero while it works:
+nobody else is let to cash that its last part needs.
 """
 
 from decimal import Decimal
 
-from qsuite.domain.money import ZERO, show
+from qsuite.domain.money import show
 from qsuite.domain.trading.account import Account
 from qsuite.domain.trading.risk.events import Refusal
 from qsuite.domain.trading.risk.exposure import Exposures, worst_quantity
@@ -27,11 +31,28 @@ def buying_power(account: Account, exposures: Exposures) -> Decimal:
 def cash_covers(subject: Review) -> Refusal | None:
     """Refuse an order that the cash without a claim on it does not cover, commission included."""
     assert subject.account is not None
-    needed = subject.reservation
+    if not subject.opens:
+        return None
+    needed = subject.reservation if not subject.reduces else _needed_to_turn_round(subject)
     free = buying_power(subject.account, subject.exposures)
-    if needed > ZERO and needed > free:
+    if needed > free:
         return Refusal("risk.buying_power", "not enough cash that is not reserved by other orders", free, needed)
     return None
+
+
+def _needed_to_turn_round(subject: Review) -> Decimal:
+    """Return the cash that must be free before an order turns a position round, at the worst of its prices.
+
+    What a sale takes and brings is linear in the price, so the worst is the highest or the lowest.
+    """
+    order, closing, most = subject.order, subject.reduces, subject.worst_price
+    assert most is not None
+    if order.is_buy:
+        line = subject.exposures.accounts.lines(order.account)[order.symbol]
+        return subject.reservation - SHORT_COLLATERAL * closing * line.mark
+    commission = subject.reservation - SHORT_MARGIN * most * order.remaining
+    takes = SHORT_MARGIN * (order.remaining - closing) - closing
+    return commission + max(takes * most, takes * subject.least_price)
 
 
 @limited("position_limit", "risk.position_limit")

@@ -64,7 +64,8 @@ class Review:
     fills, ``size_after`` the same with the order.
 
     ``other_leg`` is what the position counts of an order that this one would cancel, and ``added`` what it adds to its
-    side's working quantity: of two that cancel each other only one counts. ``touch`` is the price it would be dealt at
+    side's working quantity: of two that cancel each other only one counts. ``reduces`` is how much of it surely closes,
+    though all else on its side fills first. ``touch`` is the price it would be dealt at
     now, ``worst_price`` the worst it may be, ``mark`` what a unit of its symbol is valued at; each is None while nobody
     can tell. ``open_orders`` and ``open_in_ticker`` are the account's; None where the order takes no further place.
     """
@@ -94,6 +95,7 @@ class Review:
     added: Decimal = field(init=False)
     opens: bool = field(init=False)
     closes: bool = field(init=False)
+    reduces: Decimal = field(init=False)
     size: Decimal = field(init=False)
     size_after: Decimal = field(init=False)
     touch: Decimal | None = field(init=False)
@@ -109,6 +111,7 @@ class Review:
         to_close, working = (-held, buys) if is_buy else (held, sells)
         free = to_close - working if to_close > working else ZERO
         self.opens = added > free
+        self.reduces = ZERO if self.other_leg else min(added, free)
         self.closes = to_close > ZERO and working + added <= to_close
         self.size = worst_quantity(held, buys, sells)
         self.size_after = (
@@ -136,12 +139,22 @@ class Review:
         return self.ticker is not None and self.ticker.restricted
 
     @property
+    def least_price(self) -> Decimal:
+        """Return the least a sell may bring: its limit, or where it has none the market less the collar."""
+        if self.order.limit is not None:
+            return self.order.limit
+        base = stop_of(self.order, self.touch) if self.order.waits else self.touch
+        assert base is not None
+        return base * (1 - collar_of(self.limits, self.rules))
+
+    @property
     def reservation(self) -> Decimal:
         """Return the cash the order must have behind it.
 
         A buy's worst value, or half a short's (see ``money``), and the most its commission can come to. An order that
-        flips a position is reserved for as a whole: which part of it fills first cannot be told. What only closes a
-        position needs nothing: it gives back more than it takes.
+        flips a position is reserved for as a whole, so that its last part is backed however it fills; what it closes
+        counts when it is let through (``money``). What only closes a position needs nothing: it gives back more than it
+        takes.
         """
         if self._reservation is None:
             self._reservation = self._needed() if self.opens else ZERO
@@ -166,7 +179,7 @@ def worst_price(order: Order, touch: Decimal | None, limits: Limits, rules: Fill
     by the rules' cushion while that is off. A sell that the market would take at better than its limit is valued at the
     market. None while no price is known.
     """
-    collar = limits.price_collar if isinstance(limits.price_collar, Decimal) else rules.cushion
+    collar = collar_of(limits, rules)
     base = stop_of(order, touch) if order.waits else touch
     limit = order.limit
     if limit is None:
@@ -174,6 +187,11 @@ def worst_price(order: Order, touch: Decimal | None, limits: Limits, rules: Fill
     if order.is_buy or base is None:
         return limit
     return max(limit, base)
+
+
+def collar_of(limits: Limits, rules: FillRules) -> Decimal:
+    """Return the part of its price that a market may move before an order without a limit trades."""
+    return limits.price_collar if isinstance(limits.price_collar, Decimal) else rules.cushion
 
 
 def stop_of(order: Order, touch: Decimal | None) -> Decimal | None:
@@ -207,5 +225,5 @@ def protective_limit(order: Order, market: Snapshot, limits: Limits, rules: Fill
     touch = touchline(market, order.is_buy, rules)
     if touch is None:
         return None
-    collar = limits.price_collar if isinstance(limits.price_collar, Decimal) else rules.cushion
+    collar = collar_of(limits, rules)
     return touch * (1 + collar if order.is_buy else 1 - collar)
