@@ -7,12 +7,10 @@ it in the journal, for QSuite; ArcticDB asks for what it asks for.
 """
 
 import asyncio
-import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import numpy as np
 from benchmarks.book import interpreter
 from benchmarks.harness import Figure, in_pairs
 from benchmarks.mongod import fresh_mongod
+from benchmarks.peer_process import asking
 from benchmarks.tick_peers import SIDES, SYMBOL, T0_NS, numbers
 from qsuite.domain.tick_columns.columns import OF_TRADES, MoneyColumn, TickColumns, to_columns
 from qsuite.domain.tick_columns.runs import cut
@@ -44,8 +43,6 @@ PEERS = {
     "pymongoarrow": ("1.15.0", "pandas==2.3.3"),
 }
 """Each with its version, and what it needs beside it."""
-
-Peer = Callable[[str], float]
 
 
 def figures() -> list[Figure]:
@@ -108,7 +105,7 @@ def beside_peers(ours: Ours) -> Iterator[Figure]:
             python = interpreter(peer, *PEERS[peer])
             if python is None:
                 continue
-            with playing(python, peer, ours.uri, count) as asked:
+            with asking(python, PEER, peer, ours.uri, count) as asked:
                 asked("write" if peer == "arcticdb" else ask)  # what is to be read; caches
                 reading = local.frame if ask == "frame" else local.table
                 measure = (lambda: ours.written("writes")) if ask == "write" else (lambda read=reading: rate(read))  # type: ignore[misc]
@@ -168,33 +165,3 @@ def rate(read: Callable[..., Any], **query: Any) -> float:
     began = time.perf_counter()
     found = read(SYMBOL, kind="quote", **query)
     return len(found) / (time.perf_counter() - began)
-
-
-@contextmanager
-def playing(python: Path, name: str, uri: str, count: int) -> Iterator[Peer]:
-    """Run a peer; yield how to ask it for a figure."""
-    # Its own logs say nothing to who measures; a peer's interpreter must not see our packages.
-    command = [python, PEER, name, uri, str(count)]
-    with subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": ""},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        given, told = process.stdin, process.stdout
-
-        def ask(what: str) -> float:
-            given.write(f"{what}\n")
-            given.flush()
-            return float(told.readline())
-
-        try:
-            assert told.readline() == "ready\n", f"{name} did not start"
-            yield ask
-        finally:
-            given.close()
-            process.wait(30)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SECRET_MIN_LENGTH = 32
 SECRET_MIN_SIGNS = 8
+# OWASP's least for argon2id with one lane, and the shortest password that the documentation promises.
+ARGON2_MEMORY_KIB, ARGON2_PASSES = 19_456, 2
+PASSWORD_MIN_LENGTH = 12
 # What people leave in from examples and tutorials.
 PLACEHOLDERS = ("changeme", "changethis", "example", "placeholder", "yoursecret", "secretkey", "djangoinsecure")
 ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
@@ -64,6 +67,13 @@ def _production(settings: "Settings") -> None:
         raise SetupError("QSUITE_SECRET_KEY is a default or an example: make one with `openssl rand -hex 32`")
     if settings.mongodb_uri is None:
         raise SetupError("QSUITE_MONGODB_URI must be set in the production profile")
+    auth = settings.auth
+    if auth.argon2_memory_kib < ARGON2_MEMORY_KIB or auth.argon2_time_cost < ARGON2_PASSES:
+        raise SetupError(
+            f"auth.argon2_memory_kib and argon2_time_cost are under {ARGON2_MEMORY_KIB} and {ARGON2_PASSES}"
+        )
+    if auth.password_min_length < PASSWORD_MIN_LENGTH:
+        raise SetupError(f"auth.password_min_length is under {PASSWORD_MIN_LENGTH}")
     _guarded("QSUITE_MONGODB_URI", settings.mongodb_uri, plain_network=settings.plain_network)
     if settings.redis_url is not None:
         _guarded("QSUITE_REDIS_URL", settings.redis_url, plain_network=settings.plain_network)

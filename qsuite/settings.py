@@ -50,7 +50,7 @@ def _setting(default: Any, text: str, *, low: Any = None, high: Any = None, choi
 
 
 def _secret(text: str, *, default: Any = None) -> Any:
-    return field(default=default, repr=False, metadata={"help": text, "secret": True})
+    return field(default=default, repr=False, metadata={"help": text, "secret": True})  # nosec B105
 
 
 def _figure(default: str, text: str) -> Any:
@@ -123,7 +123,7 @@ class EngineSettings:
 class TradingSettings:
     """How paper orders fill and what they cost."""
 
-    currency: str = _setting("USD", "currency of new accounts")
+    currency: str = _setting("USD", "currency of new accounts, and of tickers made for a feed or a file")
     initial_cash: Decimal = _setting(Decimal(1_000_000), "cash of a new trader", low=Decimal(0))
     commission_model: str = _setting("per_share", "what commission goes by", choices=("per_share", "percent", "tiered"))
     commission_per_share: Decimal = _setting(Decimal("0.005"), "commission for each unit filled", low=Decimal(0))

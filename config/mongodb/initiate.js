@@ -14,6 +14,7 @@ const COLLECTIONS = [
   "engine_state", "orders", "executions", "positions", "strategies", "signals", "backtests", "jobs", "news",
   "risk_limits", "risk_events", "models", "model_files", "imports", "account_history", "strategy_positions", "sweeps",
   "sweep_parts", "tick_feed", "idempotency_keys", "tick_seals", "feed_positions", "signing_keys",
+  "second_factors", "statements",
 ];
 
 const mongo = new Mongo(`mongodb://${HOST}/?directConnection=true`);

@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "replay": ("qsuite.cli.replay:replay", "Play a recorded market, live."),
     "backtest": ("qsuite.cli.backtest:backtest", "Play an algorithm to the past."),
     "models": ("qsuite.cli.models:models", "Train models and list them."),
+    "report": ("qsuite.cli.report:report", "Write trades, positions, profit or statements to a file."),
     "user": ("qsuite.cli.user:user", "Create and list users, set passwords."),
     "keys": ("qsuite.cli.keys:keys", "List, rotate and revoke what signs tokens."),
     "check": ("qsuite.cli.check:check", "Verify that the books agree."),

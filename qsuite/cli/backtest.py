@@ -130,9 +130,9 @@ def backtest(strategy: str, symbols: tuple[str, ...], **options: Any) -> None:
 
 
 def _write(path: Path, plan: "Plan", ran: "Ran") -> None:
-    from qsuite.services.backtests import page_of
+    from qsuite.services.backtest_pages import page_of_run
 
-    path.write_text(page_of(plan, ran), encoding="utf-8")
+    path.write_text(page_of_run(plan, ran), encoding="utf-8")
     click.echo(f"  the report is in {path}")
 
 

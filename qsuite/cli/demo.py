@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SYMBOL = "IBM"
 QUANTITY = "10"
 CHANNELS = f"trades:{SYMBOL},orders,executions,positions"
-PASSWORD_VARIABLE = "$QSUITE_PASSWORD"  # noqa: S105  a name
+PASSWORD_VARIABLE = "$QSUITE_PASSWORD"  # noqa: S105  a name  # nosec B105
 
 
 async def start_demo(app: "App", address: str) -> None:

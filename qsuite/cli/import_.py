@@ -83,7 +83,7 @@ async def _import(settings: Settings, paths: Sequence[Path], options: dict[str, 
 
     failed = 0
     async with open_database(settings) as database:
-        importer = await make_importer(database, uuid7)
+        importer = await make_importer(database, settings.trading.currency, uuid7)
         for path in paths:
             try:
                 await _import_one(importer, path, options, again)

@@ -174,7 +174,7 @@ class OwnKey:
         self._users = UsersRepo(database)
         self._keys = ApiKeys(keys=ApiKeysRepo(database), users=self._users, trail=AuditTrail(AuditAccessRepo(database)))
         self._made: list[tuple[Any, Any]] = []
-        self._secret = ""
+        self._secret = ""  # filled in later  # nosec B105
         self._renew_s = 0.0
 
     async def current(self) -> str:

@@ -183,6 +183,6 @@ def _tell_commands(settings: Settings, uri: str | None, address: str) -> None:
 
 def _shown(host: str) -> str:
     """Return the address that a browser on this machine can use."""
-    if host in ("", "0.0.0.0", "::"):  # noqa: S104  recognised, not bound
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104  recognised, not bound  # nosec B104
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

@@ -1,15 +1,15 @@
-"""``qsuite user``: create, passwd, list. A running server sees what is changed here within a second.
+"""``qsuite user``: make, list and change users. A running server sees what is changed here within a second.
 
 A password is typed unseen or read from standard input, never taken as an argument, which every process can read.
 """
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
@@ -50,7 +50,7 @@ class Cash(click.ParamType[Decimal]):
 
 @click.group()
 def user() -> None:
-    """Create and list users, set passwords.
+    """Create, list and change users; end what lets them in.
 
     \b
     Example:  qsuite user list
@@ -86,6 +86,67 @@ def passwd(name: str, password_stdin: bool) -> None:
     click.echo(f"The password of {name} is set; their sessions have ended")
 
 
+@user.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Let a user in no more, and end all their sessions; their API keys stop too.
+
+    \b
+    Example:  qsuite user disable maria
+    """
+    asyncio.run(_change(name, {"is_active": False}))
+    click.echo(f"{name} is disabled; their sessions have ended")
+
+
+@user.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Let a disabled user in again; they log in anew.
+
+    \b
+    Example:  qsuite user enable maria
+    """
+    asyncio.run(_change(name, {"is_active": True}))
+    click.echo(f"{name} may log in")
+
+
+@user.command()
+@click.argument("name")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+def role(name: str, role: str) -> None:
+    """Give a user another role, which counts from their next request; their sockets close.
+
+    \b
+    Example:  qsuite user role maria risk_manager
+    """
+    asyncio.run(_change(name, {"role": Role(role)}))
+    click.echo(f"{name} is {role}")
+
+
+@user.command()
+@click.argument("name")
+def logout(name: str) -> None:
+    """End all sessions of a user; their password and API keys stay.
+
+    \b
+    Example:  qsuite user logout maria
+    """
+    asyncio.run(_logout(name))
+    click.echo(f"The sessions of {name} have ended")
+
+
+@user.command("totp-reset")
+@click.argument("name")
+def totp_reset(name: str) -> None:
+    """Take a user's second factor away, for who lost phone and recovery codes; their password stays.
+
+    \b
+    Example:  qsuite user totp-reset maria
+    """
+    asyncio.run(_totp_reset(name))
+    click.echo(f"{name} logs in by password alone until they turn a second factor on again")
+
+
 @user.command("list")
 def list_users() -> None:
     """List all users: id, name, role, whether active, when made.
@@ -117,11 +178,29 @@ async def _create(name: str, password: str, role: Role, cash: Decimal | None, em
 
 
 async def _passwd(name: str, password: str) -> None:
+    await _change(name, {"password": password})
+
+
+async def _change(name: str, changes: Mapping[str, Any]) -> None:
     async with _users() as users:
-        found = await users.find_by_username(name)
-        if found is None:
-            raise NotFound(f"there is no user {name}")
-        await users.update(found.id, {"password": password})
+        await users.update((await _named(users, name)).id, changes)
+
+
+async def _logout(name: str) -> None:
+    async with _users() as users:
+        await users.end_sessions((await _named(users, name)).id)
+
+
+async def _totp_reset(name: str) -> None:
+    async with _users() as users:
+        await users.reset_second_factor((await _named(users, name)).id)
+
+
+async def _named(users: "UserService", name: str) -> "User":
+    found = await users.find_by_username(name)
+    if found is None:
+        raise NotFound(f"there is no user {name}")
+    return found
 
 
 async def _list() -> list["User"]:
@@ -140,6 +219,7 @@ async def _users() -> AsyncIterator["UserService"]:
     from qsuite.repos.accounts import AccountsRepo
     from qsuite.repos.audit_access import AuditAccessRepo
     from qsuite.repos.refresh_tokens import RefreshTokensRepo
+    from qsuite.repos.second_factors import SecondFactorsRepo
     from qsuite.repos.users import UsersRepo
     from qsuite.services.account_opening import account_opener
     from qsuite.services.audit_trail import AuditTrail, on_behalf
@@ -158,6 +238,7 @@ async def _users() -> AsyncIterator["UserService"]:
                     settings=settings,
                     users=UsersRepo(database),
                     sessions=RefreshTokensRepo(database),
+                    second_factors=SecondFactorsRepo(database),
                     passwords=passwords,
                     open_account=account_opener(AccountsRepo(database), settings.trading.currency),
                     trail=AuditTrail(AuditAccessRepo(database)),

@@ -9,6 +9,7 @@ from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.idempotency_keys import IdempotencyKeysRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.signing_keys import SigningKeysRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
@@ -16,9 +17,13 @@ from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService
 from qsuite.services.idempotency import IdempotencyKeys
 from qsuite.services.keyring import Keyring
+from qsuite.services.own_second_factor import OwnSecondFactor
 from qsuite.services.passwords import Passwords
+from qsuite.services.seals import Seals
+from qsuite.services.second_factors import SecondFactors
 from qsuite.services.secrets import secrets_of
 from qsuite.services.tokens import TokenSigner
+from qsuite.services.user_sessions import UserSessions
 from qsuite.services.users import UserService
 from qsuite.settings import Settings
 
@@ -33,6 +38,8 @@ class Access:
     keyring: Keyring
     auth: AuthService
     users: UserService
+    sessions: UserSessions
+    second_factor: OwnSecondFactor
     idempotency: IdempotencyKeys
 
 
@@ -50,6 +57,7 @@ def make_access(*, settings: Settings, database: Database, trail: AuditTrail, cl
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
     passwords = Passwords(settings.auth)
     keyring = keyring_of(settings, database, clock, trail)
+    factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
     auth = AuthService(
         settings=settings.auth,
         users=users,
@@ -58,6 +66,7 @@ def make_access(*, settings: Settings, database: Database, trail: AuditTrail, cl
         passwords=passwords,
         signer=TokenSigner(lambda: keyring.ring, settings.auth, look_again=keyring.look_again, clock=clock),
         trail=trail,
+        second_factors=factors,
         clock=clock,
     )
     keyring.on_revoked(auth.check_everybody_again)
@@ -65,6 +74,7 @@ def make_access(*, settings: Settings, database: Database, trail: AuditTrail, cl
         settings=settings,
         users=users,
         sessions=sessions,
+        second_factors=SecondFactorsRepo(database),
         passwords=passwords,
         open_account=account_opener(accounts, settings.trading.currency, clock=clock),
         trail=trail,
@@ -79,5 +89,7 @@ def make_access(*, settings: Settings, database: Database, trail: AuditTrail, cl
         keyring=keyring,
         auth=auth,
         users=user_service,
+        sessions=UserSessions(sessions=sessions, changed=auth.changed, trail=trail, clock=clock),
+        second_factor=OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer),
         idempotency=keys,
     )

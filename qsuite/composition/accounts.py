@@ -68,6 +68,7 @@ def make_accounts(
             users=access.users,
             engine=trading.engine,
             price_of=price_of,
+            strategies_on=strategies.service.on_account,
             new_id=new_id,
             currency=currency,
             clock=clock,

@@ -15,13 +15,14 @@ from qsuite.services.importer import Importer
 from qsuite.services.reference import ReferenceService
 
 
-async def make_importer(database: Database, new_id: Callable[[], UUID]) -> Importer:
-    """Make an importer that knows the tickers there are."""
+async def make_importer(database: Database, currency: str, new_id: Callable[[], UUID]) -> Importer:
+    """Make an importer that knows the tickers there are, and makes those there are not in ``currency``."""
     reference = ReferenceService(
         tickers=TickersRepo(database),
         data_sources=DataSourcesRepo(database),
         new_id=new_id,
         trail=AuditTrail(AuditAccessRepo(database)),
+        currency=currency,
     )
     await reference.start()
     return Importer(

@@ -67,6 +67,7 @@ def make_market(
         new_id=new_id,
         trail=trail,
         calendars=sessions,
+        currency=settings.trading.currency,
         clock=clock,
     )
     stream = StreamHub(

@@ -13,6 +13,7 @@ from qsuite.composition.market import Market, make_market
 from qsuite.composition.models import make_models, make_training
 from qsuite.composition.operations import Operations, make_operations
 from qsuite.composition.parts import Parts
+from qsuite.composition.reports import Reports, make_reports
 from qsuite.composition.sealing import make_sealer
 from qsuite.composition.sentiment import Sentiment, make_sentiment
 from qsuite.composition.strategies import Strategies, StrategyWork, make_strategies, make_strategy_work
@@ -54,6 +55,7 @@ class Sections:
     backtest_pages: BacktestPages
     sweeps: SweepService
     accounts: Accounts
+    reports: Reports
     operations: Operations
     models: ModelStore
     model_training: ModelTraining
@@ -156,6 +158,9 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         backtest_pages=BacktestPages(database),
         sweeps=make_sweeps(workers=settings.workers, database=database, backtests=backtests, jobs=jobs.service),
         accounts=accounts,
+        reports=make_reports(
+            database=database, access=access, market=market, trading=trading, metrics=metrics, clock=clock
+        ),
         operations=operations,
         models=models,
         model_training=make_training(database=database, jobs=jobs.service, new_id=new_id, clock=clock),

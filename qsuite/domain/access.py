@@ -27,6 +27,14 @@ GRANTS: Mapping[Role, Roles] = {
 """The roles a user of a role may give to an API key: their own and lesser ones. An admin's never trades."""
 
 
+USER_AGENT_MAX = 200
+
+
+def clean_user_agent(sent: str) -> str:
+    """Return what a client calls itself, fit to be stored and shown: printable ASCII, cut short."""
+    return "".join(char for char in sent if " " <= char <= "~")[:USER_AGENT_MAX]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessChange:
     """Something changed about a user's access.
@@ -57,6 +65,8 @@ class Session:
     rotations: int = 0
     ended_at: int | None = None
     end_reason: str | None = None
+    address: str = ""
+    user_agent: str = ""
 
     @property
     def live(self) -> bool:

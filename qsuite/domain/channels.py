@@ -1,7 +1,7 @@
 """What a subscriber can listen to, and who may.
 
     trades:SYM  quotes:SYM  depth:SYM  signals:SYM  bars:INTERVAL:SYM    a market; SYM may be * for every symbol
-    orders  executions  positions  account  risk                         the caller's own accounts; of risk events all
+    orders  executions  positions  account  risk                         accounts the caller may see; of risk events all
                                                                          for whoever reads everybody's trading
     jobs                                                                 the caller's own jobs
 
@@ -93,7 +93,7 @@ def may_subscribe(caller: Caller, channel: ChannelName) -> bool:
     if channel.name == "risk" and caller.reads_all:
         return True
     if channel.name in ACCOUNT_CHANNELS:
-        return bool(caller.accounts) and caller.role in TRADING_READERS
+        return bool(caller.visible) and caller.role in TRADING_READERS
     return True
 
 
@@ -107,5 +107,5 @@ def private_keys(caller: Caller, name: str) -> Sequence[tuple[UUID, str]]:
         return [(caller.user, name)]
     if name == "risk" and caller.reads_all:
         return [(RISK_DESK, name)]
-    first, *further = caller.accounts
+    first, *further = caller.visible
     return [(first, name), *((account, f"{name}:{account}") for account in further)]

@@ -44,7 +44,7 @@ READ_ALL: Roles = frozenset({Role.RISK_MANAGER, Role.AUDITOR, Role.ADMIN})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A verified caller; ``accounts`` are theirs, the default one first."""
+    """A verified caller; ``accounts`` are those they may trade on, the default one first, ``views`` only look at."""
 
     user: UUID
     username: str
@@ -53,8 +53,27 @@ class Caller:
     token: str = ""
     limits: KeyLimits | None = None
     """What an API key is kept to; None for all of the role, from anywhere."""
+    views: tuple[UUID, ...] = ()
 
     @property
     def reads_all(self) -> bool:
         """Say whether every account's trading may be read."""
         return self.role in READ_ALL
+
+    @property
+    def visible(self) -> tuple[UUID, ...]:
+        """Return the accounts they may look at as theirs or by their owner's leave."""
+        return (*self.accounts, *self.views)
+
+    def may_read(self, owner: UUID) -> bool:
+        """Say whether what a user had made (a job, a backtest, a sweep) may be read."""
+        return owner == self.user or self.reads_all
+
+    @property
+    def reads_of(self) -> UUID | None:
+        """Return whose of these a list shows; None for everybody's."""
+        return None if self.reads_all else self.user
+
+    def sees(self, account: UUID) -> bool:
+        """Say whether the trading of an account may be read."""
+        return account in self.accounts or account in self.views or self.reads_all

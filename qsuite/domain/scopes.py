@@ -64,7 +64,10 @@ class KeyLimits:
 
     def require_address(self, address: str) -> None:
         """Refuse a caller from outside the key's networks. Forbidden; so is an address that is not known."""
-        if self.networks and not any(_within(address, network) for network in self.networks):
+        if not self.networks:
+            return
+        found = _read_address(address)
+        if found is None or not any(found in network for network in self.networks):
             raise Forbidden("the API key is not let in from this address", code="address")
 
 
@@ -74,11 +77,11 @@ def parse_network(text: str) -> Network:
 
 
 @lru_cache(maxsize=4_096)
-def _within(address: str, network: Network) -> bool:
+def _read_address(text: str) -> Address | None:
+    """Return an address, an IPv4 one also where it came over IPv6; None for a UNIX socket, or nothing known."""
     try:
-        found: Address = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:  # a UNIX socket, or nothing known
-        return False
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return found in network
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found

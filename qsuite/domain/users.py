@@ -5,6 +5,7 @@ shrinks or changes (role, activity, password), so that every process can end wha
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from qsuite.domain.access import AccessChange
 from qsuite.domain.errors import Invalid
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.scopes import KeyLimits
+from qsuite.domain.trading.account import Access
 
 # ASCII only: "аdmin" with a Cyrillic letter must not look like "admin" in an audit.
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{2,63}")
@@ -20,7 +22,10 @@ _EMAIL = re.compile(r"[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]{1,189}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Times in nanoseconds, whole milliseconds; ``accounts`` are theirs, the default one first."""
+    """Times in nanoseconds, whole milliseconds; ``accounts`` are theirs, the default one first.
+
+    ``shared`` are others' accounts they were let to; that they may trade on one is the account's to say.
+    """
 
     id: UUID
     username: str
@@ -29,6 +34,7 @@ class User:
     email: str | None = None
     is_active: bool = True
     accounts: tuple[UUID, ...] = ()
+    shared: Mapping[UUID, Access] = field(default_factory=dict)
     access_changed_at: int = 0
     created_at: int = 0
     updated_at: int = 0
@@ -36,7 +42,9 @@ class User:
 
     def caller(self, token: str, role: Role | None = None, limits: KeyLimits | None = None) -> Caller:
         """Return this user as a caller let in by ``token``, with their role or a lesser one."""
-        return Caller(self.id, self.username, role or self.role, self.accounts, token, limits)
+        trades = (account for account, access in self.shared.items() if access is Access.TRADE)
+        views = tuple(account for account, access in self.shared.items() if access is Access.VIEW)
+        return Caller(self.id, self.username, role or self.role, (*self.accounts, *trades), token, limits, views)
 
     def changes(self) -> tuple[AccessChange, AccessChange]:
         """Return what the last changes were: the one of anything, and the one that ends what was granted."""

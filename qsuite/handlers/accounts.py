@@ -1,13 +1,15 @@
 """Accounts over HTTP, and what they were worth over time."""
 
+from typing import Any
 from uuid import UUID
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from qsuite.domain.account_history import EquitySample
 from qsuite.domain.errors import Invalid, NotFound
 from qsuite.domain.intervals import MINUTE_NS, parse_interval
 from qsuite.domain.roles import ADMINS, RISK_MANAGERS, TRADING_READERS
+from qsuite.domain.trading.account import Permission
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.conditional import etag
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
@@ -15,7 +17,10 @@ from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
 from qsuite.handlers.market_fields import EdgeField, IntervalField
 from qsuite.handlers.operations import operation
 from qsuite.handlers.orders import as_id
-from qsuite.handlers.trading_schemas import AccountSchema
+from qsuite.handlers.reference_schemas import CURRENCY
+from qsuite.handlers.trading_schemas import AccountSchema, MemberSchema
+
+MOST_MEMBERS = 100
 
 ACCOUNTS = ListingSpec(
     filters={
@@ -37,17 +42,43 @@ class OwnedAccountSchema(AccountSchema):
 
 
 class NewAccountSchema(Schema):
-    """A further account of a trader; by default it is named after them."""
+    """A further account of a trader; by default it is named after them, and in the configured currency.
+
+    Only tickers of its currency are traded on it, and it never changes.
+    """
 
     user = fields.UUID(required=True)
     name = fields.String(validate=validate.Length(1, 64))
     cash = DecimalField(required=True, least=0)
+    currency = fields.String(validate=CURRENCY)
 
 
 class AccountChangeSchema(Schema):
-    """What of an account may change: whether it may trade. Switching it off cancels its open orders."""
+    """What of an account may change: whether it may trade, and what it may do. What is not given stays.
 
-    is_active = FlagField(required=True)
+    Switching it off cancels its open orders. A permission that is taken away changes no open order, but counts when a
+    stop of the account is reached; closing what is held needs none. ``members`` are all other traders that may look at
+    the account or trade on it; an empty list leaves it to its owner.
+    """
+
+    is_active = FlagField()
+    permissions = fields.List(
+        fields.Enum(Permission, by_value=fields.String), validate=validate.Length(0, len(Permission))
+    )
+    members = fields.List(fields.Nested(MemberSchema), validate=validate.Length(0, MOST_MEMBERS))
+
+    @validates_schema
+    def each_once(self, data: Any, **kwargs: Any) -> None:
+        """Refuse a member named twice, whose access would be a matter of order."""
+        members = [each["user"] for each in data.get("members", ())]
+        if len(set(members)) < len(members):
+            raise ValidationError("each user once", "members")
+
+
+class AccountResetSchema(Schema):
+    """What a reset account begins with; by default what was deposited."""
+
+    cash = DecimalField(least=0)
 
 
 def _a_minute_or_more(name: str) -> None:
@@ -107,7 +138,10 @@ class AccountsHandler(ApiHandler):
     )
     async def post(self) -> None:
         """Open one."""
-        account = await self.services.accounts.open(self.body["user"], self.body.get("name"), self.body["cash"])
+        body = self.body
+        account = await self.services.accounts.open(
+            body["user"], body.get("name"), body["cash"], currency=body.get("currency")
+        )
         self.set_header("Location", f"/api/v1/accounts/{account['id']}/")
         self.set_header("ETag", etag(account["id"], account["version"]))
         self.answer(account, 201)
@@ -125,17 +159,39 @@ class OneAccountHandler(ApiHandler):
         self.answer(account)
 
     @operation(
-        "Switch an account's trading on or off",
+        "Change what an account may do, and who may use it",
         roles=RISK_MANAGERS,
         body=AccountChangeSchema(),
         returns={200: OwnedAccountSchema()},
         raises=(412,),
     )
     async def patch(self, account_id: str) -> None:
-        """Switch it."""
+        """Change it."""
+        account, body = as_id(account_id), self.body
+        self.require_match(account, await self.services.accounts.version(self.caller, account))
+        permissions = frozenset(body["permissions"]) if "permissions" in body else None
+        members = {each["user"]: each["access"] for each in body["members"]} if "members" in body else None
+        changed = await self.services.accounts.change(
+            self.caller, account, is_active=body.get("is_active"), permissions=permissions, members=members
+        )
+        self.answer(changed)
+
+
+class AccountResetHandler(ApiHandler):
+    """A new beginning."""
+
+    @operation(
+        "Let an account begin anew",
+        roles=RISK_MANAGERS,
+        body=AccountResetSchema(),
+        returns={200: OwnedAccountSchema()},
+        raises=(409, 412),
+    )
+    async def post(self, account_id: str) -> None:
+        """Cancel its open orders, write off what it holds, set its cash."""
         account = as_id(account_id)
         self.require_match(account, await self.services.accounts.version(self.caller, account))
-        self.answer(await self.services.accounts.change(self.caller, account, is_active=self.body["is_active"]))
+        self.answer(await self.services.accounts.reset(self.caller, account, self.body.get("cash")))
 
 
 class AccountHistoryHandler(ApiHandler):
@@ -160,7 +216,7 @@ class AccountHistoryHandler(ApiHandler):
             return self.caller.accounts[0]
         if asked is None:
             raise Invalid("the query string has errors", errors={"account": ["required, having none of your own"]})
-        if asked not in self.caller.accounts and not self.caller.reads_all:
+        if not self.caller.sees(asked):
             raise NotFound("no such account")
         return asked
 
@@ -173,5 +229,6 @@ def _shown(sample: EquitySample) -> dict[str, object]:
 routes = [
     (r"/api/v1/accounts/?", AccountsHandler),
     (r"/api/v1/accounts/([^/]+)/?", OneAccountHandler),
+    (r"/api/v1/accounts/([^/]+)/reset/?", AccountResetHandler),
     (r"/api/v1/account/history/?", AccountHistoryHandler),
 ]

@@ -12,6 +12,7 @@ from qsuite.domain.roles import ANYONE, EVERY_ROLE, Role
 from qsuite.domain.scopes import KeyLimits, Scope
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.domain.times import format_rfc3339
+from qsuite.domain.trading.account import Access
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.fields import InstantField, NetworkField
 from qsuite.handlers.listing import ListingSpec
@@ -19,6 +20,8 @@ from qsuite.handlers.operations import operation
 
 TAG = "auth"
 MAX_NETWORKS = 32
+MAX_CODE = 64
+SCHEME = "Bearer"
 JWKS_CACHED = "public, max-age=30"
 """Half the time that `qsuite keys rotate` leaves before a new key signs."""
 
@@ -28,11 +31,18 @@ def secret_text(**kwargs: Any) -> fields.String:
     return fields.String(required=True, load_only=True, validate=validate.Length(1, MAX_LENGTH), **kwargs)
 
 
+def code_text(**kwargs: Any) -> fields.String:
+    """Describe a code of the second factor in a body."""
+    text = {"description": "six digits from the phone, or a recovery code"}
+    return fields.String(load_only=True, validate=validate.Length(1, MAX_CODE), metadata=text, **kwargs)
+
+
 class LoginSchema(Schema):
-    """Who, and the proof."""
+    """Who, and the proof; ``code`` for those who turned a second factor on (401 ``totp_required`` asks for it)."""
 
     username = fields.String(required=True, validate=validate.Length(1, MAX_LENGTH))
     password = secret_text(metadata={"format": "password"})
+    code = code_text(allow_none=True)
 
 
 class RefreshSchema(Schema):
@@ -52,8 +62,15 @@ class TokensSchema(Schema):
 
     access = fields.String(required=True)
     refresh = fields.String(required=True)
-    token_type = fields.String(required=True, metadata={"enum": ["Bearer"]})
+    token_type = fields.String(required=True, metadata={"enum": [SCHEME]})
     expires_in = fields.Integer(required=True, metadata={"description": "seconds the access token is good for"})
+
+
+class SharedSchema(Schema):
+    """Another user's account that the caller was let to."""
+
+    account = fields.UUID(required=True)
+    access = fields.Enum(Access, required=True, by_value=fields.String)
 
 
 class MeSchema(Schema):
@@ -64,6 +81,7 @@ class MeSchema(Schema):
     email = fields.String(required=True, allow_none=True)
     role = fields.Enum(Role, by_value=True, required=True)
     accounts = fields.List(fields.UUID(), required=True)
+    shared = fields.List(fields.Nested(SharedSchema), required=True)
     created_at = InstantField(required=True)
 
 
@@ -146,8 +164,14 @@ class LoginHandler(ApiHandler):
     )
     async def post(self) -> None:
         given = self.body
-        address = self.request.remote_ip or ""
-        self.answer(shown_pair(await self.services.auth.login(given["username"], given["password"], address)))
+        pair = await self.services.auth.login(
+            given["username"],
+            given["password"],
+            self.request.remote_ip or "",
+            code=given.get("code"),
+            user_agent=self.request.headers.get("User-Agent", ""),
+        )
+        self.answer(shown_pair(pair))
 
 
 class RefreshHandler(ApiHandler):
@@ -188,6 +212,7 @@ class MeHandler(ApiHandler):
                 "email": user.email,
                 "role": self.caller.role.value,  # an API key may have less than its user
                 "accounts": user.accounts,
+                "shared": [{"account": one, "access": access.value} for one, access in user.shared.items()],
                 "created_at": format_rfc3339(user.created_at),
             }
         )
@@ -272,7 +297,7 @@ class JwksHandler(ApiHandler):
 
 def shown_pair(pair: TokenPair) -> dict[str, Any]:
     """Show a pair."""
-    return {"access": pair.access, "refresh": pair.refresh, "token_type": "Bearer", "expires_in": pair.expires_in}
+    return {"access": pair.access, "refresh": pair.refresh, "token_type": SCHEME, "expires_in": pair.expires_in}
 
 
 def shown_key(key: ApiKey) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from qsuite.domain.backtests.plan import Source
 from qsuite.domain.backtests.terms import Finish
 from qsuite.domain.trading.order import Side
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
+from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
 from qsuite.handlers.market_fields import EdgeField, IntervalField
 from qsuite.handlers.strategy_schemas import ALGORITHM, symbols_field
 from qsuite.services.backtests import MOST_BPS
@@ -145,3 +146,19 @@ class BacktestSchema(BacktestSummarySchema):
     trades = fields.List(fields.Nested(BacktestTradeSchema), required=True)
     open_trades = fields.List(fields.Nested(OpenTradeSchema), required=True)
     refused = fields.List(fields.Nested(RefusedSchema), required=True)
+
+
+def listing_of_runs(*orderings: str) -> ListingSpec:
+    """Return how backtests and sweeps are listed: newest first, by whose and of what they are."""
+    return ListingSpec(
+        filters={
+            "strategy": (fields.String(), EQUALITY),
+            "symbol": (fields.String(), EQUALITY),
+            "interval": (IntervalField(), EQUALITY),
+            "owner": (fields.UUID(), EQUALITY),
+            "created_at": (InstantField(), COMPARISONS),
+        },
+        orderings=orderings,
+        default_order=("-created_at",),
+        cursor=True,
+    )

@@ -2,34 +2,18 @@
 
 import asyncio
 
-from marshmallow import fields
-
 from qsuite.domain.roles import TRADING_READERS
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.answers import JSON_TYPE
-from qsuite.handlers.backtest_schemas import BacktestInputSchema, BacktestSchema, BacktestSummarySchema
+from qsuite.handlers.backtest_schemas import BacktestInputSchema, BacktestSchema, BacktestSummarySchema, listing_of_runs
 from qsuite.handlers.base import ApiHandler, encode
-from qsuite.handlers.fields import InstantField
 from qsuite.handlers.job_schemas import JobSchema
 from qsuite.handlers.jobs import WORKERS_EMPLOYERS, answer_job
-from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
-from qsuite.handlers.market_fields import IntervalField
 from qsuite.handlers.operations import operation
 from qsuite.handlers.orders import as_id
 from qsuite.services.backtests import show_backtest
 
-BACKTESTS = ListingSpec(
-    filters={
-        "strategy": (fields.String(), EQUALITY),
-        "symbol": (fields.String(), EQUALITY),
-        "interval": (IntervalField(), EQUALITY),
-        "owner": (fields.UUID(), EQUALITY),
-        "created_at": (InstantField(), COMPARISONS),
-    },
-    orderings=("created_at", "sharpe_ratio"),
-    default_order=("-created_at",),
-    cursor=True,
-)
+BACKTESTS = listing_of_runs("created_at", "sharpe_ratio")
 
 
 class BacktestsHandler(ApiHandler):

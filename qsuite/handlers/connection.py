@@ -33,7 +33,7 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPMessageDelegate, H
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from qsuite.domain.errors import QSuiteError
-from qsuite.handlers.problems import problem_bytes, problem_headers
+from qsuite.handlers.problems import problem_bytes, problem_headers, status_of
 from qsuite.handlers.wire import DefaultHeaders, date_line, request_id_from, status_line
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,7 @@ LINGER_BYTES = 4_194_304
 HEADER_SLACK = 4
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_EMPTY_LINES = re.compile(r"\A(?:\r?\n)+")
 _HEAD_END = rb"\n\r?\n"  # begins with a plain character, which the search jumps to
 
 
@@ -76,12 +77,16 @@ class Phase(Enum):
 class ClientContext:
     """Who is at the other end. ``remote_ip`` and ``protocol`` are read by Tornado for each request."""
 
-    def __init__(self, stream: IOStream, address: Any, defaults: DefaultHeaders) -> None:
+    def __init__(
+        self, stream: IOStream, address: Any, defaults: DefaultHeaders, count: Callable[[str], Awaitable[str]]
+    ) -> None:
         is_internet = stream.socket.family in (socket.AF_INET, socket.AF_INET6)
-        self.peer_ip: str = address[0] if is_internet and address else "0.0.0.0"  # noqa: S104  a name, not a bind
+        self.peer_ip: str = address[0] if is_internet and address else "0.0.0.0"  # noqa: S104  a name, not a bind  # nosec B104
         self.remote_ip = self.peer_ip
         self.protocol = "http"
         self.defaults = defaults
+        self.count = count
+        """Count a request of an address that no handler sees, and return what the answer's head says of its limits."""
 
     def __str__(self) -> str:
         return self.remote_ip
@@ -95,6 +100,9 @@ class ApiConnection(HTTP1Connection):
     head_begun = False
     on_answer: Callable[[], None] | None = None
     """Called once: when the answer begins to leave in pieces, left whole, or nobody waits for it any more."""
+
+    why_not_longer: QSuiteError | None = None
+    """What is said of a body over the limit, where another caller might have sent it."""
 
     def __init__(self, stream: IOStream, params: HTTP1ConnectionParameters, context: ClientContext) -> None:
         super().__init__(stream, False, params, context)
@@ -153,8 +161,12 @@ class ApiConnection(HTTP1Connection):
         data = await self.stream.read_until_regex(_HEAD_END, max_bytes=limit * HEADER_SLACK)
         if len(data) > limit:
             raise HeaderTooLarge("header too large")
-        first, _, rest = data.decode("latin-1").lstrip("\r\n").partition("\n")
-        start_line = httputil.parse_request_start_line(first.rstrip("\r"))
+        text = data.decode("latin-1")
+        if text[0] in "\r\n":
+            text = _EMPTY_LINES.sub("", text, count=1)
+        first, _, rest = text.partition("\n")
+        # One line end and no more: a bare carriage return is part of no request line (RFC 9112, 2.2).
+        start_line = httputil.parse_request_start_line(first.removesuffix("\r"))
         self._request_start_line = start_line
         self._request_headers = headers = parse_headers(rest)
         self._disconnect_on_finish = not self._can_keep_alive(start_line, headers)
@@ -163,7 +175,10 @@ class ApiConnection(HTTP1Connection):
     def _begin_body(self, headers: HTTPHeaders, delegate: HTTPMessageDelegate) -> Awaitable[None] | None:
         """Refuse a body that is said to be too long before any of it is read, else begin to read it."""
         length = headers.get("Content-Length")
-        if length is None and "Transfer-Encoding" not in headers:
+        if "Transfer-Encoding" in headers:
+            if self._is_old:  # whoever passed it on may not know chunks, and see another end (RFC 9112, 6.1)
+                raise HTTPInputError("chunks in HTTP/1.0")
+        elif length is None:
             return None
         if length is not None and length.isascii() and length.isdecimal():
             if len(length) > 18 or int(length) > self._max_body_size:
@@ -175,8 +190,13 @@ class ApiConnection(HTTP1Connection):
         return self._read_body(0, headers, delegate)
 
     def _say_continue(self, headers: HTTPHeaders) -> None:
-        if headers.get("Expect", "").lower() == "100-continue" and not self._write_finished:
+        waits = headers.get("Expect", "").lower() == "100-continue" and not self._is_old  # RFC 9110, 10.1.1
+        if waits and not self._write_finished:
             self.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    @property
+    def _is_old(self) -> bool:
+        return self._request_start_line is not None and self._request_start_line.version == "HTTP/1.0"
 
     async def _read_short_body(self, length: int, delegate: HTTPMessageDelegate) -> None:
         """Read what fits one read, which has mostly arrived with the head: nothing is waited for then."""
@@ -204,7 +224,7 @@ class ApiConnection(HTTP1Connection):
             self._disconnect_on_finish = True
         if self._disconnect_on_finish:
             head += b"Connection: close\r\n"
-        elif self._request_start_line is not None and self._request_start_line.version == "HTTP/1.0":
+        elif self._is_old:
             head += b"Connection: keep-alive\r\n"
         self._write_finished = True
         try:
@@ -234,14 +254,20 @@ class ApiConnection(HTTP1Connection):
         if self._write_finished or self.stream is None or self.stream.closed():
             self.close()
             return
-        await self.stream.write(self.refusal(error))
+        limits = await self.context.count(self.context.remote_ip)
+        if self.stream.closed():
+            return
+        await self.stream.write(self.refusal(error, limits))
         await self._linger()
         self.close()
 
-    def refusal(self, error: HTTPInputError) -> bytes:
+    def refusal(self, error: HTTPInputError, limits: str = "") -> bytes:
         """Return the whole last answer of a connection, to a request that no handler saw."""
+        told: BaseException = error
         status = getattr(error, "status", 400)
-        head, body, request_id = self._problem(error, status)
+        if isinstance(error, BodyTooLarge) and self.why_not_longer is not None:
+            told, status = self.why_not_longer, status_of(self.why_not_longer)
+        head, body, request_id = self._problem(told, status, limits)
         log.info("request.refused", status=status, reason=str(error), request_id=request_id, client=str(self.context))
         return b"%bConnection: close\r\n\r\n%b" % (head, body)
 
@@ -250,15 +276,16 @@ class ApiConnection(HTTP1Connection):
         head, body, _ = self._problem(error, status)
         self.send(head, body)
 
-    def _problem(self, error: BaseException, status: int) -> tuple[bytes, bytes, str]:
+    def _problem(self, error: BaseException, status: int, limits: str = "") -> tuple[bytes, bytes, str]:
         """Return head, body and request id of an answer."""
         headers, line = self._request_headers, self._request_start_line
         request_id = request_id_from(headers.get("X-Request-ID") if headers is not None else None)
         instance = line.path.partition("?")[0] if line is not None else ""
         body = problem_bytes(error, status, instance=instance, request_id=request_id)
         own = {**problem_headers(error, status), "X-Request-ID": request_id, "Content-Length": str(len(body))}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in own.items()).encode("latin-1")
-        head = b"".join([status_line(status), date_line(), self.context.defaults.render_beside({}), lines])
+        lines = limits + "".join(f"{name}: {value}\r\n" for name, value in own.items())
+        defaults = self.context.defaults.render_beside({})
+        head = b"".join([status_line(status), date_line(), defaults, lines.encode("latin-1")])
         return head, body, request_id
 
     async def _linger(self) -> None:

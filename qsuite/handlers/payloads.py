@@ -14,6 +14,7 @@ from marshmallow import Schema, ValidationError
 
 from qsuite.domain.errors import Invalid, Malformed
 from qsuite.domain.money import show
+from qsuite.handlers.long_lists import refuse_long_lists
 from qsuite.handlers.quick_load import quick_load
 
 MAX_DEPTH = 64
@@ -79,6 +80,7 @@ def load(schema: Schema, raw: Any) -> Any:
     if not isinstance(raw, dict) and not (arrays and isinstance(raw, list)):
         raise Invalid("a JSON object is required", errors={"_schema": ["not an object"]})
     try:
+        refuse_long_lists(schema, raw)
         return quick_load(schema, raw)
     except ValidationError as error:
         raise Invalid("some fields are wrong", errors=flatten(error.messages)) from None

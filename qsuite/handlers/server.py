@@ -23,9 +23,12 @@ from tornado.httputil import (
 from tornado.iostream import IOStream
 from tornado.web import Application
 
-from qsuite.domain.errors import SetupError, Unavailable
+from qsuite.domain.errors import Forbidden, QSuiteError, SetupError, Unavailable
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.connection import ApiConnection, ApiServerConnection, ClientContext
+from qsuite.handlers.operations import Operation
 from qsuite.handlers.wire import DefaultHeaders
+from qsuite.services.throttle import Verdict
 from qsuite.settings import HttpSettings
 
 log = structlog.get_logger(__name__)
@@ -72,7 +75,7 @@ class ApiServer(HTTPServer):
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """Serve a new connection."""
         stream.set_nodelay(True)
-        context = ClientContext(stream, address, self._defaults)
+        context = ClientContext(stream, address, self._defaults, self._count_unread)
         connection = ApiServerConnection(stream, self.conn_params, context)
         self._connections.add(connection)
         if self._look is None:
@@ -177,6 +180,12 @@ class ApiServer(HTTPServer):
         if headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip() == "https":
             context.protocol = "https"
 
+    async def _count_unread(self, address: str) -> str:
+        """Count a request that could not be read, which is refused anyway, and say how its address stands."""
+        told = self.application.settings["services"].throttle.take(ThrottleScope.DEFAULT, address)
+        verdict: Verdict = told if isinstance(told, Verdict) else await told
+        return verdict.fields
+
     def _is_proxy(self, address: str) -> bool:
         parsed = _parse_ip(address)
         return parsed is not None and any(parsed in network for network in self._proxies)
@@ -255,8 +264,29 @@ class RequestDelegate(HTTPMessageDelegate):
         operations = getattr(found.handler_class, "operations", {})
         declared = operations.get(start_line.method)
         if declared is not None and declared.bulk:
-            self._connection.set_max_body_size(server.limits.max_bulk_bytes)
+            return self._begin_bulk(start_line, headers, declared, found)
         return found.headers_received(start_line, headers)
+
+    async def _begin_bulk(
+        self, start_line: RequestStartLine, headers: HTTPHeaders, declared: Operation, found: HTTPMessageDelegate
+    ) -> None:
+        """Take a long body from those alone who may send it: it is held in memory before its handler is asked.
+
+        Others may send as much as anywhere, and hear from the handler what is wrong.
+        """
+        server = self._server
+        try:
+            if declared.roles:
+                auth = server.application.settings["services"].auth
+                caller = await auth.authenticate(headers.get("Authorization", ""))
+                if caller.role not in declared.roles:
+                    raise Forbidden(f"the role {caller.role.value} may not do this")
+            self._connection.set_max_body_size(server.limits.max_bulk_bytes)
+        except QSuiteError as error:
+            self._connection.why_not_longer = error
+        begun = found.headers_received(start_line, headers)
+        if begun is not None:
+            await begun
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Pass a part of the body on."""

@@ -8,29 +8,16 @@ from qsuite.domain.backtests.swept_record import RANKS
 from qsuite.domain.roles import TRADING_READERS
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.answers import JSON_TYPE
-from qsuite.handlers.backtest_schemas import BacktestInputSchema, BacktestPlanSchema
+from qsuite.handlers.backtest_schemas import BacktestInputSchema, BacktestPlanSchema, listing_of_runs
 from qsuite.handlers.base import ApiHandler, encode
 from qsuite.handlers.fields import InstantField
 from qsuite.handlers.job_schemas import JobSchema
 from qsuite.handlers.jobs import WORKERS_EMPLOYERS, answer_job
-from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
-from qsuite.handlers.market_fields import IntervalField
 from qsuite.handlers.operations import operation
 from qsuite.handlers.orders import as_id
 from qsuite.services.sweeps import show_sweep
 
-SWEEPS = ListingSpec(
-    filters={
-        "strategy": (fields.String(), EQUALITY),
-        "symbol": (fields.String(), EQUALITY),
-        "interval": (IntervalField(), EQUALITY),
-        "owner": (fields.UUID(), EQUALITY),
-        "created_at": (InstantField(), COMPARISONS),
-    },
-    orderings=("created_at",),
-    default_order=("-created_at",),
-    cursor=True,
-)
+SWEEPS = listing_of_runs("created_at")
 NUMBER = fields.Float(required=True, allow_none=True)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_load, validate
 
+from qsuite.domain.trading.account import Access, Permission
 from qsuite.domain.trading.order import OrderType, Side, Status, TimeInForce
 from qsuite.handlers.fields import DecimalField, FlagField, InstantField
 from qsuite.handlers.market_fields import SYMBOL
@@ -163,6 +164,13 @@ class PositionSchema(Schema):
     updated_at = InstantField(required=True)
 
 
+class MemberSchema(Schema):
+    """Another user than the owner, who may look at the account or trade on it."""
+
+    user = fields.UUID(required=True)
+    access = fields.Enum(Access, required=True, by_value=fields.String)
+
+
 class AccountSchema(Schema):
     """An account as it is shown."""
 
@@ -180,6 +188,9 @@ class AccountSchema(Schema):
     commission = DecimalField(required=True)
     day_pnl = DecimalField(required=True)
     is_active = fields.Boolean(required=True)
+    permissions = fields.List(fields.Enum(Permission, by_value=fields.String), required=True)
+    members = fields.List(fields.Nested(MemberSchema), required=True)
+    reset_at = InstantField(required=True, allow_none=True)
     created_at = InstantField(required=True)
     updated_at = InstantField(required=True)
 

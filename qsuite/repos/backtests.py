@@ -19,23 +19,19 @@ document because ``domain.backtests.record`` bounds what is kept of the course.
 
 from dataclasses import asdict
 from typing import Any
-from uuid import UUID
 
 from pymongo import IndexModel
 
 from qsuite.domain.backtests.asks import Refused
 from qsuite.domain.backtests.figures import Figures
-from qsuite.domain.backtests.plan import plan_from
 from qsuite.domain.backtests.record import Backtest, Point
 from qsuite.domain.backtests.trades import ClosedTrade, OpenTrade
-from qsuite.domain.errors import NotFound
-from qsuite.domain.listing import Condition, Listing, Page
-from qsuite.domain.money import show_all
-from qsuite.domain.times import datetime_to_ns, format_rfc3339, ns_to_datetime
+from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.domain.trading.order import Side
-from qsuite.repos.database import Database, Document, translated
-from qsuite.repos.decimals import decode_decimal, decode_decimals, encode_decimal, encode_decimals, encode_optional
-from qsuite.repos.listing import FieldMap, find_page, instant, plain
+from qsuite.repos.database import Database, Document
+from qsuite.repos.decimals import decode_decimal, decode_decimals, encode_decimal, encode_decimals
+from qsuite.repos.listing import FieldMap, plain
+from qsuite.repos.plans import PLAN_FIELDS, PLAN_SHAPE, Kind, RunsRepo, plan_document, plan_of
 from qsuite.repos.schema import CollectionSpec, money, schema
 
 NAME = "backtests"
@@ -46,23 +42,9 @@ SPEC = CollectionSpec(
         "_id owner strategy symbols interval initial_cash parameters commission slippage_bps seed source adjusted"
         " finish figures final_equity bars orders_refused equity_curve trades open_trades refused created_at",
         {
-            "_id": {"bsonType": "binData"},
-            "owner": {"bsonType": "binData"},
-            "strategy": {"bsonType": "string"},
-            "symbols": {"bsonType": "array", "items": {"bsonType": "string"}},
-            "interval": {"bsonType": "string"},
-            "start": {"bsonType": ["date", "null"]},
-            "end": {"bsonType": ["date", "null"]},
-            "initial_cash": money(),
+            **PLAN_SHAPE,
             "parameters": {"bsonType": "object"},
-            "commission": {"bsonType": "object"},
-            "commissions": {"bsonType": "object"},
-            "slippage_bps": money(),
-            "participation": money(nullable=True),
-            "seed": {"bsonType": ["int", "long"]},
             "source": {"enum": ["bars", "ticks"]},
-            "adjusted": {"bsonType": "bool"},
-            "finish": {"bsonType": "string"},
             "figures": {"bsonType": "object"},
             "final_equity": money(),
             "bars": {"bsonType": ["int", "long"]},
@@ -71,7 +53,6 @@ SPEC = CollectionSpec(
             "trades": {"bsonType": "array"},
             "open_trades": {"bsonType": "array"},
             "refused": {"bsonType": "array"},
-            "created_at": {"bsonType": "date"},
         },
     ),
     (
@@ -84,70 +65,23 @@ SPEC = CollectionSpec(
     ),
 )
 
-FIELDS: dict[str, FieldMap] = {
-    "id": plain("_id"),
-    "owner": plain("owner"),
-    "strategy": plain("strategy"),
-    "symbol": plain("symbols"),
-    "interval": plain("interval"),
-    "sharpe_ratio": plain("figures.sharpe_ratio", nullable=True),
-    "created_at": instant("created_at"),
-}
+FIELDS: dict[str, FieldMap] = PLAN_FIELDS | {"sharpe_ratio": plain("figures.sharpe_ratio", nullable=True)}
 COURSE = ("equity_curve", "trades", "open_trades", "refused")
 _TIMES = ("ts", "entry_ts", "exit_ts")
 
 
-class BacktestsRepo:
+class BacktestsRepo(RunsRepo[Backtest]):
     """Keep backtests."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._backtests = database.collection(NAME)
-
-    async def put(self, backtest: Backtest) -> None:
-        """Store one; the same again changes nothing."""
-        document = to_document(backtest)
-        with translated("backtest"):
-            await self._backtests.replace_one({"_id": backtest.id}, document, upsert=True)
-
-    async def find(self, identity: UUID) -> Backtest | None:
-        """Return one with its course, or None. Thousands of rows: read and decoded in a thread."""
-        return await self._database.in_reader(self._find, identity)
-
-    async def get(self, identity: UUID) -> Backtest:
-        """Return one with its course. NotFound."""
-        found = await self.find(identity)
-        if found is None:
-            raise NotFound(f"no backtest {identity}")
-        return found
-
-    async def page(self, listing: Listing, owner: UUID | None) -> Page[Backtest]:
-        """Return a page of an owner's backtests, or everybody's for None; without their course."""
-        if owner is not None:
-            listing = listing.where(Condition("owner", "eq", owner))
-        without = dict.fromkeys(COURSE, 0)
-        return await find_page(self._backtests, listing, to_domain=to_domain, fields=FIELDS, projection=without)
-
-    def _find(self, identity: UUID) -> Backtest | None:
-        with translated("backtest"):
-            found = self._database.sync[NAME].find_one({"_id": identity})
-        return None if found is None else to_domain(found)
+        super().__init__(database, Kind(NAME, "backtest", to_document, to_domain, FIELDS, COURSE))
 
 
 def to_document(backtest: Backtest) -> Document:
     """Write a backtest as it is stored."""
-    plan = backtest.plan
-    return plan.plain() | {
+    return plan_document(backtest.plan) | {
         "_id": backtest.id,
         "owner": backtest.owner,
-        "start": None if plan.start is None else ns_to_datetime(plan.start),
-        "end": None if plan.end is None else ns_to_datetime(plan.end),
-        "initial_cash": encode_decimal(plan.initial_cash),
-        "parameters": encode_decimals(plan.parameters),
-        "commission": encode_decimals(plan.commission),
-        "commissions": encode_decimals(plan.commissions),
-        "slippage_bps": encode_decimal(plan.slippage_bps),
-        "participation": encode_optional(plan.participation),
         "figures": encode_decimals(asdict(backtest.figures)),
         "final_equity": encode_decimal(backtest.final_equity),
         "bars": backtest.bars,
@@ -165,7 +99,7 @@ def to_domain(document: dict[str, Any]) -> Backtest:
     return Backtest(
         id=document["_id"],
         owner=document["owner"],
-        plan=plan_from(_plain(document)),
+        plan=plan_of(document),
         figures=Figures(**decode_decimals(document["figures"])),
         final_equity=decode_decimal(document["final_equity"]),
         bars=document["bars"],
@@ -176,14 +110,6 @@ def to_domain(document: dict[str, Any]) -> Backtest:
         refused=tuple(Refused(**_read(row)) for row in document.get("refused", ())),
         created_at=datetime_to_ns(document["created_at"]),
     )
-
-
-def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    plain = show_all(decode_decimals(document))
-    for name in ("start", "end"):
-        moment = document[name]
-        plain[name] = None if moment is None else format_rfc3339(datetime_to_ns(moment))
-    return dict(plain)
 
 
 def _row(values: dict[str, Any]) -> Document:

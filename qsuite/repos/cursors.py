@@ -47,9 +47,9 @@ def read_cursor(text: str, scope: str, length: int) -> list[Any]:
         if len(text) > MAX_LENGTH or not text.isascii():
             raise ValueError(text)
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        digest, payload = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
+        checksum, payload = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
         # Decoding forgives stray bits at the end: the same bytes must give the same text again.
-        if digest != _digest(payload, scope) or base64.urlsafe_b64encode(raw).decode().rstrip("=") != text:
+        if checksum != _digest(payload, scope) or base64.urlsafe_b64encode(raw).decode().rstrip("=") != text:
             raise ValueError(text)
         values = [_READ[kind](value) for kind, value in json.loads(payload)]
     except (ValueError, binascii.Error):

@@ -64,7 +64,15 @@ def encode_batch(changes: Changes, number: int) -> Batch:
         new_orders=[orders.order_document(order) for order in changes.new_orders.values()],
         orders=[(order.id, orders.order_document(order)) for order in changes.orders.values()],
         executions=[executions.execution_document(execution) for execution in changes.executions],
-        accounts=[(account.id, accounts.account_changes(account)) for account in changes.accounts.values()],
+        accounts=[
+            (
+                account.id,
+                accounts.account_changes(account)
+                if account.id not in changes.terms
+                else accounts.account_changes(account) | accounts.account_terms(account),
+            )
+            for account in changes.accounts.values()
+        ],
         positions=_written(changes.positions.values(), positions.position_document),
         entries=[audit.entry_document(entry) for entry in changes.entries],
         controls=_controls(changes),

@@ -27,6 +27,8 @@ from qsuite.repos.decimals import encode_optional
 
 T = TypeVar("T")
 Sort = list[tuple[str, int]]
+OPERATORS: Mapping[str, str] = {name: f"${name}" for name in ("eq", "gte", "gt", "lte", "lt")}
+"""What a condition may become: looked up here, so that no word from elsewhere is ever an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def _clause(condition: Condition, field: FieldMap) -> Document:
     if operator == "in":
         assert isinstance(value, tuple)
         return {field.path: {"$in": list(value) if encode is None else [encode(one) for one in value]}}
-    return {field.path: {f"${operator}": value if encode is None else encode(value)}}
+    return {field.path: {OPERATORS[operator]: value if encode is None else encode(value)}}
 
 
 def _instant_clause(condition: Condition, field: FieldMap) -> Document:
@@ -175,13 +177,13 @@ def _instant_clause(condition: Condition, field: FieldMap) -> Document:
         assert isinstance(value, tuple)
         return {field.path: {"$in": [field.encode(ns) for ns in value if ns % NS_PER_MS == 0]}}
     if value is None:
-        return {field.path: {f"${operator}": None}}
+        return {field.path: {OPERATORS[operator]: None}}
     assert isinstance(value, int)
     if value % NS_PER_MS:
         if operator == "eq":
             return {field.path: {"$in": []}}
         operator = "gt" if operator in ("gt", "gte") else "lte"
-    return {field.path: {f"${operator}": field.encode(value - value % NS_PER_MS)}}
+    return {field.path: {OPERATORS[operator]: field.encode(value - value % NS_PER_MS)}}
 
 
 def _all_of(clauses: list[Document]) -> Document:

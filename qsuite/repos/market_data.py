@@ -155,6 +155,10 @@ class MarketDataRepo(DocumentRepo[MarketRecord]):
             for document in found:
                 yield to_bar(document)
 
+    def newest_before(self, query: BarQuery, limit: int) -> list[Bar]:
+        """Return up to ``limit`` of a query's bars, newest first; in a thread only."""
+        return self._read(query, limit, newest_first=True)
+
     def _add_new(self, records: Sequence[MarketRecord]) -> AddedBars:
         known = self._known(records)
         fresh: list[int] = []

@@ -6,15 +6,18 @@
       "client_order_id": "mine-17", "status": "FILLED", "filled_quantity": Decimal128("100"),
       "filled_value": Decimal128("18150.00"), "avg_fill_price": Decimal128("181.50"),
       "commission": Decimal128("0.500"), "reserved": Decimal128("0"), "created_by": UUID("…"),
-      "created_at": ISODate("…"), "updated_at": ISODate("…"), "expires_at": ISODate("…"), "version": 2,
-      "request_hash": "9f86…"
+      "arrival_price": Decimal128("181.495"), "created_at": ISODate("…"), "updated_at": ISODate("…"),
+      "expires_at": ISODate("…"), "version": 2, "request_hash": "9f86…"
     }
 
-Absent: ``price`` of a market order, ``client_order_id`` and ``strategy`` where none was given, ``reject`` unless
-refused, ``original`` unless a later event changed what the first answer said, and all that only stops, brackets and
-their legs have (``stop_price``, ``trail_percent``, ``trail_price``, ``triggered``, ``take_profit``, ``stop_loss``,
-``parent``, ``oco``). Only open orders keep ``arrival``, their place in the queue at their price, ``sent_at``, and
-``taken``, the quote or print they last took from.
+``arrival_price`` is the middle of the quote, or the last trade, when the order was placed: what its fills are held
+against.
+
+Absent: ``price`` of a market order, ``arrival_price`` where the market showed nothing, ``client_order_id`` and
+``strategy`` where none was given, ``reject`` unless refused, ``original`` unless a later event changed what the first
+answer said, and all that only stops, brackets and their legs have (``stop_price``, ``trail_percent``, ``trail_price``,
+``triggered``, ``take_profit``, ``stop_loss``, ``parent``, ``oco``). Only open orders keep ``arrival``, their place in
+the queue at their price, ``sent_at``, and ``taken``, the quote or print they last took from.
 """
 
 from collections.abc import Iterable
@@ -85,6 +88,7 @@ SPEC = CollectionSpec(
             "avg_fill_price": money(),
             "commission": money(),
             "reserved": money(),
+            "arrival_price": money(),
             "created_at": {"bsonType": "date"},
             "updated_at": {"bsonType": "date"},
             "version": {"bsonType": ["int", "long"], "minimum": 1},
@@ -161,6 +165,8 @@ def order_document(order: Order) -> RawBSONDocument:
         pieces.append(money_piece("avg_fill_price", average))
     if order.price is not None:
         pieces.append(money_piece("price", order.price))
+    if order.arrival_price is not None:
+        pieces.append(money_piece("arrival_price", order.arrival_price))
     if order.expires_at is not None:
         pieces.append(_EXPIRES_AT(order.expires_at))
     if order.client_order_id is not None:
@@ -237,6 +243,7 @@ def order_from(document: Document) -> Order:
         sent_at=0 if sent_at is None else datetime_to_ns(sent_at),
         arrival=document.get("arrival", 0),
         taken=document.get("taken"),
+        arrival_price=decode_optional(document.get("arrival_price")),
         time_in_force=TimeInForce(document["time_in_force"]),
         client_order_id=document.get("client_order_id"),
         strategy=document.get("strategy"),

@@ -5,6 +5,8 @@ Each question is bounded by ``mongo.timeout_s``, on the server too, so that nobo
 Round trips are followed by window functions: the running position per account and symbol, and the money that came in
 so far. Where the position closes, that money less what had come in at the close before is what the round trip made. It
 needs every fill from the first one on: 20 µs each.
+
+What an account did before it was last reset counts nowhere.
 """
 
 from collections.abc import Sequence
@@ -26,10 +28,11 @@ from qsuite.domain.performance import (
 )
 from qsuite.domain.times import NS_PER_MS, ns_to_datetime
 from qsuite.domain.trading.order import Execution, Order, Status
-from qsuite.repos import executions, orders
+from qsuite.repos import accounts, executions, orders
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.decimals import decode_decimal
 
+RESET: Document = {"reset_mark": {"$exists": True}}
 NOTHING = Decimal128("0")
 TWO = Decimal128("2")
 
@@ -45,10 +48,14 @@ class PerformanceRepo:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._accounts = database.collection(accounts.SPEC.name)
 
     async def orders(self, period: Period) -> OrderFigures:
         """Add up the orders placed in the period."""
         match = _whose(period) | _strategy(period) | _between("created_at", period)
+        match |= _none_of(
+            [{"account": one["_id"], "created_at": {"$lt": one["reset_at"]}} for one in await self._resets()]
+        )
         if not self._database.transactions:  # the in-memory database knows no decimal arithmetic
             return order_figures(await self._orders(match))
         pipeline = [
@@ -76,7 +83,8 @@ class PerformanceRepo:
         """Add up the fills in the period."""
         if not self._database.transactions:
             return fill_figures(fill for fill in await self._fills(period) if period.holds(fill.execution_time))
-        source, pipeline = _fills_of(period, _between("execution_time", period))
+        times = _between("execution_time", period) | await self._since_resets()
+        source, pipeline = _fills_of(period, times)
         rows = await self._ask(source, [*pipeline, *_FILL_SUMS])
         if not rows:
             return FillFigures()
@@ -92,9 +100,20 @@ class PerformanceRepo:
         if not self._database.transactions:
             trips = round_trips(await self._fills(period))
             return trip_figures(trip for trip in trips if period.holds(trip.closed_at))
-        source, pipeline = _fills_of(period, _between("execution_time", period, upper_only=True))
+        times = _between("execution_time", period, upper_only=True) | await self._since_resets()
+        source, pipeline = _fills_of(period, times)
         rows = await self._ask(source, [*pipeline, *_FOLLOW, *_count_closed(period)])
         return TripFigures(**{name: rows[0][name] for name in ("closed", "winning", "losing")} if rows else {})
+
+    async def _since_resets(self) -> Document:
+        """Match no fill of before its account's last reset; ids tell those of the same millisecond apart."""
+        return _none_of([{"account": one["_id"], "_id": {"$lt": one["reset_mark"]}} for one in await self._resets()])
+
+    async def _resets(self) -> list[Document]:
+        with translated("accounts"):
+            found = self._accounts.find(RESET, {"reset_at": 1, "reset_mark": 1})
+            rows: list[Document] = await found.to_list(None)
+        return rows
 
     async def _ask(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         with translated("performance"):
@@ -117,7 +136,7 @@ class PerformanceRepo:
 
     async def _fills(self, period: Period) -> list[Execution]:
         """Return the fills until the end of the period, by time."""
-        match = _whose(period) | _between("execution_time", period, upper_only=True)
+        match = _whose(period) | _between("execution_time", period, upper_only=True) | await self._since_resets()
         if period.strategy is not None:
             match["order"] = {"$in": [order.id for order in await self._orders(_whose(period) | _strategy(period))]}
         with translated("executions"):
@@ -133,6 +152,10 @@ def _whose(period: Period) -> Document:
     if period.symbol is not None:
         match["symbol"] = period.symbol
     return match
+
+
+def _none_of(queries: list[Document]) -> Document:
+    return {"$nor": queries} if queries else {}
 
 
 def _strategy(period: Period) -> Document:

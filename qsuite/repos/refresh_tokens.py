@@ -6,7 +6,8 @@
       created_at: ISODate("2026-03-02T14:30:00.000Z"), refreshed_at: ISODate("2026-03-02T17:30:00.000Z"),
       expires_at: ISODate("2026-03-03T17:30:00.000Z"),
       kept_until: ISODate("2026-03-03T17:30:00.000Z"),        // then MongoDB removes it
-      ended_at: null, end_reason: null                        // or when, and "logout", "reuse", "password", …
+      ended_at: null, end_reason: null,                       // or when, and "logout", "reuse", "password", …
+      address: "203.0.113.7", user_agent: "curl/8.5.0"        // of the login
     }
 
 A whole family in one document makes rotating and ending one atomic step each: no token can be born into a family that
@@ -18,9 +19,11 @@ from uuid import UUID
 from pymongo import IndexModel, ReturnDocument
 
 from qsuite.domain.access import AccessChange, Session
+from qsuite.domain.listing import Listing, Page
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import Database, Document, translated
 from qsuite.repos.database import Session as Transaction
+from qsuite.repos.listing import find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, schema
 
 SPEC = CollectionSpec(
@@ -39,6 +42,8 @@ SPEC = CollectionSpec(
             "kept_until": {"bsonType": "date"},
             "ended_at": {"bsonType": ["date", "null"]},
             "end_reason": {"bsonType": ["string", "null"]},
+            "address": {"bsonType": "string"},
+            "user_agent": {"bsonType": "string"},
         },
     ),
     (
@@ -48,6 +53,15 @@ SPEC = CollectionSpec(
         IndexModel([("kept_until", 1)], name="remove_when_over", expireAfterSeconds=0),
     ),
 )
+
+
+FIELDS = {
+    "user": plain("user"),
+    "ended_at": instant("ended_at"),
+    "kept_until": instant("kept_until"),
+    "created_at": instant("created_at"),
+    "refreshed_at": instant("refreshed_at"),
+}
 
 
 class RefreshTokensRepo:
@@ -92,29 +106,34 @@ class RefreshTokensRepo:
             )
         return None if document is None else _to_session(document)
 
+    async def page(self, listing: Listing) -> Page[Session]:
+        """Answer a listing."""
+        return await find_page(self._sessions, listing, to_domain=_to_session, fields=FIELDS)
+
     async def end(
-        self, session: UUID, *, now: int, reason: str, transaction: Transaction = None
+        self, session: UUID, *, now: int, reason: str, user: UUID | None = None, transaction: Transaction = None
     ) -> AccessChange | None:
-        """End a session in one step. None when it had ended before or is not there."""
+        """End a session, only if it is ``user``'s where one is named. None when it had ended before or is not there."""
+        query: Document = {"_id": session, "ended_at": None} | ({} if user is None else {"user": user})
         with translated():
             document = await self._sessions.find_one_and_update(
-                {"_id": session, "ended_at": None},
-                _ending(now, reason),
-                return_document=ReturnDocument.AFTER,
-                session=transaction,
+                query, _ending(now, reason), return_document=ReturnDocument.AFTER, session=transaction
             )
         return None if document is None else _change(document)
 
-    async def end_of_user(self, user: UUID, *, now: int, reason: str, keep: UUID | None = None) -> list[AccessChange]:
+    async def end_of_user(
+        self, user: UUID, *, now: int, reason: str, keep: UUID | None = None, transaction: Transaction = None
+    ) -> list[AccessChange]:
         """End all sessions of a user but ``keep``; return those ended.
 
         A session that a login adds at this moment is not seen; a login therefore looks at its user once more.
         """
         query: Document = {"user": user, "ended_at": None, "_id": {"$ne": keep}}
         with translated():
-            live = await self._sessions.find(query, {"_id": 1}).to_list(None)
+            live = await self._sessions.find(query, {"_id": 1}, session=transaction).to_list(None)
             ids = [document["_id"] for document in live]
-            await self._sessions.update_many({"_id": {"$in": ids}, "ended_at": None}, _ending(now, reason))
+            ended = {"_id": {"$in": ids}, "ended_at": None}
+            await self._sessions.update_many(ended, _ending(now, reason), session=transaction)
         return [AccessChange(user=user, subject=session, mark=now, revokes=True) for session in ids]
 
     async def changes_since(self, since: int) -> list[AccessChange]:
@@ -154,6 +173,8 @@ def _to_document(session: Session) -> Document:
         "kept_until": ns_to_datetime(session.kept_until),
         "ended_at": None if session.ended_at is None else ns_to_datetime(session.ended_at),
         "end_reason": session.end_reason,
+        "address": session.address,
+        "user_agent": session.user_agent,
     }
 
 
@@ -172,4 +193,6 @@ def _to_session(document: Document) -> Session:
         kept_until=datetime_to_ns(document["kept_until"]),
         ended_at=None if ended_at is None else datetime_to_ns(ended_at),
         end_reason=document["end_reason"],
+        address=document.get("address", ""),
+        user_agent=document.get("user_agent", ""),
     )

@@ -170,6 +170,13 @@ class TicksRepo:
 
         return TickColumnReads(self._database, NAME, self._tiers).iterate(query)
 
+    def as_of(self, symbol: str, ts_ns: int) -> Snapshot:
+        """Return a symbol's last trade and quote before an instant, in a thread only."""
+        # Numbers in arrays are loaded when they are needed: a start does without.
+        from qsuite.repos.ticks_as_of import TicksAsOf
+
+        return TicksAsOf(self._database, NAME, self._tiers).at(symbol, ts_ns)
+
     def most_in_blocks(self, query: TickQuery) -> int:
         """Return how many of a query's ticks there are in blocks at most, in a thread only; no block is opened."""
         return self._tiers.most_in_blocks(query)

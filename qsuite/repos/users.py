@@ -3,6 +3,7 @@
 {
   _id: UUID("01937d2e-…"), username: "Maria.Lopez", username_key: "maria.lopez", email: "maria@example.com",
   role: "trader", is_active: true, accounts: [UUID("01937d2e-…")],
+  shared: [{account: UUID("01937d31-…"), access: "view"}],
   password_hash: "$argon2id$v=19$m=19456,t=2,p=1$…",
   access_changed_at: ISODate("2026-03-02T14:30:00.000Z"),
   created_at: ISODate("2026-03-02T14:30:00.000Z"), updated_at: ISODate("2026-03-02T14:30:00.000Z"), version: 1
@@ -18,6 +19,7 @@ from qsuite.domain.errors import NotFound, PreconditionFailed
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Role
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
+from qsuite.domain.trading.account import Access
 from qsuite.domain.users import User, username_key
 from qsuite.repos.database import Database, Document, Session, translated
 from qsuite.repos.listing import FieldMap, find_page, instant, plain
@@ -34,6 +36,17 @@ SPEC = CollectionSpec(
             "role": {"enum": [role.value for role in Role]},
             "is_active": {"bsonType": "bool"},
             "accounts": {"bsonType": "array", "items": {"bsonType": "binData"}},
+            "shared": {
+                "bsonType": "array",
+                "items": {
+                    "bsonType": "object",
+                    "required": ["account", "access"],
+                    "properties": {
+                        "account": {"bsonType": "binData"},
+                        "access": {"enum": [each.value for each in Access]},
+                    },
+                },
+            },
             "password_hash": {"bsonType": "string", "pattern": r"^\$argon2id\$"},
             "access_changed_at": {"bsonType": "date"},
             "created_at": {"bsonType": "date"},
@@ -131,6 +144,7 @@ def _to_document(user: User) -> Document:
         "role": user.role.value,
         "is_active": user.is_active,
         "accounts": list(user.accounts),
+        "shared": [{"account": account, "access": access.value} for account, access in sorted(user.shared.items())],
         "password_hash": user.password_hash,
         "access_changed_at": ns_to_datetime(user.access_changed_at),
         "created_at": ns_to_datetime(user.created_at),
@@ -148,6 +162,7 @@ def _to_user(document: Document) -> User:
         email=document.get("email"),
         is_active=document["is_active"],
         accounts=tuple(document["accounts"]),
+        shared={each["account"]: Access(each["access"]) for each in document.get("shared", ())},
         access_changed_at=datetime_to_ns(document["access_changed_at"]),
         created_at=datetime_to_ns(document["created_at"]),
         updated_at=datetime_to_ns(document["updated_at"]),

@@ -22,9 +22,10 @@ from uuid import UUID
 import structlog
 from uuid_utils.compat import uuid7
 
-from qsuite.domain.access import KEY_PREFIX, KEY_TOKEN, AccessChange, Session, TokenPair
+from qsuite.domain.access import KEY_PREFIX, KEY_TOKEN, AccessChange, Session, TokenPair, clean_user_agent
 from qsuite.domain.errors import Forbidden, PreconditionFailed, TooMany, Unauthenticated
 from qsuite.domain.roles import Caller
+from qsuite.domain.second_factor import SecondFactor
 from qsuite.domain.times import NS_PER_S, floor_ms
 from qsuite.domain.users import User
 from qsuite.repos.api_keys import ApiKeysRepo
@@ -37,6 +38,7 @@ from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.login_delays import LoginDelays, login_key
 from qsuite.services.passwords import Passwords
 from qsuite.services.remembered import Remembered
+from qsuite.services.second_factors import SecondFactors
 from qsuite.services.tokens import TokenSigner
 from qsuite.settings import AuthSettings
 
@@ -60,6 +62,7 @@ class AuthService:
         passwords: Passwords,
         signer: TokenSigner,
         trail: AuditTrail,
+        second_factors: SecondFactors,
         delays: LoginDelays | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -68,6 +71,7 @@ class AuthService:
         self._sessions = sessions
         self._passwords = passwords
         self._trail = trail
+        self._second_factors = second_factors
         self._delays = delays or LoginDelays()
         self._clock = clock
         self._memory = Remembered(clock)
@@ -118,12 +122,19 @@ class AuthService:
 
     # -- sessions -----------------------------------------------------------------------------------------------
 
-    async def login(self, username: str, password: str, address: str) -> TokenPair:
-        """Open a session. Unauthenticated (the same for whatever is wrong), or TooMany after five failures."""
+    async def login(
+        self, username: str, password: str, address: str, *, code: str | None = None, user_agent: str = ""
+    ) -> TokenPair:
+        """Open a session. Unauthenticated (the same for whatever is wrong), or TooMany after five failures.
+
+        Only whoever knows the password learns that a code is needed (``totp_required``) or wrong (``totp_wrong``).
+        """
         user = await self.verify_password(username, password, address)
         if user is None:
             raise Unauthenticated("wrong username or password")
-        pair, session = await self._open(user, address)
+        await self._require_code(user, code, address)
+        self._delays.succeeded(login_key(username, address))
+        pair, session = await self._open(user, address, user_agent)
         # A change made while we looked at the password did not see this session: look again.
         now_user = await self._users.find(user.id)
         if now_user is None or not now_user.is_active or now_user.access_changed_at != user.access_changed_at:
@@ -134,7 +145,10 @@ class AuthService:
         return pair
 
     async def verify_password(self, username: str, password: str, address: str) -> User | None:
-        """Return the active user whose password this is, or None; TooMany while further tries must wait."""
+        """Return the active user whose password this is, or None; TooMany while further tries must wait.
+
+        Failures are forgotten at a login alone: who knows the password must not get more tries at the code by it.
+        """
         key = login_key(username, address)
         try:
             self._delays.check(key)
@@ -150,8 +164,33 @@ class AuthService:
             self._trail.note("login.failed", subject="" if user is None else user.id, address=address)
             log.info("login.failed", address=address)  # without the name: a password typed there would be logged
             return None
-        self._delays.succeeded(key)
         return known
+
+    async def use_code(self, user: User, factor: SecondFactor, code: str, address: str) -> bool:
+        """Say whether a code of the second factor is right, and use it up; TooMany as for passwords.
+
+        Counted for the user as well, from wherever: only who knows the password gets here, to guess one in 333,333.
+        """
+        keys = (login_key(user.username, address), (str(user.id), "code"))
+        for key in keys:
+            self._delays.check(key)
+            self._delays.failed(key)  # before anything is waited for, so that many tries at once are all counted
+        if not await self._second_factors.use(factor, code):
+            self._trail.note("login.code_failed", subject=user.id, address=address)
+            log.info("login.code-failed", user=str(user.id), address=address)
+            return False
+        for key in keys:
+            self._delays.succeeded(key)
+        return True
+
+    async def _require_code(self, user: User, code: str | None, address: str) -> None:
+        factor = await self._second_factors.find(user.id)
+        if factor is None or not factor.active:
+            return
+        if code is None:
+            raise Unauthenticated("a code of the second factor is required", code="totp_required")
+        if not await self.use_code(user, factor, code, address):
+            raise Unauthenticated("the code is wrong, or was used before", code="totp_wrong")
 
     async def refresh(self, token: str) -> TokenPair:
         """Exchange a refresh token for a new pair. Unauthenticated; one used before ends its whole session."""
@@ -203,7 +242,7 @@ class AuthService:
         """Delete one of the caller's own API keys. NotFound; Forbidden to an API key."""
         self.changed([await self.keys.revoke(caller, key)])
 
-    async def _open(self, user: User, address: str) -> tuple[TokenPair, Session]:
+    async def _open(self, user: User, address: str, user_agent: str) -> tuple[TokenPair, Session]:
         now = floor_ms(self._clock())
         handle, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(32)
         session = Session(
@@ -216,6 +255,8 @@ class AuthService:
             refreshed_at=now,
             expires_at=now + self._settings.refresh_s * NS_PER_S,
             kept_until=self._kept(now),
+            address=address,
+            user_agent=clean_user_agent(user_agent),
         )
         await self._trail.record(
             "login.succeeded",

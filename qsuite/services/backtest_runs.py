@@ -67,11 +67,18 @@ async def run_plan(database: Database, plan: Plan, told: Told) -> Ran:
 
 
 async def tickers_of(database: Database, plan: Plan) -> dict[str, Ticker]:
-    """Return the plan's tickers, trading as the plan says. Invalid names symbols that there are none of."""
+    """Return the plan's tickers, trading as the plan says. Invalid names symbols that there are none of.
+
+    So it does symbols of several currencies, which no account can trade together.
+    """
     found = {ticker.symbol: ticker for ticker in await TickersRepo(database).of_symbols(plan.symbols)}
     unknown = [symbol for symbol in plan.symbols if symbol not in found]
     if unknown:
         raise Invalid("some symbols are unknown", errors={"symbols": [f"no ticker {symbol}" for symbol in unknown]})
+    currencies = sorted({ticker.currency for ticker in found.values()})
+    if len(currencies) > 1:
+        message = f"they trade in several currencies: {', '.join(currencies)}"
+        raise Invalid("one account cannot trade all symbols", errors={"symbols": [message]})
     return {
         symbol: replace(found[symbol], commission=plan.commissions.get(symbol), fill=None, execution_mode="paper",
                         is_active=True, restricted=False)

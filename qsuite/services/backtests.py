@@ -12,9 +12,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.backtests.outcome import held
-from qsuite.domain.backtests.plan import NOBODY, Plan, Source
-from qsuite.domain.backtests.record import Backtest, record_of
+from qsuite.domain.backtests.plan import Plan, Source
+from qsuite.domain.backtests.record import Backtest
 from qsuite.domain.backtests.terms import Finish
 from qsuite.domain.errors import Invalid, NotFound
 from qsuite.domain.jobs import Job
@@ -27,8 +26,6 @@ from qsuite.domain.times import format_rfc3339
 from qsuite.domain.trading.commission import commission_from
 from qsuite.domain.trading.paper import FillRules
 from qsuite.repos.backtests import BacktestsRepo
-from qsuite.services.backtest_report import html_report
-from qsuite.services.backtest_runs import Ran
 from qsuite.services.jobs import JobService
 
 KIND = "backtest"
@@ -65,13 +62,13 @@ class BacktestService:
     async def get(self, caller: Caller, identity: UUID) -> Backtest:
         """Return one of the caller's backtests with its course, or any for who reads all. NotFound."""
         found = await self._repo.get(identity)
-        if found.owner != caller.user and not caller.reads_all:
+        if not caller.may_read(found.owner):
             raise NotFound(f"no backtest {identity}")
         return found
 
     async def page(self, caller: Caller, listing: Listing) -> Page[Backtest]:
         """Return a page of the backtests the caller may see, without their course."""
-        return await self._repo.page(listing, None if caller.reads_all else caller.user)
+        return await self._repo.page(listing, caller.reads_of)
 
 
 def make_plan(asked: Mapping[str, Any], ticker: Callable[[str], Ticker | None], rules: FillRules) -> Plan:
@@ -147,20 +144,6 @@ def show_backtest(backtest: Backtest, *, course: bool = True) -> Shown:
         for name in ("trades", "open_trades", "refused"):
             shown[name] = [_row(asdict(each)) for each in getattr(backtest, name)]
     return shown
-
-
-def page_of(plan: Plan, ran: Ran) -> str:
-    """Return a run that is not kept as a page of HTML, with charts beside buying and holding."""
-    record = record_of(NOBODY, NOBODY, plan, ran.result, ran.outcome, 0)
-    instants = [format_rfc3339(mark.ts_ns) for mark in ran.result.marks]
-    curve = held(ran.result)
-    worth = [] if curve is None else [show(plan.initial_cash * Decimal(str(each))) for each in curve.tolist()]
-    closes = ran.result.closes[plan.symbols[0]] if len(plan.symbols) == 1 else ()
-    return html_report(
-        show_backtest(record),
-        benchmark=[{"ts": ts, "equity": equity} for ts, equity in zip(instants, worth, strict=False)],
-        prices=[{"ts": ts, "close": show(close)} for ts, close in zip(instants, closes, strict=False) if close],
-    )
 
 
 def _row(values: Mapping[str, Any]) -> Shown:

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
     from qsuite.services.news import NewsService
+    from qsuite.services.own_second_factor import OwnSecondFactor
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
     from qsuite.services.quoted_trades import QuotedTrades
     from qsuite.services.reference import ReferenceService
+    from qsuite.services.reports.service import ReportService
     from qsuite.services.risk import RiskService
     from qsuite.services.sentiment.service import SentimentService
     from qsuite.services.signals import SignalService
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from qsuite.services.throttle import Throttle
     from qsuite.services.tick_ingest import TickIngest
     from qsuite.services.trading import TradingService
+    from qsuite.services.user_sessions import UserSessions
     from qsuite.services.users import UserService
     from qsuite.services.workers import WorkerPool
 
@@ -57,6 +60,8 @@ class Services:
     audit_reading: "AuditService"
     auth: "AuthService"
     users: "UserService"
+    sessions: "UserSessions"
+    second_factor: "OwnSecondFactor"
     idempotency: "IdempotencyKeys"
     throttle: "Throttle"
     reference: "ReferenceService"
@@ -84,6 +89,7 @@ class Services:
     performance: "PerformanceService"
     accounts: "AccountService"
     account_history: "AccountHistory"
+    reports: "ReportService"
     risk: "RiskService"
     exposure: "ExposureService"
     correlation: "CorrelationService"

@@ -195,7 +195,7 @@ def _visible(caller: Caller, account: UUID | None) -> tuple[UUID, ...] | None:
     """Return whose figures to look at, None for everybody's. NotFound for an account that is not theirs."""
     if account is None:
         return None if caller.reads_all else caller.accounts
-    if not caller.reads_all and account not in caller.accounts:
+    if not caller.sees(account):
         raise NotFound("no such account")
     return (account,)
 

@@ -69,13 +69,13 @@ class JobService:
     async def get(self, caller: Caller, identity: UUID) -> Job:
         """Return one of the caller's jobs, or any for who reads all. NotFound."""
         job = await self._repo.get(identity)
-        if job.owner != caller.user and not caller.reads_all:
+        if not caller.may_read(job.owner):
             raise NotFound(f"no job {identity}")
         return job
 
     async def page(self, caller: Caller, listing: Listing) -> Page[Job]:
         """Return a page of the jobs the caller may see."""
-        return await self._repo.page(listing, None if caller.reads_all else caller.user)
+        return await self._repo.page(listing, caller.reads_of)
 
     async def cancel(self, caller: Caller, identity: UUID) -> Job:
         """End a job of the caller's, an admin anybody's; a running one ends a moment later.

@@ -9,9 +9,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from qsuite.domain.addresses import one_host
 from qsuite.domain.errors import TooMany
 from qsuite.domain.times import NS_PER_S
+from qsuite.services.addresses import one_host
 
 FREE_FAILURES = 5
 MAX_DELAY_S = 900

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     if os.getppid() != parent:  # it died before the tie was made
         return
     try:
-        os.execv(command[0], command)  # noqa: S606 - a shell would stand between mongod and its parent
+        os.execv(command[0], command)  # noqa: S606 - a shell would stand between mongod and its parent  # nosec B606
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         sys.exit(126)

@@ -85,6 +85,6 @@ class PerformanceService:
 def _visible(caller: Caller, account: UUID | None) -> tuple[UUID, ...] | None:
     if account is None:
         return None if caller.reads_all else caller.accounts
-    if not caller.reads_all and account not in caller.accounts:
+    if not caller.sees(account):
         raise NotFound("no such account")
     return (account,)

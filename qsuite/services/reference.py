@@ -62,6 +62,7 @@ class ReferenceService:
         new_id: Callable[[], UUID],
         trail: AuditTrail,
         calendars: Calendars | None = None,
+        currency: str = "USD",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._calendars = calendars
@@ -69,6 +70,7 @@ class ReferenceService:
         self._tickers = tickers
         self._sources = data_sources
         self._new_id = new_id
+        self._currency = currency
         self._clock = clock
         self._by_symbol: dict[str, Ticker] = {}
         self._by_id: dict[UUID, Ticker] = {}
@@ -151,14 +153,14 @@ class ReferenceService:
         return ticker
 
     async def ensure_ticker(self, symbol: str, values: Mapping[str, Any]) -> Ticker:
-        """Return the ticker of a symbol, made from the values when there is none."""
+        """Return the ticker of a symbol, made from the values when there is none, in the accounts' currency."""
         known = self.ticker(symbol)
         if known is None:
             known = await self._tickers.find_by({"symbol": symbol})
         if known is not None:
             self._remember(known)
             return known
-        return await self.create_ticker({"symbol": symbol, **values})
+        return await self.create_ticker({"symbol": symbol, "currency": self._currency, **values})
 
     async def change_ticker(self, symbol_or_id: str, values: Mapping[str, Any], version: int | None = None) -> Ticker:
         """Store a ticker's changed fields, if it is still of the version given.

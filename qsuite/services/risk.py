@@ -77,7 +77,7 @@ class RiskService:
         """
         if account is None and caller.accounts:
             account = caller.accounts[0]
-        elif account is not None and not caller.reads_all and account not in caller.accounts:
+        elif account is not None and not caller.sees(account):
             raise NotFound("no such account")
         if strategy is not None and not caller.reads_all and not self._owns(caller, str(strategy)):
             raise NotFound("no such strategy")
@@ -156,7 +156,7 @@ class RiskService:
 
     async def events(self, caller: Caller, listing: Listing) -> Page[RiskEvent]:
         """Return a page of risk events: all for whoever reads all, else those of one's accounts."""
-        return await self._events.page(listing, None if caller.reads_all else caller.accounts)
+        return await self._events.page(listing, None if caller.reads_all else caller.visible)
 
     async def check(self, caller: Caller, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Say what an order would meet, without placing it: the verdict its placing would get now."""
@@ -185,7 +185,7 @@ class RiskService:
         if caller.reads_all or scope in (Scope.GLOBAL, Scope.TICKER):
             return True
         if scope is Scope.ACCOUNT:
-            return target in {str(account) for account in caller.accounts}
+            return target in {str(account) for account in caller.visible}
         return self._owns(caller, target)
 
     def _owns(self, caller: Caller, target: str | None) -> bool:

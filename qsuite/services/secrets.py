@@ -15,7 +15,7 @@ from qsuite.safe_start import SECRET_MIN_LENGTH
 from qsuite.services.private_files import read_or_make
 from qsuite.settings import Settings
 
-SECRET_NAME = "secret.key"  # noqa: S105  a file name
+SECRET_NAME = "secret.key"  # noqa: S105  a file name  # nosec B105
 
 
 @dataclass(frozen=True, slots=True)

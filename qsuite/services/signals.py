@@ -176,7 +176,7 @@ class SignalService:
 
     async def page(self, caller: Caller, listing: Listing) -> Page[Signal]:
         """Return a page of the signals the caller may see: public ones, and those of their own strategies."""
-        return await self._signals.page(listing, None if caller.reads_all else caller.accounts)
+        return await self._signals.page(listing, None if caller.reads_all else caller.visible)
 
     async def _history(self, symbol: str, interval: str, count: int) -> list[Bar]:
         async with self._gate:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from qsuite.domain.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.money import show
 from qsuite.domain.roles import Caller
@@ -83,6 +83,10 @@ class StrategyService:
         """Return a strategy from memory, or None."""
         return self._by_id.get(identity)
 
+    def on_account(self, account: UUID) -> tuple[UUID, ...]:
+        """Return the strategies that trade on an account."""
+        return tuple(each.id for each in self._by_id.values() if each.account == account)
+
     def running(self) -> list[Strategy]:
         """Return the strategies that are to run by themselves, the oldest first."""
         return [each for _, each in sorted(self._by_id.items()) if each.running and each.is_active]
@@ -90,13 +94,13 @@ class StrategyService:
     async def get(self, caller: Caller, identity: UUID) -> Strategy:
         """Return a strategy as it is stored. NotFound if there is none, or it is not the caller's to see."""
         found = await self._repo.find(identity)
-        if found is None or not (caller.reads_all or found.account in caller.accounts):
+        if found is None or not caller.sees(found.account):
             raise NotFound("no such strategy")
         return found
 
     async def page(self, caller: Caller, listing: Listing) -> Page[Strategy]:
         """Return a page of the strategies the caller may see."""
-        return await self._repo.page_of(listing, None if caller.reads_all else caller.accounts)
+        return await self._repo.page_of(listing, None if caller.reads_all else caller.visible)
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
@@ -162,6 +166,8 @@ class StrategyService:
 
     async def _own_strategy(self, caller: Caller, identity: UUID) -> Strategy:
         found = await self.get(caller, identity)
+        if found.account in caller.views:
+            raise Forbidden("the account is only shown to you")
         if found.account not in caller.accounts:
             raise NotFound("no such strategy")
         return found

@@ -150,6 +150,8 @@ class StrategyRuns:
     async def run(self, caller: Caller, identity: UUID) -> Run:
         """Run the caller's own strategy now. Conflict while it is not active or halted."""
         strategy = await self._strategies.get(caller, identity)
+        if strategy.account in caller.views:
+            raise Forbidden("the account is only shown to you")
         if strategy.account not in caller.accounts:
             raise NotFound("no such strategy")
         if not strategy.is_active:
@@ -264,8 +266,9 @@ class StrategyRuns:
             user = await self._users.get(strategy.created_by)
         except NotFound:
             return OWNER
-        trades = user.is_active and user.role is Role.TRADER and signal.account in user.accounts
-        return user.caller("") if trades else OWNER
+        caller = user.caller("")
+        trades = user.is_active and user.role is Role.TRADER and signal.account in caller.accounts
+        return caller if trades else OWNER
 
     # -- what an order is sized by ----------------------------------------------------------------------------------
 

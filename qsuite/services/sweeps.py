@@ -75,13 +75,13 @@ class SweepService:
     async def get(self, caller: Caller, identity: UUID) -> Sweep:
         """Return one of the caller's sweeps with its columns, or any for who reads all. NotFound."""
         found = await self._repo.get(identity)
-        if found.owner != caller.user and not caller.reads_all:
+        if not caller.may_read(found.owner):
             raise NotFound(f"no sweep {identity}")
         return found
 
     async def page(self, caller: Caller, listing: Listing) -> Page[Sweep]:
         """Return a page of the sweeps the caller may see, without their columns."""
-        return await self._repo.page(listing, None if caller.reads_all else caller.user)
+        return await self._repo.page(listing, caller.reads_of)
 
 
 def _storable(value: Any) -> Any:

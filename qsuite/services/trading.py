@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from qsuite.domain.errors import Conflict, NotFound, QSuiteError
+from qsuite.domain.errors import Conflict, Forbidden, NotFound, QSuiteError
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.money import ZERO
 from qsuite.domain.roles import Caller
@@ -35,6 +35,8 @@ from qsuite.services.order_requests import place_command
 from qsuite.services.outcomes import error_of, order_of, order_or_error
 from qsuite.services.turns import in_turns
 from qsuite.services.views import Shown
+
+VIEWER = "the account is only shown to you"
 
 
 class TradingService:
@@ -63,7 +65,7 @@ class TradingService:
 
     async def show_account(self, caller: Caller, account: UUID | None = None) -> Shown:
         """Show an account of the caller's, by default the first, valued at the market."""
-        account_id = self._own(caller, account)
+        account_id = account if account is not None and caller.sees(account) else self._own(caller, account)
         found = await self._accounts.get(account_id)
         held = await self._positions.of([account_id])
         return self._values.show_account(found, held)
@@ -92,17 +94,17 @@ class TradingService:
     ) -> Order:
         """Change an open order's quantity or prices. OrderRefused by a control, which leaves it as it was."""
         command = ReplaceOrder(order=order, user=caller.user, accounts=caller.accounts, version=version, **changed)
-        return order_of(await self._engine.submit(command))
+        return await self._of_one(caller, command)
 
     async def release(self, caller: Caller, order: UUID) -> Order:
         """Send a held order to the market."""
         command = ReleaseOrder(order=order, user=caller.user, accounts=caller.accounts)
-        return order_of(await self._engine.submit(command))
+        return await self._of_one(caller, command)
 
     async def cancel(self, caller: Caller, order: UUID) -> Order:
         """Cancel an open order; cancelling twice gives the same answer twice."""
         command = CancelOrder(order=order, user=caller.user, accounts=caller.accounts)
-        return order_of(await self._engine.submit(command))
+        return await self._of_one(caller, command)
 
     async def cancel_all(self, caller: Caller, account: UUID | None, symbol: str | None) -> Sequence[Order]:
         """Cancel every open order of an account, or of one of its symbols."""
@@ -154,14 +156,14 @@ class TradingService:
 
     async def position(self, caller: Caller, symbol: str) -> Shown:
         """Show a position in one symbol, flat too if it was ever traded. NotFound otherwise."""
-        return self._values.show_position(await self._position(caller, symbol))
+        return self._values.show_position(await self._position(self._visible(caller), symbol))
 
     async def close_position(self, caller: Caller, symbol: str) -> Order:
         """Close a position by a market order through the same controls; open orders in the symbol are cancelled first.
 
         They hold what is to be sold, or would open a position anew behind it.
         """
-        position = await self._position(caller, symbol)
+        position = await self._position(caller.accounts, symbol)
         if position.quantity == ZERO:
             raise Conflict(f"the position in {symbol} is flat", code="position.flat")
         await self.cancel_all(caller, position.account, symbol)
@@ -175,18 +177,30 @@ class TradingService:
         account = self._own(caller, asked.get("account"))
         return place_command(asked, id_=self._new_id(), account=account, user=caller.user)
 
+    async def _of_one(self, caller: Caller, command: ReplaceOrder | ReleaseOrder | CancelOrder) -> Order:
+        """Have a command about one order decided. Forbidden where the caller may see the order, but not trade."""
+        outcome = await self._engine.submit(command)
+        if outcome.error == "not_found" and caller.views:
+            await self._orders.get(command.order, caller.views)
+            raise Forbidden(VIEWER)
+        return order_of(outcome)
+
     def _own(self, caller: Caller, account: UUID | None) -> UUID:
         if account is None and caller.accounts:
             return caller.accounts[0]
+        if account in caller.views:
+            raise Forbidden(VIEWER)
         if account is None or account not in caller.accounts:
             raise NotFound("no such account")
         return account
 
     def _visible(self, caller: Caller) -> Iterable[UUID] | None:
-        return None if caller.reads_all else caller.accounts
+        return None if caller.reads_all else caller.visible
 
-    async def _position(self, caller: Caller, symbol: str) -> Position:
-        for position in await self._positions.of(self._visible(caller)):
-            if position.symbol == symbol:
-                return position
-        raise NotFound(f"no position in {symbol}")
+    async def _position(self, accounts: Iterable[UUID] | None, symbol: str) -> Position:
+        """Return the position in a symbol of the first of the accounts that has one, in their order. NotFound."""
+        held = [position for position in await self._positions.of(accounts) if position.symbol == symbol]
+        if not held:
+            raise NotFound(f"no position in {symbol}")
+        ranks = {account: rank for rank, account in enumerate(accounts or ())}
+        return min(held, key=lambda position: ranks.get(position.account, 0))

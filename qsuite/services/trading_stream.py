@@ -84,18 +84,18 @@ class TradingStream:
         cursor: str | None = ""
         while cursor is not None:
             listing = Listing(conditions=(open_only,), page_size=1000, cursor=cursor)
-            page = await self._orders.page(listing, caller.accounts)
+            page = await self._orders.page(listing, caller.visible)
             shown += [show_order(order) for order in page.items]
             cursor = page.next_cursor
         return shown
 
     async def _executions_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
         listing = Listing(order=(("execution_time", True),), page_size=100, cursor="")
-        page = await self._executions.page(listing, caller.accounts)
+        page = await self._executions.page(listing, caller.visible)
         return [show_execution(execution) for execution in page.items]
 
     async def _positions_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
         return await self._trading.positions(caller)
 
     async def _account_snapshot(self, caller: Caller, channel: str) -> list[Shown]:
-        return [await self._trading.show_account(caller, account) for account in caller.accounts]
+        return [await self._trading.show_account(caller, account) for account in caller.visible]

@@ -15,12 +15,15 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from qsuite.domain.access import AccessChange
-from qsuite.domain.errors import Conflict, Invalid, PreconditionFailed
+from qsuite.domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import floor_ms
+from qsuite.domain.trading.account import Access
 from qsuite.domain.users import User, check_email, check_username
+from qsuite.repos.database import Session as DbSession
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
+from qsuite.repos.second_factors import SecondFactorsRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService, session_of
@@ -35,7 +38,7 @@ OpenAccount = Callable[[UUID, UUID, str, Decimal], Awaitable[None]]
 
 RIGHTS = frozenset({"role", "is_active", "password"})
 """What ends everything granted before when it changes."""
-SHOWN = ("role", "is_active", "account")
+SHOWN = ("role", "is_active", "account", "shared", "access")
 """What of a user the record shows the new value of: nothing secret, and nothing about a person."""
 
 
@@ -48,6 +51,7 @@ class UserService:
         settings: Settings,
         users: UsersRepo,
         sessions: RefreshTokensRepo,
+        second_factors: SecondFactorsRepo,
         passwords: Passwords,
         open_account: OpenAccount,
         trail: AuditTrail,
@@ -58,6 +62,7 @@ class UserService:
         self._settings = settings
         self._users = users
         self._sessions = sessions
+        self._second_factors = second_factors
         self._passwords = passwords
         self._open_account = open_account
         self._trail = trail
@@ -158,6 +163,29 @@ class UserService:
         await self._end_sessions(user, "password", keep=keep)
         log.info("user.changed", user=str(user.id), fields=["password"])
 
+    async def end_sessions(self, user_id: UUID) -> None:
+        """End all sessions of a user, as an admin does; their password and API keys stay. NotFound."""
+        user, now, reason = await self._users.get(user_id), floor_ms(self._clock()), "ended by an admin"
+        ended = await self._trail.record(
+            "sessions.ended",
+            subject=user.id,
+            facts={"reason": reason},
+            change=lambda session: self._sessions.end_of_user(user.id, now=now, reason=reason, transaction=session),
+        )
+        self._announce(ended)
+        log.info("user.sessions-ended", user=str(user.id))
+
+    async def reset_second_factor(self, user_id: UUID) -> None:
+        """Take a user's second factor away, as an admin does for who lost phone and codes. NotFound without one."""
+        user = await self._users.get(user_id)
+
+        async def removed(session: DbSession) -> None:
+            if not await self._second_factors.remove(user.id, session):
+                raise NotFound("the user has no second factor")
+
+        await self._trail.record("totp.reset", subject=user.id, change=removed)
+        log.info("totp.reset", user=str(user.id))
+
     async def open_account(self, user: User, cash: Decimal | None = None) -> None:
         """Open the first account of a trader, also where whoever was to do it was killed before they came to it."""
         if user.role is Role.TRADER:
@@ -170,6 +198,18 @@ class UserService:
         if account in user.accounts:
             return user
         return await self._save(replace(user, accounts=(*user.accounts, account)), {"account": account}, ends=False)
+
+    async def share_account(self, user_id: UUID, account: UUID, access: Access | None) -> None:
+        """Note that an account was shared with a user, or with None that it is no longer: then their sockets close."""
+        user = await self._users.get(user_id)
+        if user.shared.get(account) is access:
+            return
+        others = {each: known for each, known in user.shared.items() if each != account}
+        shared = others if access is None else others | {account: access}
+        shrinks = user.shared.get(account) is not None and access is not Access.TRADE
+        told = {"shared": account, "access": access}
+        await self._save(replace(user, shared=shared), told, ends=shrinks)
+        log.info("user.changed", user=str(user.id), fields=["shared"])
 
     async def ensure_demo(self) -> tuple[str, str]:
         """Make the demo trader and an admin unless they are there; return the trader's name and password.

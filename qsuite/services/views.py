@@ -114,6 +114,9 @@ def show_account(account: Account, valued: list[tuple[Position, Decimal | None]]
         "day_pnl": show(equity - account.day_open_equity if account.day == day else ZERO),
         "commission": show(account.commission),
         "is_active": account.is_active,
+        "permissions": sorted(account.permissions),
+        "members": [{"user": str(user), "access": access.value} for user, access in sorted(account.members.items())],
+        "reset_at": format_rfc3339(account.reset_at) if account.reset_at else None,
         "created_at": format_rfc3339(account.created_at),
         "updated_at": format_rfc3339(account.updated_at),
     }

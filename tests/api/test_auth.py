@@ -80,6 +80,7 @@ async def test_login_answers_a_pair_and_me_says_who_that_is(api, process):
         "email": None,
         "role": "trader",
         "accounts": [str(maria.accounts[0])],
+        "shared": [],
     }
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from qsuite.handlers.routes import all_routes
 from qsuite.services.throttle import Throttle, Verdict
 from qsuite.settings import HttpSettings, Settings, ThrottleSettings
 from tests.support.client import Answer, ApiClient, send_raw
+from tests.support.running_app import Api
 from tests.support.small_api import small_server
 from tests.support.stream import ANNA, stream_server
 
@@ -76,6 +77,18 @@ async def test_every_answer_tells_the_truth_whatever_its_status() -> None:
         preflight = await nobody.request("OPTIONS", "/echo/", headers={"Origin": "https://console.example"})
         assert (preflight.status, left(preflight, "anonymous")) == (204, 96)  # told, not counted
         assert "RateLimit, RateLimit-Policy" in preflight.headers["Access-Control-Expose-Headers"]
+
+
+async def test_what_cannot_be_read_is_counted_by_address_and_told_so() -> None:
+    async with served(replace(LIMITS, max_body_bytes=1_024), anonymous="2/hour") as (nobody, _):
+        port = int(nobody.base_url.rpartition(":")[2])
+        head = b"POST /echo/ HTTP/1.1\r\nHost: x\r\n"
+        unreadable = ((b"nonsense\r\n\r\n", b"400"), (head + b"Content-Length: 9999\r\n\r\n", b"413"))
+        for left_after, (request, status) in zip((1, 0), unreadable, strict=True):
+            raw = await send_raw(port, request)
+            assert raw.startswith(b"HTTP/1.1 " + status)
+            assert b'RateLimit-Policy: "anonymous";q=2;w=3600\r\nRateLimit: "anonymous";r=%d;' % left_after in raw
+        assert (await nobody.get("/things/")).status == 429
 
 
 async def test_too_many_are_429_until_the_time_that_is_told_has_passed() -> None:
@@ -206,3 +219,60 @@ async def test_opening_sockets_counts_too(settings: Settings) -> None:
             raw = await send_raw(server.port, request)
         assert raw.startswith(b"HTTP/1.1 429 ")
         assert b'RateLimit: "anonymous";r=0;t=3600\r\n' in raw
+
+
+# -- the whole application ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def limits_of(api: Api, throttle: Throttle) -> Iterator[None]:
+    """Put other limits in the place of those out of reach."""
+    usual, api.services.throttle = api.services.throttle, throttle
+    try:
+        yield
+    finally:
+        api.services.throttle = usual
+
+
+def place(number: int, symbol: str = "NONE") -> dict[str, Any]:
+    return {"symbol": symbol, "side": "BUY", "order_type": "MARKET", "quantity": "1", "client_order_id": f"t-{number}"}
+
+
+async def test_each_order_of_a_bulk_is_counted_before_one_is_placed(api: Api) -> None:
+    trader = await api.new_client("trader")
+    with limits_of(api, limited(orders="5/hour", user="9/hour")):
+        bulk = "/api/v1/orders/bulk/"
+        first = await trader.post(bulk, {"orders": [place(number) for number in range(3)]})
+        assert (first.status, left(first, "orders")) == (200, 2)
+        refused = await trader.post(bulk, {"orders": [place(number) for number in range(3, 6)]})
+        assert (refused.status, refused.code, left(refused, "orders")) == (429, "throttled", 2)
+        assert refused.headers["Retry-After"] == "720"
+        never = await trader.post(bulk, {"orders": [place(number) for number in range(3, 9)]})
+        assert (never.status, never.code, left(never, "orders")) == (422, "throttle.too_many_at_once", 2)
+        # What one order takes is the same, and cancels and readings go on.
+        assert [(await trader.post("/api/v1/orders/", place(7))).status for _ in range(3)] == [422, 422, 429]
+        assert (await trader.post(bulk, {"orders": [place(8)]})).status == 429
+        listed = await trader.get("/api/v1/orders/")
+        assert (listed.status, left(listed, "user")) == (200, 8)
+        assert (await trader.post("/api/v1/orders/cancel_all/", {})).status == 200
+
+
+async def test_a_key_tells_both_of_its_limits_and_passwords_are_tried_by_address(api: Api) -> None:
+    trader = await api.new_client("trader")
+    made = await trader.post("/api/auth/api-keys/", {"name": "bot"})
+    with limits_of(api, limited(user="9/hour", key="2/hour", auth="2/hour")):
+        bot = trader.as_(made.json["key"])
+        told = await bot.get("/api/v1/orders/")
+        assert told.headers["RateLimit-Policy"] == '"user";q=9;w=3600, "key";q=2;w=3600'
+        assert told.headers["RateLimit"] == '"user";r=8;t=400, "key";r=1;t=1800'
+        assert [(await bot.get("/api/v1/orders/")).status for _ in range(2)] == [200, 429]
+        assert (await trader.get("/api/v1/orders/")).status == 200
+        tries = [await trader.post("/api/auth/login/", {"username": "x", "password": str(n)}) for n in range(3)]
+        assert [answer.status for answer in tries] == [401, 401, 429]
+        assert (await api.anonymous.get("/health/live")).headers.get("RateLimit") is None
+
+
+async def test_figures_say_whom_the_limits_kept_out(api: Api) -> None:
+    shown = (await api.anonymous.get("/metrics")).body.decode()
+    assert 'qsuite_throttle_refused{limit="user"} 0.0' in shown
+    assert "qsuite_throttle_buckets " in shown

@@ -28,12 +28,23 @@ GET     /api/auth/api-keys/                      V T R U A
 POST    /api/auth/api-keys/                      V T R U A
 DELETE  /api/auth/api-keys/{id}/                 V T R U A
 GET     /api/auth/jwks/                          anyone
+GET     /api/auth/sessions/                      V T R U A
+DELETE  /api/auth/sessions/                      V T R U A
+DELETE  /api/auth/sessions/{id}/                 V T R U A
+GET     /api/auth/totp/                          V T R U A
+POST    /api/auth/totp/                          V T R U A
+POST    /api/auth/totp/confirm/                  V T R U A
+POST    /api/auth/totp/recovery-codes/           V T R U A
+POST    /api/auth/totp/disable/                  V T R U A
 GET     /api/v1/users/                           A
 POST    /api/v1/users/                           A
 GET     /api/v1/users/{id}/                      A
 PATCH   /api/v1/users/{id}/                      A
 GET     /api/v1/audit/                           U A
 GET     /api/v1/audit/verify/                    U A
+GET     /api/v1/users/{id}/sessions/             A
+DELETE  /api/v1/users/{id}/sessions/             A
+DELETE  /api/v1/users/{id}/totp/                 A
 GET     /api/v1/data-sources/                    V T R U A
 POST    /api/v1/data-sources/                    A
 GET     /api/v1/data-sources/{id}/               V T R U A
@@ -65,6 +76,13 @@ POST    /api/v1/orders/                          T
 POST    /api/v1/orders/bulk/                     T
 POST    /api/v1/orders/cancel_all/               T
 GET     /api/v1/orders/performance_metrics/      T R U A
+GET     /api/v1/reports/trades/                  T R U A
+GET     /api/v1/reports/positions/               T R U A
+GET     /api/v1/reports/pnl/                     T R U A
+GET     /api/v1/reports/orders/                  T R U A
+GET     /api/v1/reports/execution/               T R U A
+GET     /api/v1/reports/daily/                   T R U A
+GET     /api/v1/reports/daily/{account}/{date}/ T R U A
 GET     /api/v1/orders/by-client-id/{id}/        T R U A
 GET     /api/v1/orders/{id}/                     T R U A
 PATCH   /api/v1/orders/{id}/                     T
@@ -84,6 +102,7 @@ GET     /api/v1/accounts/                        T R U A
 POST    /api/v1/accounts/                        A
 GET     /api/v1/accounts/{id}/                   T R U A
 PATCH   /api/v1/accounts/{id}/                   R A
+POST    /api/v1/accounts/{id}/reset/             R A
 GET     /api/v1/risk/limits/                     T R U A
 PUT     /api/v1/risk/limits/                     R A
 GET     /api/v1/risk/exposure/                   T R U A

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from qsuite.domain.market import Quote, Trade
+from tests.support.codes import totp_at
 from tests.support.running_app import PASSWORD, Api
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
@@ -89,3 +90,31 @@ def opened(address: str) -> Iterator[tuple[Any, list[str]]]:
             yield page, errors
         finally:
             browser.close()
+
+
+async def test_the_login_asks_for_a_code_where_a_second_factor_is_on(api: Api) -> None:
+    viewer = await api.new_client("viewer")
+    made = await viewer.post("/api/auth/totp/", {"password": PASSWORD})
+    code = totp_at(made.json["secret"], time.time())
+    recovery = (await viewer.post("/api/auth/totp/confirm/", {"code": code})).json["recovery_codes"]
+    await asyncio.to_thread(log_in_with_a_code, api.port, viewer.user["username"], code, recovery[0])
+
+
+def log_in_with_a_code(port: int, username: str, used: str, good: str) -> None:
+    with opened(f"http://127.0.0.1:{port}/") as (page, errors):
+        page.fill("[name=username]", username)
+        page.fill("[name=password]", "not the password")
+        page.click("#login button")
+        page.wait_for_selector("#login .bad >> text=wrong username or password")
+        assert not page.is_visible("[name=code]"), "who does not know the password is not told of the code"
+        page.fill("[name=password]", PASSWORD)
+        page.click("#login button")
+        page.wait_for_selector("#login .bad >> text=a code of the second factor is required")
+        page.fill("[name=code]", used)
+        page.click("#login button")
+        page.wait_for_selector("#login .bad >> text=was used before")
+        assert page.input_value("[name=code]") == ""
+        page.fill("[name=code]", good)
+        page.click("#login button")
+        page.wait_for_selector("#logout")
+        assert [error for error in errors if "status of 4" not in error] == []

@@ -241,3 +241,58 @@ def test_profit_of_longs_and_shorts_follows_average_cost() -> None:
     for quantity, price in ((10, 20), (10, 30), (-30, 40), (4, 35)):
         held.fill(Decimal(quantity), Decimal(price))
     assert (held.quantity, held.cost, held.realized) == (-6, -240, 320)
+
+
+def write_off(db: Any, **changed: Any) -> None:
+    """Let the account of the books begin anew with 2,000: 15 A at 375 written off, 75 of profit, 1.5 of commission."""
+    entries = list(db.audit_log.find({}, sort=[("_id", 1)]))
+    log = Log()
+    log.entries = entries
+    postings = {"cash": "1301.5", "deposited": "-1000", "position": "-375", "realized_pnl": "75", "commission": "-1.5"}
+    facts: dict[str, Any] = {
+        "cash": "2000",
+        "postings": postings,
+        "positions": [{"symbol": "A", "quantity": "15", "cost": "375"}],
+        "strategies": [{"strategy": str(STRATEGY), "symbol": "A", "quantity": "-5", "commission": "0.5"}],
+    }
+    log.add("account.reset", ACCOUNT, **(facts | changed))
+    db.audit_log.insert_one(log.entries[-1])
+    db.engine_state.update_one({}, {"$set": {"audit_seq": 8, "audit_hash": log.entries[-1]["hash"]}})
+    nothing = Decimal128("0")
+    anew = {"cash": Decimal128("2000"), "deposited": Decimal128("2000"), "realized_pnl": nothing, "commission": nothing}
+    db.accounts.update_one({}, {"$set": anew})
+    flat = dict.fromkeys(("quantity", "cost", "realized_pnl", "commission"), nothing)
+    db.positions.update_one({}, {"$set": flat, "$unset": {"avg_cost": ""}})
+    db.strategy_positions.update_one({}, {"$set": flat})
+
+
+def test_books_of_an_account_that_began_anew_agree(books: Database) -> None:
+    write_off(books.sync)
+    assert verdict(books)[1] == []
+
+
+RESET_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "more written off than was held": (
+        {"positions": [{"symbol": "A", "quantity": "16", "cost": "375"}]},
+        "writes off 16 of A at 375, its fills give 15",
+    ),
+    "a position forgotten": ({"positions": []}, "writes off 0 of A at 0, its fills give 15"),
+    "a strategy's position forgotten": ({"strategies": []}, "the strategy's executions sum to -5"),
+    "a double entry that is single": (
+        {"postings": {"cash": "1301.5", "deposited": "-1000", "position": "0", "realized_pnl": "75",
+                      "commission": "-1.5"}},
+        "its double entry sums to 375.0",
+    ),
+    "cash from nowhere": (
+        {"postings": {"cash": "1302.5", "deposited": "-1000", "position": "-375", "realized_pnl": "74",
+                      "commission": "-1.5"}},
+        "deposits, executions and commissions give",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESET_FAULTS)
+def test_each_fault_of_a_reset_is_found(books: Database, name: str) -> None:
+    changed, expected = RESET_FAULTS[name]
+    write_off(books.sync, **changed)
+    assert any(expected in each.text for each in verdict(books)[1]), verdict(books)[1]

@@ -1,18 +1,22 @@
 """Buckets shared through a real Redis: exact between processes; without it, half of it each, at once."""
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
+from qsuite.domain.roles import Caller, Role
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.services.redis_calls import RedisCalls
 from qsuite.services.throttle import Throttle, Verdict
 from tests.support.redis_server import RedisServer, running_redis
-from tests.support.throttle_taker import sharing, take_many
+from tests.support.throttle_taker import limits, sharing, take_many
 from tests.support.waiting import eventually
 
 RATE = "1000/day"  # no token comes while a test runs: one is due every 86 seconds
@@ -50,9 +54,37 @@ async def test_a_thousand_of_three_thousand_pass_whichever_process_they_ask(redi
     assert sum(int(passed) for passed, _ in said) == 1_000
 
 
-async def take(throttle: Throttle, who: str = WHO) -> Verdict:
-    told = throttle.take(ThrottleScope.DEFAULT, who)
+async def take(throttle: Throttle, who: Caller | str = WHO, cost: int = 1, need: int | None = None) -> Verdict:
+    told = throttle.take(ThrottleScope.DEFAULT, who, cost, need)
     return told if isinstance(told, Verdict) else await told
+
+
+async def test_what_passes_and_what_is_told_is_the_same_as_in_memory(redis: RedisServer) -> None:
+    rates = {"user": "9/day", "key": "4/day"}
+    shared, alone = sharing(redis.url, "same", RATE, **rates), Throttle(limits(**rates), clock=lambda: 0)
+    anna = Caller(UUID(int=1), "anna", Role.TRADER, (), "session:1")
+    keys = [replace(anna, token=f"key:{number}") for number in range(3)]
+    one, two, three = keys
+    asked = [
+        (one, 3, 3), (one, 2, 2), (one, 0, 1), (anna, 1, 1), (two, 4, 4), (two, 1, 1),
+        (three, 2, 2), (three, 0, 2), (three, 1, 1), (anna, 0, 1), (anna, 1, 1), (three, 5, 5),
+    ]  # fmt: skip
+    refused = 0
+    for who, cost, need in asked:
+        told, expected = await take(shared, who, cost, need), await take(alone, who, cost, need)
+        assert bare(told) == bare(expected)
+        assert type(told.refusal) is type(expected.refusal)
+        assert (told.refusal and told.refusal.facts.get("limits")) == (
+            expected.refusal and expected.refusal.facts.get("limits")
+        )
+        refused += told.refusal is not None
+    assert refused == 7
+    await stop(shared)
+
+
+def bare(told: Verdict) -> str:
+    """Return the fields without the times: one clock goes on, the other stands still."""
+    return re.sub(r";t=\d+", "", told.fields)
 
 
 async def test_tokens_come_back_by_the_servers_clock_and_a_full_bucket_leaves_no_trace(redis: RedisServer) -> None:

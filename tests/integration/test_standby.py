@@ -14,12 +14,16 @@ from qsuite.domain.channels import RISK_DESK
 from qsuite.domain.errors import QSuiteError, Unavailable
 from qsuite.domain.market import Trade
 from qsuite.domain.trading.changes import Announcement
-from qsuite.domain.trading.commands import CancelOrder, Halt, Resume, Scope
-from qsuite.domain.trading.order import TimeInForce
+from qsuite.domain.trading.commands import CancelOrder, Halt, ResetAccount, Resume, Scope
+from qsuite.domain.trading.order import Status, TimeInForce
+from qsuite.repos.accounts import AccountsRepo
+from qsuite.repos.books import open_books
 from qsuite.repos.database import Database
 from qsuite.repos.engine_batch import Batch
 from qsuite.repos.engine_store import CommitUnknown, EngineStore, Head
 from qsuite.repos.journal import Journal
+from qsuite.repos.positions import PositionsRepo
+from qsuite.services.books import Disagreement, check_books
 from qsuite.services.engine import TradingEngine
 from qsuite.services.engine_jobs import EngineState
 from qsuite.services.follower import Follower
@@ -322,3 +326,35 @@ async def test_nothing_is_read_for_accounts_nobody_listens_to(pair: Pair) -> Non
     await pair.here.engine.submit(world.order())
     await pair.all_told()
     assert there.told == []
+
+
+async def test_an_account_that_begins_anew_is_told_and_stored_alike_and_stays_so_after_a_takeover(pair: Pair) -> None:
+    world, account = pair.world, pair.world.account
+    await pair.here.engine.submit(world.order())
+    resting = (await pair.here.engine.submit(world.limit("170.00"))).order
+    reset = ResetAccount(account=account.id, user=USER, cash=Decimal(5_000))
+    assert (await pair.here.engine.submit(reset)).error is None
+    await pair.all_told()
+    stored = await AccountsRepo(world.database).get(account.id)
+    held = await PositionsRepo(world.database).of([account.id])
+    assert (stored.cash, stored.deposited, stored.reserved) == (5_000, 5_000, 0)
+    assert [(one.symbol, one.quantity, one.cost) for one in held] == [("IBM", 0, 0)]
+    for side in (pair.here, pair.there):
+        told = {one.kind: one.what for one in side.told}
+        assert (told["position"].quantity, told["account"][0].cash) == (0, 5_000)
+        assert told["order"].status is Status.CANCELLED
+    await pair.here.engine.stop()
+    await eventually(lambda: pair.there.active)
+    assert (await pair.there.engine.submit(world.order(quantity=Decimal(1)))).order is not None
+    # 5,000 - 181.51 - 0.005
+    assert world.money() == (Decimal("4818.485"), Decimal(0))
+    assert resting is not None
+    assert world.stored(resting.id)["status"] == "CANCELLED"
+    found: list[Disagreement] = []
+
+    def check() -> None:
+        with open_books(world.database) as books:
+            check_books(books, found.append)
+
+    await asyncio.to_thread(check)
+    assert found == []

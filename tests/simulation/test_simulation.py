@@ -32,6 +32,7 @@ def test_every_kind_of_fault_was_met(met: Counter[str], capsys: pytest.CaptureFi
         pytest.skip("counts what the seeds before it met")
     for kind in ("died", "stopped", "usurped", "doubted", "broken", "recovered", "unknown", "fenced"):
         assert met[kind] >= met["seeds"] / 20, f"{kind} was hardly met"
+    assert met["resets"] >= met["seeds"] / 50, "accounts hardly began anew"
     summary = ", ".join(f"{count:,} {what}" for what, count in sorted(met.items()))
     with capsys.disabled():
         print(f"\nsimulation: {summary}")  # noqa: T201  the figure to quote

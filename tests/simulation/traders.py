@@ -22,6 +22,7 @@ from qsuite.domain.trading.commands import (
     PlaceOrder,
     ReleaseOrder,
     ReplaceOrder,
+    ResetAccount,
     Resume,
     Scope,
 )
@@ -200,12 +201,22 @@ class Trader:
             self.world.judge.replaced(order)
 
     async def switch_off(self) -> None:
-        """Have the account disabled, which cancels what is open, and enabled again."""
+        """Have the account disabled, which cancels what is open, and enabled again; some begin anew."""
         for is_active in (False, True):
             for _ in range(TRIES):
                 command = ChangeAccount(account=self.account.id, user=STRANGER, is_active=is_active)
                 if (await self._ask(command))[0] is not None:
                     break
+        if self.number % 2:
+            await self.begin_anew()
+
+    async def begin_anew(self) -> None:
+        """Have the account reset, which an account with positions in the book cannot be."""
+        cash = self.random.choice((None, Decimal(30_000)))
+        outcome, _ = await self._ask(ResetAccount(account=self.account.id, user=STRANGER, cash=cash))
+        if outcome is not None:
+            assert outcome.error in (None, "account.book_positions")
+            self.world.counts["resets" if outcome.error is None else "resets refused"] += 1
 
     async def release(self) -> None:
         held = [each.answers[0].order for each in self.intents if each.answers and each.asked["hold"]]

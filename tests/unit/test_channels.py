@@ -78,3 +78,9 @@ def test_whoever_reads_all_trading_hears_all_risk_events_on_one_stream() -> None
 
 def test_jobs_belong_to_the_user_not_to_an_account() -> None:
     assert private_keys(Caller(USER, "who", Role.TRADER, (FIRST,)), "jobs") == [(USER, "jobs")]
+
+
+def test_accounts_that_are_only_shown_have_their_streams_after_ones_own() -> None:
+    caller = Caller(USER, "who", Role.TRADER, (FIRST,), views=(SECOND,))
+    assert private_keys(caller, "orders") == [(FIRST, "orders"), (SECOND, f"orders:{SECOND}")]
+    assert may_subscribe(caller, parse_channel("orders"))

@@ -90,6 +90,13 @@ def test_a_closed_network_is_allowed_in_so_many_words_and_said_at_each_start() -
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("ARGON2_MEMORY_KIB", "19455"), ("ARGON2_TIME_COST", "1"), ("PASSWORD_MIN_LENGTH", "11")]
+)
+def test_production_hashes_passwords_as_slowly_as_it_should_and_takes_no_short_ones(name: str, value: str) -> None:
+    assert name.lower() in refused(**PRODUCTION, **{f"QSUITE_AUTH__{name}": value})
+
+
 @pytest.mark.parametrize("options", ["w=1", "w=0", "w=2", "journal=false", "j=false", "w=majority&journal=false"])
 def test_less_than_durable_is_refused_everywhere(options: str) -> None:
     assert "lost" in refused(QSUITE_MONGODB_URI=f"mongodb://127.0.0.1/?{options}")

@@ -155,7 +155,7 @@ def test_the_example_loads_as_it_stands_with_every_setting_uncommented(tmp_path:
     everything = tmp_path / ".env"
     everything.write_text("\n".join(lines))
     assert load_settings({}, dotenv=everything) == dataclasses.replace(
-        load_settings({}, dotenv=None), log=Settings().log, risk=Settings().risk
+        load_settings({}, dotenv=None), log=Settings().log, risk=Settings().risk, throttle=Settings().throttle
     )
 
 

@@ -69,7 +69,7 @@ def fields(told: Verdict) -> tuple[dict[str, dict[str, int]], dict[str, dict[str
 
 def test_the_shipped_limits_are_those_of_the_contract() -> None:
     shipped = ThrottleSettings()
-    given = {"QSUITE_PROFILE": "production", "QSUITE_SECRET_KEY": SECRET, "QSUITE_MONGODB_URI": "mongodb://x"}
+    given = {"QSUITE_PROFILE": "production", "QSUITE_SECRET_KEY": SECRET, "QSUITE_MONGODB_URI": "mongodb://localhost"}
     assert load_settings(given, dotenv=None).throttle == shipped
     assert (str(shipped.anonymous), str(shipped.user)) == ("100/hour", "1000/hour")
     for machine in (shipped.orders, shipped.cancels, shipped.market_data):

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from qsuite.domain.addresses import one_host
 from qsuite.domain.throttling import Buckets, Rate, parse_rate
+from qsuite.services.addresses import one_host
 
 HOUR_US = 3_600_000_000
 

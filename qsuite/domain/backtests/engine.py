@@ -59,7 +59,7 @@ class Engine:
             heard=lambda account, kind: False,
         )
         self.account = Account(
-            id=self.new_id(), user=self.new_id(), name="backtest", currency="USD", cash=terms.cash,
+            id=self.new_id(), user=self.new_id(), name="backtest", currency=terms.currency, cash=terms.cash,
             deposited=terms.cash, created_at=0, updated_at=0,
         )  # fmt: skip
         self.state.load([self.account])

@@ -55,6 +55,11 @@ class Terms:
     seed: int = 0
     finish: Finish = Finish.LEAVE
 
+    @property
+    def currency(self) -> str:
+        """Return what the account is kept in: the tickers' currency, which is one and the same."""
+        return next((ticker.currency for ticker in self.tickers.values()), "USD")
+
     def rules(self) -> FillRules:
         """Return the fill rules. Nothing moves between an order and the print it meets but slippage, so no cushion."""
         low, high = self.slippage_bps

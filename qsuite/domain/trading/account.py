@@ -12,12 +12,39 @@ Each fill is a double entry. What it adds to these ledger accounts sums to exact
     commission    what trading cost
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
 from qsuite.domain.money import ZERO, share_of
+
+
+class Permission(StrEnum):
+    """What an account may do besides closing what it holds; without a permission it is refused, whoever asks.
+
+    open           more than close what is held
+    short          hold less than nothing; where the controls allow short sales at all
+    market_orders  orders without a limit to their price
+    strategies     orders of strategies
+    """
+
+    OPEN = "open"
+    SHORT = "short"
+    MARKET_ORDERS = "market_orders"
+    STRATEGIES = "strategies"
+
+
+EVERY_PERMISSION = frozenset(Permission)
+
+
+class Access(StrEnum):
+    """What a member, who is not its owner, may do with an account: look at it, or trade on it as well."""
+
+    VIEW = "view"
+    TRADE = "trade"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +52,8 @@ class Account:
     """One account's money. ``deposited`` is what came in from outside; ``reserved`` backs working orders.
 
     ``day`` is the UTC day (days since the epoch) that ``day_open_equity`` was the equity at the beginning of.
+    ``members`` are other users with access. ``reset_at`` is when it last began anew, 0 if it never did; ids of
+    executions from then on are above ``reset_mark``.
     """
 
     id: UUID
@@ -41,7 +70,15 @@ class Account:
     is_active: bool = True
     day: int = 0
     day_open_equity: Decimal = ZERO
+    permissions: frozenset[Permission] = EVERY_PERMISSION
+    members: Mapping[UUID, Access] = field(default_factory=dict)
+    reset_at: int = 0
+    reset_mark: UUID | None = None
     version: int = 1
+
+    def traded_by(self, user: UUID) -> bool:
+        """Say whether a user may trade on it."""
+        return user == self.user or self.members.get(user) is Access.TRADE
 
     @property
     def available(self) -> Decimal:
@@ -73,6 +110,12 @@ class Position:
     def avg_cost(self) -> Decimal | None:
         """Return the mean price it was opened at, or None when flat."""
         return self.cost / self.quantity if self.quantity else None
+
+    def clear(self, now: int) -> None:
+        """Make it flat, with no past. What works stays: that is the orders' to say."""
+        self.quantity = self.cost = self.realized_pnl = self.commission = ZERO
+        self.updated_at = now
+        self.version += 1
 
 
 class Settlement(NamedTuple):

@@ -1,7 +1,7 @@
 """End orders before they fill: cancel one, cancel many, expire. Cancels pass no control but their own rate."""
 
 from qsuite.domain.trading.act import act_delayed
-from qsuite.domain.trading.commands import CancelAll, CancelOrder, ChangeAccount, Outcome
+from qsuite.domain.trading.commands import CancelAll, CancelOrder, Outcome
 from qsuite.domain.trading.order import Status
 from qsuite.domain.trading.risk import cancel_too_fast
 from qsuite.domain.trading.state import TradingState
@@ -37,24 +37,6 @@ def cancel_all(state: TradingState, command: CancelAll, now: int) -> Outcome:
         keep_first_answer(order)
         cancelled.append(close(state, order, Status.CANCELLED, "order.cancelled", now, command.user, reason="all"))
     return Outcome(orders=tuple(cancelled))
-
-
-def change_account(state: TradingState, command: ChangeAccount, now: int) -> Outcome:
-    """Switch an account on or off. Off cancels its open orders."""
-    account = state.accounts.get(command.account)
-    if account is None:
-        return Outcome(error="not_found", detail="no such account")
-    if account.is_active == command.is_active:
-        return Outcome()
-    account.is_active = command.is_active
-    account.updated_at = now
-    account.version += 1
-    state.touch(account)
-    kind = "account.enabled" if command.is_active else "account.disabled"
-    state.note(kind, str(account.id), now, command.user, str(account.id))
-    if command.is_active:
-        return Outcome()
-    return cancel_all(state, CancelAll(account=account.id, user=command.user), now)
 
 
 def time_passed(state: TradingState, now: int) -> Outcome:

@@ -40,6 +40,8 @@ class Changes:
     risk_events: list[RiskEvent] = field(default_factory=list)
     announcements: list[Announcement] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
+    terms: set[UUID] = field(default_factory=set)
+    """Accounts of which more changed than trading changes."""
 
     def __bool__(self) -> bool:
         return bool(self.entries)

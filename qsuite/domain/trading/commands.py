@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from qsuite.domain.market import Snapshot, Tick
+from qsuite.domain.trading.account import Access, Permission
 from qsuite.domain.trading.order import Order, OrderType, Side, StopLoss, TakeProfit, TimeInForce
 
 
@@ -169,12 +170,36 @@ class StopEverything:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseAlarm:
+    """Note a critical risk event of an account: what was looked at beside the trading is not as it must be."""
+
+    account: UUID
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeAccount:
-    """Switch an account on or off; off cancels its open orders."""
+    """Change what an account may do, and who may use it; None leaves as it is. Switched off, its open orders end."""
 
     account: UUID
     user: UUID
-    is_active: bool
+    is_active: bool | None = None
+    permissions: frozenset[Permission] | None = None
+    members: Mapping[UUID, Access] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetAccount:
+    """Let an account begin anew: no open orders, no positions, and this much cash; None gives what was deposited.
+
+    ``strategies`` trade on it: what their orders built up goes too.
+    """
+
+    account: UUID
+    user: UUID
+    cash: Decimal | None = None
+    strategies: tuple[UUID, ...] = ()
 
 
 Command = (
@@ -191,7 +216,9 @@ Command = (
     | Resume
     | SetLimits
     | ChangeAccount
+    | ResetAccount
     | StopEverything
+    | RaiseAlarm
 )
 
 

@@ -1,6 +1,7 @@
 """Apply any command to the state, and draw its consequences: the engine's one door into the domain."""
 
-from qsuite.domain.trading.cancel import cancel, cancel_all, change_account, time_passed
+from qsuite.domain.trading.cancel import cancel, cancel_all, time_passed
+from qsuite.domain.trading.change_account import change_account
 from qsuite.domain.trading.commands import (
     CancelAll,
     CancelOrder,
@@ -12,8 +13,10 @@ from qsuite.domain.trading.commands import (
     MarketMoved,
     Outcome,
     PlaceOrder,
+    RaiseAlarm,
     ReleaseOrder,
     ReplaceOrder,
+    ResetAccount,
     Resume,
     SetLimits,
     StopEverything,
@@ -24,9 +27,10 @@ from qsuite.domain.trading.halt import halt, resume
 from qsuite.domain.trading.meet import market_moved
 from qsuite.domain.trading.place import check, place, release
 from qsuite.domain.trading.replace import replace
+from qsuite.domain.trading.reset import reset_account
 from qsuite.domain.trading.risk import set_limits
 from qsuite.domain.trading.state import TradingState
-from qsuite.domain.trading.watch import mark_accounts, stop_everything
+from qsuite.domain.trading.watch import mark_accounts, raise_alarm, stop_everything
 
 
 def decide(state: TradingState, command: Command, now: int) -> Outcome:
@@ -65,5 +69,9 @@ def _apply(state: TradingState, command: Command, now: int) -> Outcome:
             return set_limits(state, command, now)
         case StopEverything():
             return stop_everything(state, command, now)
+        case RaiseAlarm():
+            return raise_alarm(state, command, now)
         case ChangeAccount():
             return change_account(state, command, now)
+        case ResetAccount():
+            return reset_account(state, command, now)

@@ -12,6 +12,7 @@ from qsuite.domain.trading.commands import (
     PlaceOrder,
     ReleaseOrder,
     ReplaceOrder,
+    ResetAccount,
 )
 from qsuite.domain.trading.state import TradingState
 
@@ -28,8 +29,11 @@ def missing(state: TradingState, commands: Iterable[Command]) -> Missing:
                 needs.client_ids.add((placed.account, placed.client_order_id))
             if placed.strategy is not None and placed.strategy not in state.strategy_positions:
                 needs.strategies.add(placed.strategy)
-        elif isinstance(command, ChangeAccount) and command.account not in state.accounts:
-            needs.accounts.add(command.account)
+        elif isinstance(command, (ChangeAccount, ResetAccount)):
+            if command.account not in state.accounts:
+                needs.accounts.add(command.account)
+            if isinstance(command, ResetAccount):
+                needs.strategies.update(one for one in command.strategies if one not in state.strategy_positions)
         elif isinstance(command, (ReleaseOrder, CancelOrder, ReplaceOrder)) and state.find(command.order) is None:
             needs.orders.add(command.order)
     return needs

@@ -107,9 +107,9 @@ class Order:
     ``filled_value`` is the sum of price x quantity of its fills. ``sent_at`` is when it last began to act: placed,
     released or triggered. ``arrival`` is its place in the queue at its price: the number of the audit entry with
     which it got there, 0 while it is on its way. ``counted`` is the part of it that its position counts as working;
-    ``taken`` names the quote or print it last took from. ``original`` keeps what the first answer said, once a
-    later event has changed it, so that a repeated request gets the first answer again. ``request_hash`` is the
-    fingerprint of what was asked.
+    ``taken`` names the quote or print it last took from; ``arrival_price`` is what the market showed when it was
+    placed. ``original`` keeps what the first answer said, once a later event has changed it, so that a repeated request
+    gets the first answer again. ``request_hash`` is the fingerprint of what was asked.
     """
 
     id: UUID
@@ -139,6 +139,7 @@ class Order:
     arrival: int = 0
     counted: Decimal = ZERO
     taken: str | None = None
+    arrival_price: Decimal | None = None
     status: Status = Status.PENDING
     filled_quantity: Decimal = ZERO
     filled_value: Decimal = ZERO

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from qsuite.domain.reports.quality import arrival_price
 from qsuite.domain.trading.act import act, begin_trailing
 from qsuite.domain.trading.commands import CheckOrder, Outcome, PlaceOrder, ReleaseOrder
 from qsuite.domain.trading.legs import add_legs
@@ -91,6 +92,7 @@ def new_order(state: TradingState, command: PlaceOrder, now: int) -> Order:
         created_at=now,
         updated_at=now,
         expires_at=command.expires_at,
+        arrival_price=arrival_price(state.market(command.symbol)),
     )
     if order.time_in_force is TimeInForce.DAY:
         end = state.day_end(order.symbol, now)

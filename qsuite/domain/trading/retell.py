@@ -18,6 +18,7 @@ from qsuite.domain.trading.account import Account, Position
 from qsuite.domain.trading.audit import Entry
 from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.order import Execution, Order, Status
+from qsuite.domain.trading.reset import RESET
 from qsuite.domain.trading.risk import RiskEvent
 
 TERMS = ("quantity", "price", "stop_price", "trail_percent", "trail_price")
@@ -52,8 +53,11 @@ def retell(stretch: Stretch) -> list[Announcement]:
 
 
 def traded(stretch: Stretch) -> list[Position]:
-    """Return the positions that the stretch's executions changed."""
+    """Return the positions that the stretch's executions changed, or a reset of their account."""
     changed = {(execution.account, execution.symbol) for execution in stretch.executions.values()}
+    for entry in stretch.entries:
+        if entry.kind == RESET:
+            changed |= {(UUID(entry.account), each["symbol"]) for each in entry.facts["positions"]}
     return [position for position in stretch.positions if (position.account, position.symbol) in changed]
 
 

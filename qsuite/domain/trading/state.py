@@ -217,6 +217,17 @@ class TradingState:
         if self.heard(execution.account, "execution"):
             changes.announcements.append(Announcement("execution", execution.account, execution))
 
+    def write_off(self, held: Iterable[Position], own: Iterable[Position], now: int) -> None:
+        """Leave nothing of these positions, an account's and its strategies', as if they had never been."""
+        for position in held:
+            position.clear(now)
+            self.changes.positions[position.account, position.symbol] = position
+            self.exposures.changed(position)
+        for position in own:
+            position.clear(now)
+            self.changes.strategy_positions[position.account, position.symbol] = position
+            self.exposures.strategy_changed(position)
+
     def record_halt(self, key: tuple[Scope, str | None], halt: TradingHalt | None, now: int, actor: UUID | str) -> None:
         """Note that a kill switch was thrown or lifted."""
         if halt is None:
@@ -244,9 +255,11 @@ class TradingState:
         """Add an audit entry that is no transition of an order."""
         self.changes.entries.append(self.chain.add(now, kind, str(actor), subject, account, facts))
 
-    def touch(self, account: Account) -> None:
-        """Note that an account changed, for storage and whoever listens."""
+    def touch(self, account: Account, *, terms: bool = False) -> None:
+        """Note that an account changed, for storage and whoever listens; ``terms`` that more did than trading moves."""
         self.changes.accounts[account.id] = account
+        if terms:
+            self.changes.terms.add(account.id)
 
     def reserve(self, order: Order, amount: Decimal) -> None:
         """Set the cash reserved for an order, whatever it was."""

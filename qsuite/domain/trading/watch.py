@@ -12,7 +12,7 @@ from uuid import UUID
 
 from qsuite.domain.money import ZERO, show
 from qsuite.domain.trading.account import Account
-from qsuite.domain.trading.commands import Outcome, Scope, StopEverything, TradingMode
+from qsuite.domain.trading.commands import Outcome, RaiseAlarm, Scope, StopEverything, TradingMode
 from qsuite.domain.trading.halt import throw_ours
 from qsuite.domain.trading.order import Order
 from qsuite.domain.trading.risk import Limits, day_of, gross_limit, reference_price, scope_event
@@ -57,6 +57,14 @@ def stop_everything(state: TradingState, breach: StopEverything, now: int) -> Ou
     state.record_event(event)
     figures = {"limit": breach.limit, "value": breach.value}
     return Outcome(orders=tuple(throw_ours(state, key, TradingMode.HALTED, breach.detail, now, **figures)))
+
+
+def raise_alarm(state: TradingState, alarm: RaiseAlarm, now: int) -> Outcome:
+    """Note a critical event of an account, and audit it. Trading goes on: a person looks."""
+    subject = str(alarm.account)
+    state.record_event(scope_event(state, (Scope.ACCOUNT, subject), alarm.code, alarm.detail, now))
+    state.note("risk.alarm", subject, now, ENGINE, subject, code=alarm.code, detail=alarm.detail)
+    return Outcome()
 
 
 def begin_day(state: TradingState, account: Account, now: int) -> None:

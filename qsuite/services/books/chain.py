@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from qsuite.repos.books import EngineRow, EntryRow
 
@@ -52,6 +52,7 @@ def entry_hash(entry: EntryRow) -> str:
     return hashlib.sha256(entry.prev_hash.encode() + text.encode()).hexdigest()
 
 
-def fills(entries: Iterable[EntryRow]) -> list[str]:
-    """Return the executions that these entries tell of, in their order."""
-    return [str(entry.facts["execution"]) for entry in entries if entry.facts.get("execution") is not None]
+def fill_of(entry: EntryRow) -> str | None:
+    """Return the execution that an entry tells of, if any."""
+    execution = entry.facts.get("execution")
+    return None if execution is None else str(execution)

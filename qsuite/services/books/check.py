@@ -1,20 +1,21 @@
 """The whole check: three passes over one snapshot of the books.
 
 by order     orders, executions and audit entries side by side, sorted by order
-by sequence  the audit chain, and the fills in the order they happened
+by sequence  the audit chain, and the fills and resets in the order they happened
 by account   what that adds up to against accounts and positions
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import localcontext
 from itertools import islice, pairwise
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from qsuite.repos.books import BooksReader, EntryRow
-from qsuite.services.books.chain import ChainCheck, fills
+from qsuite.services.books.chain import ChainCheck, fill_of
 from qsuite.services.books.ledger import Ledger
 from qsuite.services.books.order import order_faults
+from qsuite.services.books.resets import RESET, reset_of
 
 T = TypeVar("T")
 
@@ -78,17 +79,21 @@ def _check_chain(books: BooksReader, ledger: Ledger, counts: dict[str, int], fou
         for entry in chunk:
             for text in chain.faults(entry):
                 found(Disagreement(f"audit entry {entry.seq}", text))
-        _follow_fills(books, ledger, chunk)
+        _follow_money(books, ledger, chunk, found)
     for text in chain.end_faults(books.engine()):
         found(Disagreement("audit chain", text))
 
 
-def _follow_fills(books: BooksReader, ledger: Ledger, chunk: Iterable[EntryRow]) -> None:
-    told = [UUID(execution) for execution in fills(chunk)]
-    stored = books.executions_of(told) if told else {}
-    for execution in told:
-        if execution in stored:  # else it was reported with its order
-            ledger.follow(stored[execution])
+def _follow_money(books: BooksReader, ledger: Ledger, chunk: Sequence[EntryRow], found: Found) -> None:
+    """Follow fills, and the accounts that began anew between them, as they came."""
+    told = {entry.seq: UUID(execution) for entry in chunk if (execution := fill_of(entry)) is not None}
+    stored = books.executions_of(told.values()) if told else {}
+    for entry in chunk:
+        if entry.seq in told and told[entry.seq] in stored:  # else it was reported with its order
+            ledger.follow(stored[told[entry.seq]])
+        elif entry.kind == RESET:
+            for text in ledger.reset(reset_of(entry)):
+                found(Disagreement(f"audit entry {entry.seq}", text))
 
 
 class Beside(Generic[T]):

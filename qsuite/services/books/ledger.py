@@ -7,6 +7,7 @@ from decimal import Context, Decimal
 from uuid import UUID
 
 from qsuite.repos.books import AccountRow, ExecutionRow, OrderRow, PositionRow
+from qsuite.services.books.resets import Reset
 
 ZERO = Decimal(0)
 STORED = Context(prec=34)
@@ -96,6 +97,35 @@ class Ledger:
         holding.fill(signed, one.price)
         if holding.quantity < 0:
             self.shorted.add((one.account, one.symbol))
+
+    def reset(self, reset: Reset) -> Iterator[str]:
+        """Take an account back to nothing, and yield what was written off that its fills did not build up."""
+        total = sum(reset.postings.values(), ZERO)
+        if total != ZERO:
+            yield f"its double entry sums to {total}"
+        held = {one.symbol: one for one in reset.positions}
+        for account, symbol in [key for key in self.holdings if key[0] == reset.account]:
+            holding, written = self.holdings.pop((account, symbol)), held.get(symbol)
+            quantity, cost = (ZERO, ZERO) if written is None else (written.quantity, written.amount)
+            if holding.quantity != quantity or abs(holding.cost - cost) > TOLERANCE:
+                fills = f"its fills give {holding.quantity} at {holding.cost}"
+                yield f"writes off {quantity} of {symbol} at {cost}, {fills}"
+        self._book_reset(reset)
+
+    def _book_reset(self, reset: Reset) -> None:
+        """Add a reset to the sums of executions: what these brought was taken away again."""
+        money, posted = self.money[reset.account], reset.postings
+        gone = posted["cash"] + posted["deposited"]
+        money.commission += posted["commission"]
+        money.flow += gone + posted["commission"]
+        for name, amount in (("cash", gone), ("realized_pnl", posted["realized_pnl"])):
+            money.posted[name] = money.posted.get(name, ZERO) + amount
+        for one in reset.positions:
+            self.quantities[one.holder, one.symbol] -= one.quantity
+        for one in reset.strategies:
+            own = self.own[one.holder, one.symbol]
+            own.quantity -= one.quantity
+            own.commission -= one.amount
 
     def order_faults(self) -> Iterator[Fault]:
         """Name working buys with no cash behind them. Only what covers a short needs none."""

@@ -12,10 +12,10 @@ user's by whatever key or token they come, so that making more of them gains not
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from qsuite.domain.addresses import one_host
 from qsuite.domain.off import OFF, Off
 from qsuite.domain.roles import Caller
 from qsuite.domain.throttling import Rate, ThrottleScope
+from qsuite.services.addresses import one_host
 from qsuite.services.redis_calls import RedisDown
 from qsuite.services.throttle.policy import NOT_COUNTED, Claims, Policy, Verdict, verdict
 from qsuite.services.throttle.shared import Ask, SharedBuckets

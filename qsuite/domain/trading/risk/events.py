@@ -4,6 +4,7 @@ a refusal by a ``risk.*`` control      warning
 limits set, a halt lifted              info
 a halt thrown, by a person or by us    critical
 a broken invariant                     critical
+an alarm from beside the trading       critical
 """
 
 from dataclasses import dataclass

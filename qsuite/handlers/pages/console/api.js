@@ -16,8 +16,8 @@ export class Refused extends Error {
 
 export const loggedIn = () => session !== null;
 
-export async function logIn(username, password) {
-  keep(await ask("POST", "/api/auth/login/", { username, password }, null));
+export async function logIn(username, password, code) {
+  keep(await ask("POST", "/api/auth/login/", code ? { username, password, code } : { username, password }, null));
 }
 
 export async function logOut() {

@@ -119,11 +119,16 @@ async function enter() {
 
 find("#login").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const { username, password } = event.target.elements;
+  const { username, password, code } = event.target.elements;
   try {
-    await api.logIn(username.value, password.value);
+    await api.logIn(username.value, password.value, code.value.trim());
     await enter();
   } catch (error) {
+    if (error.problem?.code?.startsWith("totp_")) {
+      find("#login .code").hidden = false;
+      code.value = ""; // a code is good once
+      code.focus();
+    }
     say(find("#login .said"), why(error), false);
   }
 });
