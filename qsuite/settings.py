@@ -74,7 +74,9 @@ class HttpSettings:
     stuck_s: float = _setting(15.0, "a client that takes nothing of its answer for this long is closed", low=0.1)
     shutdown_s: float = _setting(8.0, "requests in flight may finish within, on SIGTERM", low=0.0)
     cors_origins: tuple[str, ...] = _setting((), "exact origins of other sites that may call, comma separated")
-    trusted_proxies: tuple[str, ...] = _setting((), "addresses whose X-Forwarded-For is believed")
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "addresses whose X-Forwarded-For is believed; what comes by others counts as theirs"
+    )
     max_in_flight: int = _setting(512, "requests under way; what stays beyond is answered 503 at once", low=1)
     burst_s: float = _setting(1.0, "how long more requests than that are taken, up to eight times as many", low=0.0)
     max_downloads: int = _setting(16, "answers of whole ranges sent at once; one more is answered 429", low=1)
@@ -104,7 +106,7 @@ class ThrottleSettings:
     key: Limit = _limit("1000/hour", "of these, requests by one API key")
     orders: Limit = _limit("6000/minute burst 2000", "orders a user places or changes, each of a bulk counted")
     cancels: Limit = _limit("30000/minute burst 5000", "cancels and halts of a user")
-    market_data: Limit = _limit("6000/minute", "requests of a user that bring prices")
+    market_data: Limit = _limit("30000/minute burst 6000", "requests of a user that bring prices")
     auth: Limit = _limit("100/hour", "logins and refreshes from an address, password changes of a user")
     analytics: Limit = _limit("600/hour burst 100", "jobs and other long computations a user asks for")
 

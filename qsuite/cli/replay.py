@@ -28,6 +28,7 @@ from qsuite.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from tornado.httpclient import HTTPRequest, HTTPResponse
 
     from qsuite.repos.database import Database
     from qsuite.services.replay import Played
@@ -36,6 +37,7 @@ KEY_LIFE_S = 3_600
 KEY_RENEWED_S = 2_700
 REQUEST_TIMEOUT_S = 60.0
 STORED_LATER = "outcome-unknown"
+TOO_MANY = 429
 STDIN = 0
 
 Authorize = Callable[[], Awaitable[str]]
@@ -257,12 +259,10 @@ class Feed:
         headers = {"Authorization": f"Bearer {await self._authorize()}", "Content-Type": media}
         url = self._address + path
         request = HTTPRequest(url, method, headers, body, request_timeout=REQUEST_TIMEOUT_S, connect_timeout=10.0)
-        try:
-            response = await self._http.fetch(request, raise_error=False)
-        except OSError as error:
-            raise SetupError(f"no answer from {self._address}: {error.strerror or error}") from None
-        if response.code == 599:
-            raise SetupError(f"no answer from {self._address}: {response.error}")
+        response = await self._fetch(request)
+        while response.code == TOO_MANY:  # nothing was done: the server says when to come again
+            await asyncio.sleep(int(response.headers.get("Retry-After", 1)))
+            response = await self._fetch(request)
         try:
             answer = json.loads(response.body)
         except ValueError:
@@ -270,6 +270,15 @@ class Feed:
         if response.code >= 400 and response.code not in (404, *fine):
             raise SetupError(f"{self._address} answered {response.code}: {answer.get('detail', response.reason)}")
         return response.code, answer
+
+    async def _fetch(self, request: "HTTPRequest") -> "HTTPResponse":
+        try:
+            response = await self._http.fetch(request, raise_error=False)
+        except OSError as error:
+            raise SetupError(f"no answer from {self._address}: {error.strerror or error}") from None
+        if response.code == 599:
+            raise SetupError(f"no answer from {self._address}: {response.error}")
+        return response
 
 
 def _show(bars: "Progress", task: Any, played: "Played", started_s: float) -> None:

@@ -1,6 +1,7 @@
 """``qsuite report``: a report of everybody's trading, read from the database, in a file or on standard output."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -73,7 +74,18 @@ def _format_of(output: Path | None, name: str) -> str:
 async def _report(settings: Settings, name: str, format_: str, output: Path | None, options: dict[str, Any]) -> None:
     asked = _asked(name, options)
     async with open_database(settings, migrated=False) as database:
+        await _record(database, f"report:{name}", asked.facts | {"format": format_})
         await asyncio.to_thread(_write, database, asked, format_, output)
+
+
+async def _record(database: "Database", subject: str, facts: dict[str, Any]) -> None:
+    """Record that somebody at this machine takes a report away, before it is given."""
+    from qsuite.repos.audit_access import AuditAccessRepo
+    from qsuite.services.audit_trail import AuditTrail
+
+    who = os.environ.get("USER") or f"user {os.getuid()}"  # a container may know no names
+    trail = AuditTrail(AuditAccessRepo(database))
+    await trail.record("export.taken", actor_name=f"{who} (command line)", subject=subject, facts=facts)
 
 
 def _asked(name: str, options: dict[str, Any]) -> "Asked":
@@ -151,6 +163,7 @@ async def _statement(settings: Settings, output: Path | None, options: dict[str,
         raise click.BadParameter(f"{options['from_']!r}: {error}", param_hint="--from") from None
     async with open_database(settings, migrated=False) as database:
         made = await StatementsRepo(database).get(options["account"], day)
+        await _record(database, f"statement:{made.account}:{options['from_']}", {"format": "html"})
 
     def write(file: BinaryIO) -> None:
         file.write(statement_page(made).encode())

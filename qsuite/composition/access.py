@@ -65,8 +65,8 @@ def make_access(*, settings: Settings, database: Database, trail: AuditTrail, cl
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
         signer=TokenSigner(lambda: keyring.ring, settings.auth, look_again=keyring.look_again, clock=clock),
-        trail=trail,
         second_factors=factors,
+        trail=trail,
         clock=clock,
     )
     keyring.on_revoked(auth.check_everybody_again)

@@ -21,8 +21,8 @@ async def make_importer(database: Database, currency: str, new_id: Callable[[], 
         tickers=TickersRepo(database),
         data_sources=DataSourcesRepo(database),
         new_id=new_id,
-        trail=AuditTrail(AuditAccessRepo(database)),
         currency=currency,
+        trail=AuditTrail(AuditAccessRepo(database)),
     )
     await reference.start()
     return Importer(

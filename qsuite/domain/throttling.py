@@ -8,7 +8,6 @@ what is forgotten for want of memory first is what owes least, so that many stra
 a bucket up.
 """
 
-import heapq
 import math
 import re
 from collections.abc import Hashable
@@ -132,5 +131,6 @@ class Buckets:
     def _forget(self, now_us: int) -> None:
         """Keep those that owe most, so that this is done once for each quarter of what is kept."""
         paid = now_us * self._drip
-        owing = (item for item in self._full_at.items() if item[1] > paid)
-        self._full_at = dict(heapq.nlargest(self._kept * 3 // 4, owing, key=itemgetter(1)))
+        owing = [item for item in self._full_at.items() if item[1] > paid]
+        owing.sort(key=itemgetter(1), reverse=True)
+        self._full_at = dict(owing[: self._kept * 3 // 4])

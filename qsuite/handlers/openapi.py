@@ -155,7 +155,8 @@ def document(routes: Iterable[Route]) -> Json:
             "version": __version__,
             "description": (
                 "Money, prices and quantities are decimals: strings on output, strings or numbers on input, exact both "
-                "ways. Times are RFC 3339 in UTC. Errors are problems (RFC 9457). A trailing slash is optional."
+                "ways. Times are RFC 3339 in UTC. Errors are problems (RFC 9457). A trailing slash is optional. "
+                "Answers say how many requests may follow (RateLimit-Policy, RateLimit); x-limit says its kind."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -163,7 +164,10 @@ def document(routes: Iterable[Route]) -> Json:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": {"Problem": PROBLEM, **outgoing.components, **incoming.components},
-            "responses": {"Problem": _problem_response("What went wrong")},
+            "responses": {
+                "Problem": _problem_response("What went wrong"),
+                "TooMany": _problem_response("Too many for now; Retry-After says when to come again") | _TIMES,
+            },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An access token or an API key"}
             },
@@ -192,6 +196,7 @@ def _operation(route: Route, method: str, declared: Operation, incoming: Describ
         "tags": [declared.tag or _tag(parts)],
         "responses": _responses(method, declared, outgoing),
         "x-roles": sorted(role.value for role in declared.roles),
+        "x-limit": declared.scope.value,
         "x-scopes": sorted(scopes_of(route.template, method) or NO_SCOPE) if declared.roles else [],
         "security": [{"bearer": []}] if declared.roles else [],
     }
@@ -224,7 +229,8 @@ def _responses(method: str, declared: Operation, outgoing: Describer) -> Json:
     statuses |= {409} if method == "POST" and declared.roles else set()
     statuses |= {406} if len(declared.shows) > 1 else set()
     for status in sorted(statuses):
-        found.setdefault(str(status), {"$ref": "#/components/responses/Problem"})
+        named = "TooMany" if status == 429 else "Problem"
+        found.setdefault(str(status), {"$ref": f"#/components/responses/{named}"})
     return dict(sorted(found.items()))
 
 
@@ -293,6 +299,14 @@ def _list_parameters(listing: ListingSpec, incoming: Describer) -> list[Json]:
                 found.append(_parameter(f"{name}{suffix}", schema, ""))
     return found
 
+
+_TIMES: Json = {
+    "headers": {
+        "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds"},
+        "RateLimit-Policy": {"schema": {"type": "string"}, "description": "Each limit: q requests in w seconds"},
+        "RateLimit": {"schema": {"type": "string"}, "description": "Of each: r are left, and t seconds until the next"},
+    }
+}
 
 _KEY: Json = {
     "name": "Idempotency-Key",

@@ -61,8 +61,8 @@ class AuthService:
         api_keys: ApiKeysRepo,
         passwords: Passwords,
         signer: TokenSigner,
-        trail: AuditTrail,
         second_factors: SecondFactors,
+        trail: AuditTrail,
         delays: LoginDelays | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -70,8 +70,8 @@ class AuthService:
         self._users = users
         self._sessions = sessions
         self._passwords = passwords
-        self._trail = trail
         self._second_factors = second_factors
+        self._trail = trail
         self._delays = delays or LoginDelays()
         self._clock = clock
         self._memory = Remembered(clock)

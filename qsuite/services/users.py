@@ -38,7 +38,7 @@ OpenAccount = Callable[[UUID, UUID, str, Decimal], Awaitable[None]]
 
 RIGHTS = frozenset({"role", "is_active", "password"})
 """What ends everything granted before when it changes."""
-SHOWN = ("role", "is_active", "account", "shared", "access")
+SHOWN = ("role", "is_active", "account", "shared")
 """What of a user the record shows the new value of: nothing secret, and nothing about a person."""
 
 
@@ -207,9 +207,8 @@ class UserService:
         others = {each: known for each, known in user.shared.items() if each != account}
         shared = others if access is None else others | {account: access}
         shrinks = user.shared.get(account) is not None and access is not Access.TRADE
-        told = {"shared": account, "access": access}
+        told = {"shared": {str(account): None if access is None else access.value}}
         await self._save(replace(user, shared=shared), told, ends=shrinks)
-        log.info("user.changed", user=str(user.id), fields=["shared"])
 
     async def ensure_demo(self) -> tuple[str, str]:
         """Make the demo trader and an admin unless they are there; return the trader's name and password.

@@ -1,12 +1,15 @@
 """Limits as clients meet them: over HTTP and over the stream, at the edges, and with forged addresses."""
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
+from unittest.mock import ANY
 
+from qsuite.cli.replay import Feed
 from qsuite.domain.throttling import ThrottleScope, parse_rate
 from qsuite.handlers.routes import all_routes
 from qsuite.services.throttle import Throttle, Verdict
@@ -158,6 +161,20 @@ def test_every_route_is_counted_but_those_that_watch_over_the_server_and_pages_t
     # Whatever ends risk never waits behind what makes it.
     for route in ("orders/{id}/cancel/", "orders/cancel_all/", "risk/kill-switch/"):
         assert scopes["POST", f"/api/v1/{route}"] is ThrottleScope.CANCELS
+
+
+async def test_a_replay_waits_as_long_as_the_server_says() -> None:
+    clock = itertools.count(0, 600_000_000)  # what is refused at first passes when it comes again
+    throttle = Throttle(replace(ThrottleSettings(), user=parse_rate("1/second")), clock=lambda: next(clock))
+
+    async def token() -> str:
+        return "trader"
+
+    async with small_server(LIMITS, throttle=throttle) as server:
+        feed = Feed(f"http://127.0.0.1:{server.port}", token)
+        assert [await feed._send("GET", "/things/x/") for _ in range(2)] == [(404, ANY)] * 2
+        feed.close()
+    assert throttle.refused["user"] == 1
 
 
 # -- over the stream ----------------------------------------------------------------------------------------------

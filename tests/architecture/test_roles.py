@@ -40,11 +40,11 @@ GET     /api/v1/users/                           A
 POST    /api/v1/users/                           A
 GET     /api/v1/users/{id}/                      A
 PATCH   /api/v1/users/{id}/                      A
-GET     /api/v1/audit/                           U A
-GET     /api/v1/audit/verify/                    U A
 GET     /api/v1/users/{id}/sessions/             A
 DELETE  /api/v1/users/{id}/sessions/             A
 DELETE  /api/v1/users/{id}/totp/                 A
+GET     /api/v1/audit/                           U A
+GET     /api/v1/audit/verify/                    U A
 GET     /api/v1/data-sources/                    V T R U A
 POST    /api/v1/data-sources/                    A
 GET     /api/v1/data-sources/{id}/               V T R U A

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pyarrow.parquet as pq
@@ -27,13 +28,16 @@ from tornado.ioloop import IOLoop
 from qsuite.domain.market import Quote
 from qsuite.domain.times import NS_PER_S, parse_rfc3339
 from qsuite.repos.database import connect
+from tests.support import client
 from tests.support.client import Answer, ApiClient
 from tests.support.server import COMMAND, environment
 from tests.support.traded_month import Instant, TradedMonth, daily_of, month, traded_month
 
-THINNED = 1 if int(os.environ.get("TEST_SCALE", "1")) > 1 else 10
+THINNED = 1 if int(os.environ.get("TEST_SCALE", "1")) > 1 else 12
 """One hour in so many is traded; all of them at a larger scale."""
-ORDERS = 5
+ORDERS = 4
+LONGEST_S = 600.0
+"""A whole month's report takes seconds, and many of them on a busy machine."""
 DAY_NS = 86_400 * NS_PER_S
 ZERO, CENT = Decimal(0), Decimal("0.01")
 LEDGER = ("cash", "position", "realized_pnl", "commission")
@@ -127,15 +131,16 @@ def traded(
         return Traded(world, instants, read_fills(database.sync), *clients)
 
     try:
-        yield io_loop.run_sync(trade, timeout=600)
+        with patch.object(client, "TIMEOUT_S", LONGEST_S):
+            yield io_loop.run_sync(trade, timeout=LONGEST_S)
         io_loop.run_sync(lambda: context.__aexit__(None, None, None))
         database.sync_client.drop_database(database.name)
     finally:
         database.close()
 
 
-async def report(client: ApiClient, name: str, form: str = "json", **query: Any) -> list[dict[str, Any]]:
-    answer = await client.get(f"/api/v1/reports/{name}/", query={"format": form, **query})
+async def report(caller: ApiClient, name: str, form: str = "json", **query: Any) -> list[dict[str, Any]]:
+    answer = await caller.get(f"/api/v1/reports/{name}/", query={"format": form, **query})
     assert answer.status == 200, answer
     assert answer.headers["Content-Type"].partition(";")[0] == FORMS[form]
     return rows_of(answer, form)
@@ -223,7 +228,10 @@ def test_every_statement_is_what_its_days_fills_add_up_to(traded: Traded) -> Non
     assert not of_day
 
 
-def test_the_last_statements_are_the_accounts_and_positions_as_the_engine_keeps_them(traded: Traded) -> None:
+def test_the_last_statements_are_the_accounts_and_positions_as_the_engine_keeps_them(
+    traded: Traded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days, off = traded.db.statements.count_documents({}), ZERO
     for account in traded.db.accounts.find():
         last = traded.db.statements.find_one({"account": account["_id"]}, sort=[("day", -1)])
         assert number(last["closing_cash"]) == number(account["cash"])
@@ -236,6 +244,9 @@ def test_the_last_statements_are_the_accounts_and_positions_as_the_engine_keeps_
         for each in last["positions"]:
             assert number(each["quantity"]) == number(positions[each["symbol"]]["quantity"])
             assert number(each["cost"]) == number(positions[each["symbol"]]["cost"])
+        off += abs(number(last["closing_cash"]) - number(account["cash"]))
+    with capsys.disabled():
+        print(f"\n{len(traded.instants)} instants, {len(traded.fills)} fills, {days} statements, {off} off")  # noqa: T201
 
 
 async def test_a_second_process_changes_nothing(traded: Traded) -> None:
@@ -310,6 +321,8 @@ async def test_profit_adds_up_to_the_statements_however_it_is_grouped(traded: Tr
             assert total(rows, name) == sum((number(each[name]) for each in wanted), ZERO), name
         assert sum(int(row["executions"]) for row in rows) == sum(each["executions"] for each in wanted)
         if group == "day":
+            whole = {"group_by": group, "from": "1700-01-01T00:00:00Z", "to": "2200-01-01T00:00:00Z"}
+            assert len(await report(traded.auditor, "pnl", **whole)) >= len(rows)
             by_key = {(str(each["account"]), each["date"]): each for each in wanted}
             for row in rows:
                 made = by_key[row["account"], row["day"]]
@@ -405,6 +418,8 @@ async def test_the_command_line_writes_the_same_report(traded: Traded, mongod: s
     answer = await traded.auditor.get("/api/v1/reports/pnl/", query=query)
     assert output.read_bytes() == answer.body
     assert len(answer.body.splitlines()) > 5
+    taken = traded.db.audit_access.find_one({"kind": "export.taken", "actor_name": {"$regex": "command line"}})
+    assert taken["subject"] == "report:pnl"
 
 
 async def test_format_and_accept_must_agree(traded: Traded) -> None:

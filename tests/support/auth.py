@@ -60,8 +60,8 @@ class Login:
     sessions: RefreshTokensRepo
     accounts: AccountsRepo
     clock: Clock
-    trail: AuditTrail
     second_factor: OwnSecondFactor
+    trail: AuditTrail
 
     async def round(self) -> None:
         """Let the watch look once."""
@@ -100,8 +100,8 @@ def login_services(
         api_keys=ApiKeysRepo(database),
         passwords=passwords,
         signer=TokenSigner(lambda: ring, settings.auth, clock=clock),
-        trail=trail,
         second_factors=factors,
+        trail=trail,
         delays=LoginDelays(clock=clock),
         clock=clock,
     )
@@ -117,4 +117,4 @@ def login_services(
         clock=clock,
     )
     own_factor = OwnSecondFactor(factors=factors, auth=auth, trail=trail, issuer=settings.auth.issuer)
-    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, trail, own_factor)
+    return Login(settings, auth, service, passwords, users_repo, sessions, accounts_repo, clock, own_factor, trail)

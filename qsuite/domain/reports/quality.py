@@ -1,10 +1,12 @@
 """Best execution: how far fills were from the market when their order came, and from what everybody else paid since."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
 
-from qsuite.domain.market import Quote, Snapshot, Trade
+from qsuite.domain.market import Snapshot, Tick, Trade
 from qsuite.domain.money import ZERO
 
 BPS = Decimal(10_000)
@@ -32,14 +34,59 @@ def shown_bps(value: Decimal | None) -> Decimal | None:
     return None if value is None else value.quantize(PLACES)
 
 
-def vwap(ticks: Iterable[Trade | Quote]) -> Decimal | None:
-    """Return the mean price of trades, weighted by size, None of none that had a size."""
+class Span(NamedTuple):
+    """From when (included) until when (not) an order's market is looked at."""
+
+    start_ns: int
+    end_ns: int
+    order: UUID
+
+
+def together(spans: Iterable[Span], near_ns: int) -> list[list[Span]]:
+    """Return spans in groups that overlap or lie near each other, so that the market of each group is read once."""
+    groups: list[list[Span]] = []
+    end_ns = None
+    for span in sorted(spans):
+        if end_ns is None or span.start_ns - end_ns > near_ns:
+            groups.append([])
+            end_ns = span.end_ns
+        groups[-1].append(span)
+        end_ns = max(end_ns, span.end_ns)
+    return groups
+
+
+def vwaps(spans: Sequence[Span], ticks: Iterable[Tick]) -> dict[UUID, Decimal | None]:
+    """Return the mean price of the trades in each span, weighted by size, None where none had a size.
+
+    One pass over the ticks of all spans, by time: what was traded so far is noted where each begins, and taken off
+    where it ends.
+    """
+    edges = sorted([*((span.start_ns, False, span) for span in spans), *((span.end_ns, True, span) for span in spans)])
+    begun: dict[UUID, tuple[Decimal, Decimal]] = {}
+    means: dict[UUID, Decimal | None] = {}
     value = size = ZERO
+    place = 0
+
+    def pass_edges(ts_ns: int | None) -> int:
+        at = place
+        while at < len(edges) and (ts_ns is None or edges[at][0] <= ts_ns):
+            _, over, span = edges[at]
+            if over:
+                value_before, size_before = begun.pop(span.order)
+                traded = size - size_before
+                means[span.order] = (value - value_before) / traded if traded else None
+            else:
+                begun[span.order] = value, size
+            at += 1
+        return at
+
     for tick in ticks:
+        place = pass_edges(tick.ts_ns)
         if isinstance(tick, Trade):
             value += tick.price * tick.size
             size += tick.size
-    return value / size if size else None
+    pass_edges(None)
+    return means
 
 
 @dataclass(slots=True)

@@ -103,19 +103,20 @@ class ProfitRows:
             if asked.from_ns is not None:
                 for event in events.before(asked.from_ns):
                     _follow(profits, None, event, counted=False)
-            at_ns = asked.from_ns if asked.from_ns is not None else events.next_at(to_ns)
+            at_ns = events.next_at(to_ns) if asked.from_ns is None else asked.from_ns
             worth = self._unrealized(profits, at_ns).get(None)
             while at_ns < to_ns:
                 end_ns = min((at_ns // DAY_NS + 1) * DAY_NS, to_ns)
                 for event in events.before(end_ns):
                     _follow(profits, None, event, counted=True)
                 tally = profits.tallies.pop(None, None)
-                if tally is not None or worth is not None:
-                    after = self._unrealized(profits, end_ns).get(None)
-                    change = (after or ZERO) - (worth or ZERO)
-                    yield _pnl(account, (None, None), date_of(at_ns // DAY_NS), tally or Tally(), change)
-                    worth = after
-                at_ns = end_ns
+                if tally is None and worth is None:  # nothing held, nothing done: on to where something is
+                    at_ns = max(end_ns, events.next_at(to_ns) // DAY_NS * DAY_NS)
+                    continue
+                after = self._unrealized(profits, end_ns).get(None)
+                change = (after or ZERO) - (worth or ZERO)
+                yield _pnl(account, (None, None), date_of(at_ns // DAY_NS), tally or Tally(), change)
+                worth, at_ns = after, end_ns
 
     def _carry(self, account: UUID, asked: Range, group_of: Callable[[str], Key], profits: Profits[Key]) -> int | None:
         """Begin with what was held at the last statement before the range; return from when on fills are followed.

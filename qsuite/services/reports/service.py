@@ -166,7 +166,8 @@ class ReportService:
 
 
 def _end(asked: Asked) -> int:
-    return asked.at_ns if asked.to_ns is None else asked.to_ns
+    """Return when the range ends: now at the latest, since nothing is known of later."""
+    return asked.at_ns if asked.to_ns is None else min(asked.to_ns, asked.at_ns)
 
 
 def _visible(caller: Caller, account: UUID | None) -> tuple[UUID, ...] | None:

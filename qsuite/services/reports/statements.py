@@ -15,7 +15,6 @@ from typing import Protocol
 
 import structlog
 
-from qsuite.domain.errors import QSuiteError
 from qsuite.domain.reports.days import ClosedDay, close_days
 from qsuite.domain.reports.ledger import Books, differences
 from qsuite.domain.reports.statement import (
@@ -44,11 +43,8 @@ ACCOUNTS_AT_ONCE = 100
 UNRECONCILED = "report.unreconciled"
 
 
-class NotReconciled(QSuiteError):
-    """Statements were refused because their figures differ from the ledger's."""
-
-    code = UNRECONCILED
-    title = "Statements do not reconcile"
+class NotReconciled(Exception):
+    """Statements were refused because their figures differ from the ledger's: the loop's failure, nobody's answer."""
 
 
 class Engine(Protocol):
@@ -99,7 +95,7 @@ class DailyStatements:
         faults = await self._every_account(last_day, now)
         self.faults = len(faults)
         if faults:
-            raise NotReconciled(f"{len(faults)} accounts have no statement: {faults[0]}", accounts=len(faults))
+            raise NotReconciled(f"{len(faults)} accounts have no statement: {faults[0]}")
         self._done_day = last_day
 
     async def _every_account(self, last_day: int, now: int) -> list[StatementFault]:

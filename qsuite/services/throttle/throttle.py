@@ -12,6 +12,7 @@ user's by whatever key or token they come, so that making more of them gains not
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from qsuite.domain.access import KEY_TOKEN
 from qsuite.domain.off import OFF, Off
 from qsuite.domain.roles import Caller
 from qsuite.domain.throttling import Rate, ThrottleScope
@@ -22,7 +23,7 @@ from qsuite.services.throttle.shared import Ask, SharedBuckets
 from qsuite.settings import ThrottleSettings
 
 NS_PER_US = 1_000
-_KEY = "key:"
+
 
 Who = Caller | str
 """A caller, or the address of somebody who is not known."""
@@ -112,7 +113,7 @@ def _claims(policies: Policies, scope: ThrottleScope, who: Who) -> Claims:
         policy, owner = policies["auth" if scope is ThrottleScope.AUTH else "anonymous"], one_host(who)
     elif scope is ThrottleScope.DEFAULT:
         policy, owner = policies["user"], who.user.hex
-        key = policies["key"] if who.token.startswith(_KEY) else None
+        key = policies["key"] if who.token.startswith(KEY_TOKEN) else None
         if key is not None:
             return [(key, who.token)] if policy is None else [(policy, owner), (key, who.token)]
     else:
