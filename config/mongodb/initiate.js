@@ -8,6 +8,7 @@ const HOST = process.env.MONGODB_HOST;
 const SET = "qsuite";
 const DATABASE = "qsuite";
 const APPEND_ONLY = ["audit_log", "audit_access"];
+const CAPPED = "tick_feed";
 const COLLECTIONS = [
   "users", "api_keys", "refresh_tokens", "accounts", "data_sources", "tickers", "market_data", "ticks", "tick_blocks",
   "engine_state", "orders", "executions", "positions", "strategies", "signals", "backtests", "jobs", "news",
@@ -46,6 +47,8 @@ function makeRole() {
   ];
   const privileges = [
     { resource: { db: DATABASE, collection: "" }, actions: everywhere },
+    // One collection is made as a ring; of a chain that would throw the oldest entries away.
+    { resource: { db: DATABASE, collection: CAPPED }, actions: ["convertToCapped"] },
     ...COLLECTIONS.map((collection) => ({ resource: { db: DATABASE, collection }, actions: ["update", "remove"] })),
   ];
   upsert("rolesInfo", "roles", "createRole", "updateRole", "qsuite", {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
+from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.idempotency_keys import IdempotencyKeysRepo
 from qsuite.repos.refresh_tokens import RefreshTokensRepo
@@ -31,6 +32,7 @@ from qsuite.settings import Settings
 class Access:
     """What knows users; ``accounts`` because a new trader gets one."""
 
+    trail: AuditTrail
     accounts: AccountsRepo
     passwords: Passwords
     keyring: Keyring
@@ -41,17 +43,20 @@ class Access:
     idempotency: IdempotencyKeys
 
 
-def keyring_of(settings: Settings, database: Database, clock: Callable[[], int]) -> Keyring:
+def keyring_of(
+    settings: Settings, database: Database, clock: Callable[[], int], trail: AuditTrail | None = None
+) -> Keyring:
     """Make the ring of keys, for a server or a command; it is read from the database when it starts."""
     repo = SigningKeysRepo(database)
-    return Keyring(secrets=secrets_of(settings), repo=repo, token_s=settings.auth.access_s, clock=clock)
+    trail = trail or AuditTrail(AuditAccessRepo(database), clock=clock)
+    return Keyring(secrets=secrets_of(settings), repo=repo, trail=trail, token_s=settings.auth.access_s, clock=clock)
 
 
 def make_access(*, settings: Settings, database: Database, trail: AuditTrail, clock: Callable[[], int]) -> Access:
     """Make the first section: it needs nothing of the others."""
     accounts, users, sessions = AccountsRepo(database), UsersRepo(database), RefreshTokensRepo(database)
     passwords = Passwords(settings.auth)
-    keyring = keyring_of(settings, database, clock)
+    keyring = keyring_of(settings, database, clock, trail)
     factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
     auth = AuthService(
         settings=settings.auth,
@@ -78,6 +83,7 @@ def make_access(*, settings: Settings, database: Database, trail: AuditTrail, cl
     )
     keys = IdempotencyKeys(repo=IdempotencyKeysRepo(database), keyring=keyring, clock=clock)
     return Access(
+        trail=trail,
         accounts=accounts,
         passwords=passwords,
         keyring=keyring,

@@ -82,6 +82,7 @@ def make_accounts(
         ),
         risk=RiskService(
             engine=trading.engine,
+            trail=access.trail,
             trading=trading.service,
             controls=RiskControlsRepo(database),
             events=RiskEventsRepo(database),

@@ -57,6 +57,11 @@ class RowsHandler(ApiHandler):
         async with aclosing(batches):
             self._refuse_paging()
             with self.services.downloads.admit():
+                self.services.audit.note(
+                    "export.taken",
+                    subject=self.request.path,
+                    facts={"query": self.request.query, "media": self.shown_as},
+                )
                 writer = await asyncio.to_thread(make_writer)
                 first = await anext(batches, None)
                 self.lasting = True  # its time is the client's

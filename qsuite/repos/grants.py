@@ -9,7 +9,7 @@ from typing import Any
 from pymongo.errors import OperationFailure, PyMongoError
 
 from qsuite.domain.errors import SetupError
-from qsuite.repos import audit, audit_access
+from qsuite.repos import audit, audit_access, tick_feed
 from qsuite.repos.collections import COLLECTIONS
 from qsuite.repos.database import Database, Document
 
@@ -19,6 +19,8 @@ EVERYWHERE = (
     *("find", "insert", "createCollection", "createIndex", "dropIndex", "collMod", "listCollections", "listIndexes"),
     *("collStats", "dbStats", "changeStream", "validate"),
 )
+CAPPED = tick_feed.SPEC.name
+"""Made as a ring, which needs a right that would let a chain's oldest entries be thrown away: nowhere else."""
 CHANGEABLE = ("update", "remove")
 
 
@@ -27,6 +29,7 @@ def privileges(database: str) -> list[Document]:
     changeable = sorted(spec.name for spec in COLLECTIONS if spec.name not in APPEND_ONLY)
     return [
         {"resource": {"db": database, "collection": ""}, "actions": list(EVERYWHERE)},
+        {"resource": {"db": database, "collection": CAPPED}, "actions": ["convertToCapped"]},
         *({"resource": {"db": database, "collection": name}, "actions": list(CHANGEABLE)} for name in changeable),
     ]
 

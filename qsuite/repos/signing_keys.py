@@ -13,7 +13,7 @@ They are never removed: what was encrypted under one is read under it years late
 
 from qsuite.domain.signing_keys import SigningKey
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
-from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import Database, Document, Session, translated
 from qsuite.repos.schema import CollectionSpec, schema
 
 SPEC = CollectionSpec(
@@ -44,16 +44,16 @@ class SigningKeysRepo:
             documents = await self._keys.find({}).to_list(None)
         return [_to_key(document) for document in documents]
 
-    async def add(self, key: SigningKey) -> None:
+    async def add(self, key: SigningKey, session: Session = None) -> None:
         """Keep a new key. AlreadyExists."""
         with translated("the signing key"):
-            await self._keys.insert_one(_to_document(key))
+            await self._keys.insert_one(_to_document(key), session=session)
 
-    async def revoke(self, key: str, now: int) -> bool:
+    async def revoke(self, key: str, now: int, session: Session = None) -> bool:
         """Let a key verify nothing any more. False where it was revoked before, or is not there."""
         with translated("the signing key"):
             done = await self._keys.update_one(
-                {"_id": key, "revoked_at": None}, {"$set": {"revoked_at": ns_to_datetime(now)}}
+                {"_id": key, "revoked_at": None}, {"$set": {"revoked_at": ns_to_datetime(now)}}, session=session
             )
         return done.modified_count == 1
 

@@ -147,6 +147,10 @@ class AuditTrail:
             self.dropped += 1
             self._untold += 1
 
+    def mention(self, kind: str, *, actor: UUID, actor_name: str, subject: object, facts: Mapping[str, object]) -> None:
+        """Tell the listener of what the engine records in its own chain."""
+        self._tell(self._draft(kind, actor, actor_name, subject, facts, "", ""))
+
     async def run_once(self, now: int) -> None:
         """Store what was noted; what cannot be stored waits for the next round."""
         if len(self._waiting) < KEYS_MAX:  # while the database is away what is refused is counted, not piled up

@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from qsuite.domain.errors import AlreadyExists, NotFound, Unavailable
 from qsuite.domain.signing_keys import KeyState, SigningKey, ends_at, in_order, signing, state_of
 from qsuite.domain.times import NS_PER_S, floor_ms
+from qsuite.repos.database import Session
 from qsuite.repos.signing_keys import SigningKeysRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.key_forms import Jwk, header_segment, jwk
 from qsuite.services.secrets import Secrets, derive, secret_id
 
@@ -129,10 +131,17 @@ class Keyring:
     interval_s = POLL_S
 
     def __init__(
-        self, *, secrets: Secrets, repo: SigningKeysRepo, token_s: int, clock: Callable[[], int] = time.time_ns
+        self,
+        *,
+        secrets: Secrets,
+        repo: SigningKeysRepo,
+        trail: AuditTrail,
+        token_s: int,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._secrets = secrets
         self._repo = repo
+        self._trail = trail
         self._token_ns = token_s * NS_PER_S
         self._clock = clock
         self._told: set[str] = set()
@@ -182,7 +191,12 @@ class Keyring:
         """Make a key from the current secret that signs in ``lead_s``: time for every process to learn of it."""
         now = floor_ms(self._clock())
         key = new_key(self._secrets.current, now=now, signs_from=now + floor_ms(int(lead_s * NS_PER_S)))
-        await self._repo.add(key)
+        await self._trail.record(
+            "signing_key.rotated",
+            subject=key.id,
+            facts={"signs_in_s": str(lead_s)},
+            change=lambda session: self._repo.add(key, session),
+        )
         await self._look()
         log.info("keys.rotated", key=key.id, signs_in_s=lead_s)
         return key
@@ -196,8 +210,12 @@ class Keyring:
         now = floor_ms(self._clock())
         if self.ring.signs(now) and self.ring.signing(now).key.id == key_id:
             await self.rotate(0)
-        if not await self._repo.revoke(key_id, now):
-            raise NotFound(f"there is no key {key_id} that could be revoked")
+
+        async def end(session: Session) -> None:
+            if not await self._repo.revoke(key_id, now, session):
+                raise NotFound(f"there is no key {key_id} that could be revoked")
+
+        await self._trail.record("signing_key.revoked", subject=key_id, change=end)
         await self._look()
         log.warning("keys.revoked", key=key_id)
 

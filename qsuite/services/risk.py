@@ -25,6 +25,7 @@ from qsuite.domain.trading.risk import LimitBook, Limits, RiskEvent, ScopeLimits
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.risk_controls import RiskControlsRepo
 from qsuite.repos.risk_events import RiskEventsRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.engine import TradingEngine
 from qsuite.services.outcomes import error_of
 from qsuite.services.reference import ReferenceService
@@ -42,6 +43,7 @@ class RiskService:
         self,
         *,
         engine: TradingEngine,
+        trail: AuditTrail,
         trading: TradingService,
         controls: RiskControlsRepo,
         events: RiskEventsRepo,
@@ -52,6 +54,7 @@ class RiskService:
         defaults: Limits,
     ) -> None:
         self._engine = engine
+        self._trail = trail
         self._trading = trading
         self._controls = controls
         self._events = events
@@ -104,6 +107,7 @@ class RiskService:
             raise Invalid("some fields are wrong", errors=_wrong_fields(outcome))
         if outcome.error is not None:
             raise error_of(outcome)
+        self._mention("risk.limits_set", caller, scope, target, limits=limits, reason=reason)
         key = (scope, target)
         stored = await self._controls.limits()
         return _show_scope(next(scoped for scoped in stored if (scoped.scope, scoped.target) == key))
@@ -130,6 +134,7 @@ class RiskService:
         outcome = await self._engine.submit(command)
         if outcome.error is not None:
             raise error_of(outcome)
+        self._mention("risk.halted", caller, scope, target, mode=mode, reason=reason)
         return len(outcome.orders)
 
     async def resume(self, caller: Caller, scope: Scope, target: str | None) -> None:
@@ -137,6 +142,11 @@ class RiskService:
         outcome = await self._engine.submit(Resume(scope=scope, target=target, user=caller.user))
         if outcome.error is not None:
             raise error_of(outcome)
+        self._mention("risk.resumed", caller, scope, target)
+
+    def _mention(self, kind: str, caller: Caller, scope: Scope, target: str | None, **facts: object) -> None:
+        subject = scope.value if target is None else f"{scope.value} {target}"
+        self._trail.mention(kind, actor=caller.user, actor_name=caller.username, subject=subject, facts=facts)
 
     async def halts(self, caller: Caller) -> list[TradingHalt]:
         """Return what is halted of what concerns the caller."""

@@ -17,7 +17,10 @@ from qsuite.domain.audit_trail import Draft
 from qsuite.domain.times import format_rfc3339
 from qsuite.services.data_dir import make_data_dir
 
-KINDS = ("login.", "refresh.", "session.", "user.", "api_key.", "signing_key.", "request.", "audit.", "risk.", "job.")
+KINDS = (
+    *("login.", "refresh.", "session.", "sessions.", "user.", "totp.", "api_key.", "signing_key."),
+    *("request.", "audit.", "risk."),
+)
 WAITING_MAX = 10_000
 """Lines that wait for the disk at most; of more the oldest are lost, and counted."""
 

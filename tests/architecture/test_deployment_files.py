@@ -120,9 +120,10 @@ def test_the_initiator_and_the_command_make_the_same_role() -> None:
         assert found is not None
         return re.findall(r'"(\w+)"', found.group(1))
 
-    everywhere, *changeable = grants.privileges("qsuite")
+    everywhere, capped, *changeable = grants.privileges("qsuite")
     assert listed("everywhere") == everywhere["actions"]
     assert sorted(listed("COLLECTIONS")) == [one["resource"]["collection"] for one in changeable]
+    assert f'const CAPPED = "{capped["resource"]["collection"]}"' in script
     assert listed("APPEND_ONLY") == list(grants.APPEND_ONLY)
     assert {tuple(one["actions"]) for one in changeable} == {("update", "remove")}
     assert 'actions: ["update", "remove"]' in script

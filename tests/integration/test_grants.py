@@ -1,5 +1,6 @@
 """The role that `qsuite migrate --grant` sets up, on a mongod that asks for passwords: it works, and cannot rewrite."""
 
+import asyncio
 import os
 import secrets
 import subprocess
@@ -104,7 +105,7 @@ async def test_the_application_runs_under_the_role_and_cannot_change_the_record(
             assert (await api.auditor.get("/api/v1/audit/verify/")).json["ok"] is True
         refused = await database.in_thread(_refused, uri(guarded, "qsuite", OWN))
     finally:
-        database.close()
+        await asyncio.to_thread(database.close)
     assert refused == {name: [NOT_AUTHORISED] * 6 for name in ("audit_log", "audit_access")}
 
 

@@ -8,10 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from qsuite.domain.errors import Conflict
+from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.schema import migrate
 from qsuite.repos.second_factors import SPEC, SecondFactorsRepo
 from qsuite.repos.signing_keys import SigningKeysRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.keyring import Keyring
 from qsuite.services.seals import Seals
 from qsuite.services.second_factors import SecondFactors
@@ -47,12 +49,13 @@ class Phone:
         self.clock = Clock()
         self.repo = SecondFactorsRepo(database)
         self.keys = SigningKeysRepo(database)
+        self.trail = AuditTrail(AuditAccessRepo(database), clock=self.clock)
         self.user = uuid4()
 
     async def ring(self, *secrets: str) -> Keyring:
         """Return the keys of a server that was given these secrets, the current one first."""
         given = Secrets(secrets[0], secrets[1:])
-        ring = Keyring(secrets=given, repo=self.keys, token_s=60, clock=self.clock)
+        ring = Keyring(secrets=given, repo=self.keys, trail=self.trail, token_s=60, clock=self.clock)
         await ring.start()
         return ring
 

@@ -92,7 +92,7 @@ def login_services(
     users_repo, sessions = UsersRepo(database), RefreshTokensRepo(database)
     accounts_repo, trail = AccountsRepo(database), AuditTrail(AuditAccessRepo(database), clock=clock)
     passwords, ring = Passwords(settings.auth, workers=2), first_ring(SECRET)
-    keyring = Keyring(secrets=Secrets(SECRET), repo=SigningKeysRepo(database), token_s=60, clock=clock)
+    keyring = Keyring(trail=trail, secrets=Secrets(SECRET), repo=SigningKeysRepo(database), token_s=60, clock=clock)
     factors = SecondFactors(repo=SecondFactorsRepo(database), seals=Seals(keyring), clock=clock)
     auth = AuthService(
         settings=settings.auth,
