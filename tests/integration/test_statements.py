@@ -59,16 +59,16 @@ def number(value: Any) -> Decimal:
 
 async def test_an_account_that_does_not_reconcile_gets_no_statement_and_an_alarm(world: TradedMonth) -> None:
     await trade(world, "2014-05-01T12:00:00Z", "190", Side.BUY, 10)
+    world.now = parse_rfc3339("2014-05-02T00:00:59Z")
+    await world.daily.run_once(world.now)  # the day is over, but not for long enough
+    assert dates(world, anna(world)) == ["2014-04-30"]
     accounts = world.database.sync.accounts
     cash = accounts.find_one({"_id": anna(world)})["cash"]
     accounts.update_one({"_id": anna(world)}, {"$set": {"cash": Decimal128(number(cash) + Decimal("0.01"))}})
-    world.now = parse_rfc3339("2014-05-02T00:00:59Z")
-    await world.daily.run_once(world.now)  # the day is over, but not for long enough
-    assert "2014-05-01" not in dates(world, world.traders[1].caller.accounts[0])
     for _ in range(2):
         with pytest.raises(NotReconciled):
             await close(world, "2014-05-01")
-    assert dates(world, anna(world)) == []
+    assert dates(world, anna(world)) == ["2014-04-30"]
     assert dates(world, world.traders[1].caller.accounts[0]) == ["2014-04-30", "2014-05-01"]
     (event,) = world.database.sync.risk_events.find({"code": "report.unreconciled"})
     assert (event["severity"], event["account"]) == ("critical", anna(world))
