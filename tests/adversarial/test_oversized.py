@@ -6,7 +6,6 @@ What is too much is refused; what is large but allowed is read in a thread; and 
 import asyncio
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from qsuite.domain.roles import Role
 from qsuite.settings import Settings
@@ -15,18 +14,12 @@ from tests.adversarial.pipe import Pipe, side_by_side
 from tests.adversarial.raw import Back, exchange
 from tests.adversarial.tally import SCALE, Tally, watched
 from tests.adversarial.targets import Target, targets
-from tests.adversarial.world import World, make_world
-from tests.support.running_app import Api
+from tests.adversarial.world import World
 
 pytestmark = pytest.mark.timeout(600 * SCALE)
 
 PART = 7
 """At TEST_SCALE 1 a fixed part of the bombs of every kind is thrown."""
-
-
-@pytest.fixture(scope="module")
-def world(api: Api, io_loop: IOLoop) -> World:
-    return io_loop.run_sync(lambda: make_world(api))  # type: ignore[no-any-return]
 
 
 def chosen() -> list[Bomb]:
