@@ -36,18 +36,18 @@ async def test_a_long_body_is_read_only_of_who_may_send_it(
     """Nothing but the head is sent, or a part of the body: whoever is refused is refused without the rest."""
     bulk = [target for target in targets() if target.declared is not None and target.declared.bulk]
     part = b"40000\r\n" + b"x" * 0x40000 + b"\r\n"
+
+    async def attack(target: Target, role: Role | None) -> None:
+        login = b"" if role is None else world.lines[role]
+        head = f"{target.method} {target.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n".encode() + login
+        for length in (MANY, settings.http.max_bulk_bytes + 1):
+            back = await exchange(world.api.port, head + b"Content-Length: %d\r\n\r\n" % length)
+            _judge(tally, target, role, back, taken=length == MANY)
+        chunked = await exchange(world.api.port, head + b"Transfer-Encoding: chunked\r\n\r\n", *[part] * 6)
+        _judge(tally, target, role, chunked, taken=True)
+
     with watched("long bodies", capsys) as tally:
-        for target in bulk:
-            for role in (None, *Role):
-                login = b"" if role is None else world.lines[role]
-                head = (
-                    f"{target.method} {target.path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n".encode() + login
-                )
-                for length in (MANY, settings.http.max_bulk_bytes + 1):
-                    back = await exchange(world.api.port, head + b"Content-Length: %d\r\n\r\n" % length)
-                    _judge(tally, target, role, back, taken=length == MANY)
-                chunked = await exchange(world.api.port, head + b"Transfer-Encoding: chunked\r\n\r\n", *[part] * 6)
-                _judge(tally, target, role, chunked, taken=True)
+        await asyncio.gather(*[attack(target, role) for target in bulk for role in (None, *Role)])
     assert tally.sent.total() >= 10 * len(bulk) >= 20
 
 
