@@ -23,7 +23,7 @@ PART = 7
 
 
 def chosen() -> list[Bomb]:
-    return [bomb for place, bomb in enumerate(bombs()) if SCALE > 1 or place % PART == 0]
+    return [bomb for place, bomb in enumerate(bombs()) if SCALE > 1 or place % PART == 0 or bomb.always]
 
 
 MANY = 60_000_000
