@@ -273,7 +273,8 @@ async def decode(reader: Literal["decode_bars", "decode_ticks"], body: bytes, co
     if not _bodies.cache_info().currsize:
         await asyncio.to_thread(_bodies)
     decode_with: Callable[[bytes, str], Decoded[Any]] = getattr(_bodies(), reader)
-    if len(body) < OFF_LOOP_BYTES:
+    # A short Arrow stream may hold a row in each byte, or less.
+    if len(body) < OFF_LOOP_BYTES and "arrow" not in content_type.lower():
         return decode_with(body, content_type)
     return await asyncio.to_thread(decode_with, body, content_type)
 

@@ -30,6 +30,11 @@ class Bomb(NamedTuple):
     encoding: str = ""
 
     @property
+    def always(self) -> bool:
+        """Say whether it is thrown at every size of the test: there are few of its kind."""
+        return self.why.startswith("arrow ")
+
+    @property
     def headers(self) -> bytes:
         """Return its header lines."""
         encoding = f"Content-Encoding: {self.encoding}\r\n" if self.encoding else ""

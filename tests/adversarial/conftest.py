@@ -9,6 +9,7 @@ from tornado.ioloop import IOLoop
 
 from qsuite.repos.database import connect
 from qsuite.settings import Settings
+from tests.adversarial.world import World, make_world
 from tests.support.running_app import Api, running_api
 
 SITE = "https://good.example"
@@ -31,3 +32,9 @@ def api(mongod: str, io_loop: IOLoop, settings: Settings, tmp_path_factory: pyte
         database.sync_client.drop_database(database.name)
     finally:
         database.close()
+
+
+@pytest.fixture(scope="package")
+def world(api: Api, io_loop: IOLoop) -> World:
+    """Made once: what the attacks leave behind, such as a kill switch thrown, keeps nobody from attacking further."""
+    return io_loop.run_sync(lambda: make_world(api))  # type: ignore[no-any-return]

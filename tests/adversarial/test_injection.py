@@ -9,15 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from tests.adversarial.fields_of import Field, body_fields, query_names
 from tests.adversarial.payloads import PAYLOADS, Payload, queries, quoted
 from tests.adversarial.pipe import Pipe, side_by_side
 from tests.adversarial.tally import SCALE, Tally, watched
 from tests.adversarial.targets import ENDLESS, ID, Target, targets
-from tests.adversarial.world import World, make_world
-from tests.support.running_app import Api
+from tests.adversarial.world import World
 
 pytestmark = pytest.mark.timeout(600 * SCALE)
 
@@ -25,11 +23,6 @@ T = TypeVar("T")
 JSON_BODY = b"Content-Type: application/json\r\n"
 AT_A_TIME = 30
 """Payloads for one place at TEST_SCALE 1; the next place gets the next ones, so that all are sent everywhere alike."""
-
-
-@pytest.fixture(scope="module")
-def world(api: Api, io_loop: IOLoop) -> World:
-    return io_loop.run_sync(lambda: make_world(api))  # type: ignore[no-any-return]
 
 
 def some(every: Sequence[T], place: int) -> Iterator[T]:

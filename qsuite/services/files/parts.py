@@ -164,6 +164,8 @@ def _arrow_batches(body: bytes) -> Iterator[Any]:
         for batch in stream:
             # Offsets and dictionary indices come from the sender; following a wrong one would read foreign memory.
             batch.validate(full=True)
+            if batch.num_rows > len(body):  # nulls take no room: a few bytes could claim rows without end
+                raise Malformed("the Arrow stream claims more rows than it has bytes")
             yield batch
 
 
