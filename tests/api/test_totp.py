@@ -46,6 +46,7 @@ def api(process, settings, io_loop):
         users=process.users,
         second_factor=process.second_factor,
         throttle=Throttle(settings.throttle),
+        audit=process.trail,
     )
     server = ApiServer(make_application(services, routes=ROUTES), settings.http)
 
