@@ -14,6 +14,7 @@ from qsuite.domain.trading.order import Order
 from qsuite.handlers.routes import Route, make_application
 from qsuite.handlers.server import ApiServer
 from qsuite.handlers.stream import routes
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.container import Services
 from qsuite.services.stream import StreamHub
 from qsuite.services.throttle import Throttle
@@ -148,7 +149,10 @@ async def stream_server(
     )
     await hub.start()
     throttle = throttle or Throttle(settings.throttle)
-    services = SimpleNamespace(settings=settings, auth=auth, stream=hub, trading=trading, throttle=throttle)
+    trail = AuditTrail(cast(Any, None))
+    services = SimpleNamespace(
+        settings=settings, auth=auth, stream=hub, trading=trading, throttle=throttle, audit=trail
+    )
     application = make_application(cast(Services, services), routes=[Route(*route) for route in routes])
     server = ApiServer(application, limits=settings.http)
     server.listen(0, "127.0.0.1")
