@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from qsuite.composition.access import Access
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
-from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.past_prices import PastPrices
 from qsuite.repos.statements import StatementsRepo
@@ -30,6 +29,7 @@ def make_reports(
     access: Access,
     market: Market,
     trading: Trading,
+    trail: AuditTrail,
     metrics: Metrics,
     clock: Callable[[], int],
 ) -> Reports:
@@ -46,7 +46,7 @@ def make_reports(
         database=database,
         rows=ReportRows(database=database, ticks=market.ticks, prices=prices),
         statements=statements,
-        trail=AuditTrail(AuditAccessRepo(database), clock=clock),
+        trail=trail,
         clock=clock,
     )
     return Reports(daily=daily, service=service)

@@ -159,7 +159,13 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         sweeps=make_sweeps(workers=settings.workers, database=database, backtests=backtests, jobs=jobs.service),
         accounts=accounts,
         reports=make_reports(
-            database=database, access=access, market=market, trading=trading, metrics=metrics, clock=clock
+            database=database,
+            access=access,
+            market=market,
+            trading=trading,
+            trail=audit.trail,
+            metrics=metrics,
+            clock=clock,
         ),
         operations=operations,
         models=models,

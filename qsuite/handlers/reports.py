@@ -79,6 +79,9 @@ class ReportHandler(RowsHandler):
         rows = partial(service.rows, asked)
         await self.answer_batches(service.batches(asked), lambda: report_writer(media, table, rows))
 
+    def note_taken(self) -> None:
+        """Leave it: what was asked for is in the record already, and had to be."""
+
 
 def asked_media(handler: ApiHandler) -> str:
     """Return the type that ``format`` and ``Accept`` agree on. NotAcceptable where they do not."""

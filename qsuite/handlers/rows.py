@@ -57,11 +57,7 @@ class RowsHandler(ApiHandler):
         async with aclosing(batches):
             self._refuse_paging()
             with self.services.downloads.admit():
-                self.services.audit.note(
-                    "export.taken",
-                    subject=self.request.path,
-                    facts={"query": self.request.query, "media": self.shown_as},
-                )
+                self.note_taken()
                 writer = await asyncio.to_thread(make_writer)
                 first = await anext(batches, None)
                 self.lasting = True  # its time is the client's
@@ -76,6 +72,11 @@ class RowsHandler(ApiHandler):
                 except Exception:
                     log.exception("download.cut_off", path=self.request.path)
                     self._hang_up()
+
+    def note_taken(self) -> None:
+        """Have the record say that rows are taken away."""
+        facts = {"query": self.request.query, "media": self.shown_as}
+        self.services.audit.note("export.taken", subject=self.request.path, facts=facts)
 
     def on_connection_close(self) -> None:
         """Stop reading for a client that left."""

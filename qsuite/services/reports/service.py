@@ -172,7 +172,7 @@ def _end(asked: Asked) -> int:
 
 def _visible(caller: Caller, account: UUID | None) -> tuple[UUID, ...] | None:
     if account is None:
-        return None if caller.reads_all else caller.accounts
-    if not caller.reads_all and account not in caller.accounts:
+        return None if caller.reads_all else caller.visible
+    if not caller.sees(account):
         raise NotFound("no such account")
     return (account,)
