@@ -121,11 +121,25 @@ class StreamSession:
     def _refuse(self, error: QSuiteError, reply: Fields) -> None:
         """Answer a bad message, and close when there were too many."""
         self._tell(error, reply)
+        if isinstance(error, (Unauthenticated, Forbidden)):
+            self._note_refusal(error)
         self._subscriber.bad_messages += 1
         hub = self._services.stream
         hub.counters.bad_messages += 1
         if self._subscriber.bad_messages >= self._services.settings.stream.max_bad_messages:
             hub.close(self._subscriber, POLICY, "bad_messages", last_words=True)
+
+    def _note_refusal(self, error: Unauthenticated | Forbidden) -> None:
+        """Have the record say what was refused; of nobody in particular all is one kind."""
+        caller = self._subscriber.caller
+        self._services.audit.note(
+            "stream.refused",
+            actor=None if caller is None else caller.user,
+            actor_name="" if caller is None else caller.username,
+            subject="" if isinstance(error, Unauthenticated) else "stream",
+            facts={"code": error.code, "detail": error.detail},
+            address=self._address,
+        )
 
     def _tell(self, error: QSuiteError, reply: Fields) -> None:
         told = {"type": "error", "code": error.code, "detail": error.detail, **reply}

@@ -19,7 +19,7 @@ from qsuite.services.data_dir import make_data_dir
 
 KINDS = (
     *("login.", "refresh.", "session.", "sessions.", "user.", "totp.", "api_key.", "signing_key."),
-    *("request.", "audit.", "risk."),
+    *("request.", "stream.", "audit.", "risk."),
 )
 WAITING_MAX = 10_000
 """Lines that wait for the disk at most; of more the oldest are lost, and counted."""

@@ -8,6 +8,7 @@ import orjson
 
 from tests.support.running_app import PASSWORD, Api
 from tests.support.waiting import eventually
+from tests.support.ws import WsClient
 
 
 async def entries(api: Api, **filters: str) -> list[dict[str, Any]]:
@@ -74,6 +75,16 @@ async def test_failed_logins_refusals_and_nobody_are_recorded_once_and_counted(a
     assert (await api.anonymous.get("/api/v1/orders/")).status == 401
     (nobody,) = await noted(api, kind="request.refused", subject="")
     assert nobody["facts"]["status"] == 401
+
+
+async def test_what_a_socket_is_refused_is_recorded(api: Api) -> None:
+    viewer = await api.new_client("viewer")
+    async with await WsClient.open(api.port, token=viewer.token) as socket:
+        assert (await socket.receive_some(2))[1]["type"] == "authenticated"
+        assert (await socket.ask({"action": "cancel", "id": "1", "order_id": viewer.user["id"]}))["code"] == "forbidden"
+    (refused,) = await noted(api, kind="stream.refused", actor=viewer.user["id"])
+    assert (refused["subject"], refused["facts"]["code"]) == ("stream", "forbidden")
+    assert refused["address"] == "127.0.0.1"
 
 
 async def test_a_ticker_is_recorded_with_its_change_and_without_it_there_is_no_entry(api: Api) -> None:
