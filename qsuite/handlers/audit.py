@@ -11,7 +11,7 @@ from qsuite.domain.roles import AUDITORS
 from qsuite.domain.times import format_rfc3339
 from qsuite.handlers.auth import JwkSchema
 from qsuite.handlers.base import ApiHandler
-from qsuite.handlers.fields import InstantField
+from qsuite.handlers.fields import InstantField, WholeField
 from qsuite.handlers.listing import COMPARISONS, EQUALITY, ListingSpec
 from qsuite.handlers.operations import JSON, operation
 from qsuite.handlers.row_formats import Column, Kind, RowTable
@@ -84,7 +84,7 @@ class AuditHandler(RowsHandler):
                 "kind": (fields.String(), EQUALITY),
                 "actor": (fields.String(), EQUALITY),
                 "subject": (fields.String(), EQUALITY),
-                "seq": (fields.Integer(validate=validate.Range(0, 2**53)), COMPARISONS),
+                "seq": (WholeField(validate=validate.Range(0, 2**53)), COMPARISONS),
                 "ts": (InstantField(), COMPARISONS),
             },
             orderings=("seq",),

@@ -85,7 +85,7 @@ class WholeField(fields.Integer):
     """A whole number of a query, in plain digits: what else ``int`` reads (``1_000``, other scripts) is a slip."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if not isinstance(value, str) or re.fullmatch(r"-?[0-9]{1,9}", value) is None:
+        if not isinstance(value, str) or re.fullmatch(r"-?(0|[1-9][0-9]{0,15})", value) is None:
             raise ValidationError("not a whole number")
         return int(value)
 

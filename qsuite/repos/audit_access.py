@@ -28,6 +28,7 @@ from qsuite.domain.audit_trail import Draft, TrailEntry, TrailHead, chained
 from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
 from qsuite.repos.database import DURABLE, Database, Document, Session, translated
+from qsuite.repos.dead_transactions import end_dead_transactions
 from qsuite.repos.schema import CollectionSpec, schema
 
 T = TypeVar("T")
@@ -59,8 +60,10 @@ SPEC = CollectionSpec(
     ),
 )
 HEAD = {"_id": "audit_access"}
-TRIES = 30
-PATIENCE_S = 8.0
+PATIENCE_S = 15.0
+"""Longer than our own mongod lets any transaction live."""
+DEAD_S = 1.0
+"""A transaction that has waited for its process so long is ended when it is in the way: nobody alive leaves one."""
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.1
 DUPLICATE = 11000
@@ -93,16 +96,20 @@ class AuditAccessRepo:
             if not self._database.transactions:
                 return await self._append_in_memory(drafts, change)
             deadline = time.monotonic() + PATIENCE_S
-            for attempt in range(TRIES):
+            attempt, look_at = 0, time.monotonic() + DEAD_S
+            while True:
                 try:
                     return await self._try(drafts, change)
                 except _Lost as lost:
                     self._head = None
+                    if time.monotonic() > look_at:
+                        await self._database.in_thread(end_dead_transactions, self._database, DEAD_S)
+                        look_at = time.monotonic() + DEAD_S
                     if time.monotonic() > deadline:
-                        raise Unavailable("the audit record could not be added to") from lost
+                        raise Unavailable("the audit record could not be added to: others were always first") from lost
                 pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempt, 10))
                 await asyncio.sleep(pause * (0.5 + self._spread.random()))
-            raise Unavailable("the audit record could not be added to: others were always first")
+                attempt += 1
 
     async def head(self) -> TrailHead:
         """Return where the chain ends."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from qsuite.domain.errors import NotFound
 from qsuite.domain.reports.ledger import Entry, Movement
 from qsuite.domain.times import datetime_to_ns
 from qsuite.domain.trading.order import Order
@@ -50,9 +51,14 @@ class ReportReads:
         self._ledger = LedgerReads(database, None)
 
     def accounts(self, only: Sequence[UUID] | None) -> Iterator[UUID]:
-        """Yield the accounts of a range by id."""
+        """Yield the accounts of a range by id, of those named the ones there are. NotFound for one that is not."""
         if only is not None:
-            yield from sorted(only)
+            with translated("accounts"):
+                known = self._db[accounts.SPEC.name].find({"_id": {"$in": list(only)}}, {"_id": 1}).sort("_id", 1)
+                named = [each["_id"] for each in known]
+            if len(only) == 1 and not named:
+                raise NotFound("no such account")
+            yield from named
             return
         last: UUID | None = None
         while True:

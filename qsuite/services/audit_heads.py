@@ -16,6 +16,7 @@ import structlog
 
 from qsuite.domain.audit_proof import CHAINS, Bad, ChainShape, SignedHead, head_line, read_line
 from qsuite.domain.audit_trail import TrailHead
+from qsuite.domain.errors import SetupError
 from qsuite.repos.audit_rows import AuditRows
 from qsuite.repos.database import Database
 from qsuite.services.audit_keys import AuditSigner
@@ -54,6 +55,8 @@ class AuditHeads:
         """Heads copied out since the start."""
         self.broken: set[str] = set()
         """Chains that contradict what was signed."""
+        self.lost = False
+        """Whether the last heads could not be written."""
 
     @property
     def signer(self) -> AuditSigner:
@@ -62,7 +65,14 @@ class AuditHeads:
 
     async def run_once(self, now: int) -> None:
         """Hold the last head against the chain, then copy out the new one."""
-        await self._database.in_reader(self._round, now)
+        try:
+            await self._database.in_reader(self._round, now)
+        except (OSError, SetupError) as error:  # no disk to write to; the chains themselves are in the database
+            if not self.lost:
+                log.error("audit.heads_not_kept", path=str(self.path), reason=str(error))
+            self.lost = True
+        else:
+            self.lost = False
 
     async def stop(self, now: int) -> None:
         """Copy out the last heads."""

@@ -8,6 +8,7 @@ whoever kept its public half (``qsuite audit keys``).
 import base64
 import binascii
 import hashlib
+import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ class HeadChecker:
             raise Bad(f"a head is signed with a key that is not known here ({head.kid[:40]})", head.seq)
         try:
             signature = _bytes_of(head.signature)
-            if _base64url(signature) != head.signature:
+            if not hmac.compare_digest(_base64url(signature), head.signature):
                 raise ValueError
             key.verify(signature, head.signed_bytes())
         except (InvalidSignature, ValueError, binascii.Error):

@@ -153,7 +153,7 @@ class AuditTrail:
 
     async def run_once(self, now: int) -> None:
         """Store what was noted; what cannot be stored waits for the next round."""
-        if len(self._waiting) < KEYS_MAX:  # while the database is away what is refused is counted, not piled up
+        if len(self._waiting) <= KEYS_MAX:  # while the database is away what is refused is counted, not piled up
             self._count_up(now)
         while self._waiting:
             group = self._waiting[:GROUP]

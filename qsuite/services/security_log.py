@@ -12,10 +12,14 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import orjson
+import structlog
 
 from qsuite.domain.audit_trail import Draft
+from qsuite.domain.errors import SetupError
 from qsuite.domain.times import format_rfc3339
 from qsuite.services.data_dir import make_data_dir
+
+log = structlog.get_logger(__name__)
 
 KINDS = (
     *("login.", "refresh.", "session.", "sessions.", "user.", "totp.", "api_key.", "signing_key."),
@@ -51,13 +55,21 @@ class SecurityLog:
         async with self._writing:
             if self._waiting:
                 lines = [_line(self._waiting.popleft()) for _ in range(len(self._waiting))]
-                await asyncio.shield(asyncio.to_thread(self._write, lines))
+                await asyncio.shield(asyncio.to_thread(self._keep, lines))
 
     async def stop(self) -> None:
         """Write the rest and close the file."""
         await self.run_once(0)
         if self._handler is not None:
             await asyncio.to_thread(self._handler.close)
+
+    def _keep(self, lines: list[str]) -> None:
+        try:
+            self._write(lines)
+        except (OSError, SetupError) as error:  # they are in the database all the same
+            if not self.lost:
+                log.error("security_log.not_written", path=str(self._path), reason=str(error))
+            self.lost += len(lines)
 
     def _write(self, lines: list[str]) -> None:
         if self._handler is None:

@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -27,6 +28,8 @@ from tests.crash.victim import SYMBOL, USERNAME
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = int(os.environ.get("TEST_SCALE", "1"))
 """Every size of the crash tests is multiplied by this: 10 in ``make soak``."""
+DATA = tempfile.TemporaryDirectory(prefix="qsuite-crash-")
+"""What processes keep beside their database, such as signed heads of its record; gone when the tests are over."""
 NOTHING: Mapping[str, str] = {}
 CONNECTION_LOST = (OSError, asyncio.IncompleteReadError)
 
@@ -39,6 +42,7 @@ def spawn(
         "QSUITE_PROFILE": "test",
         "QSUITE_MONGODB_URI": uri,
         "QSUITE_DATABASE": database,
+        "QSUITE_DATA_DIR": str(Path(DATA.name) / database),
         "QSUITE_SECRET_KEY": "only-for-crash-tests-0123456789-abcdef",
         "QSUITE_LOG__LEVEL": "error",
         **variables,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pymongo.errors import PyMongoError
 
 from qsuite.domain.errors import AlreadyExists
 from qsuite.repos import audit_access
@@ -65,6 +66,19 @@ async def test_an_entry_and_its_change_are_stored_together_or_not_at_all(databas
         await trail.record("thing.added", change=lambda session: add(session, "taken"))
     assert [entry["kind"] for entry in await stored(database)] == ["thing.added"]
     assert sorted([thing["_id"] async for thing in things.find()]) == ["first", "taken"]
+
+
+async def test_who_was_killed_while_recording_holds_nobody_up(database: Database) -> None:
+    await migrate(database, (audit_access.SPEC,))
+    trail = AuditTrail(AuditAccessRepo(database))
+    await trail.record("kind.before")
+    with database.sync_client.start_session() as dead:
+        dead.start_transaction()
+        database.sync.engine_state.update_one({"_id": "audit_access"}, {"$set": {"hash": "never"}}, session=dead)
+        await asyncio.wait_for(trail.record("kind.after"), timeout=30)  # not the minute MongoDB waits by default
+        with pytest.raises(PyMongoError):
+            dead.commit_transaction()
+    assert [entry["kind"] for entry in await stored(database)] == ["kind.before", "kind.after"]
 
 
 async def test_an_entry_names_who_asked_and_from_where(database: Database) -> None:

@@ -14,7 +14,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from qsuite.domain.roles import Role
 from qsuite.handlers.base import ApiHandler
-from qsuite.handlers.fields import DecimalField, InstantField
+from qsuite.handlers.fields import DecimalField, InstantField, NetworkField
 from qsuite.handlers.operations import CSV, JSON, NDJSON, Operation
 from qsuite.handlers.routes import Route
 
@@ -227,6 +227,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 }
 """Good bodies where which fields there are follows from one of them."""
 _EXAMPLES: list[tuple[type[Any], Any]] = [
+    (NetworkField, "203.0.113.0/24"),
     (DecimalField, "10"),
     (InstantField, "2026-01-31T14:30:00Z"),
     (fields.UUID, UUID_TEXT),
