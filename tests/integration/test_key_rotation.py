@@ -89,6 +89,8 @@ async def test_keys_rotate_under_load_and_no_request_fails(
         command = keyring_of(pair.active.services.settings, database, time.time_ns)  # as `qsuite keys rotate` has it
         await command.start()
         made = [command.current_id()]
+        # Each has a token under the first key before there is another.
+        await eventually(lambda: all(trader.kids for trader in traders) or _failed(working))
         for lead_s in (1.2, 0.4):  # the second before either has looked by itself
             made.append((await command.rotate(lead_s)).id)
             jwks = (await pair.there.get("/api/auth/jwks/")).json["keys"]
