@@ -30,7 +30,7 @@ from qsuite.services.audit_trail import AuditTrail
 from tests.support.auth import SECRET
 
 TRIES = 1_000
-CUTS = 250
+CUTS = 1_000
 ENTRIES = 12
 SEED = 20261122
 NOW = 1_763_800_000_123_000_000
