@@ -5,31 +5,21 @@ from types import SimpleNamespace
 import pytest
 from uuid_utils.compat import uuid7
 
-from qsuite.domain.roles import Role
 from qsuite.handlers import auth as auth_handlers
 from qsuite.handlers import users as user_handlers
 from qsuite.handlers.routes import Route, make_application
 from qsuite.handlers.server import ApiServer
 from qsuite.services.throttle import Throttle
-from tests.support.auth import PASSWORD, login_services, prepare
+from tests.support.auth import ADMIN, MARIA, PASSWORD, login_of_two
 from tests.support.client import ApiClient
 
 ROUTES = [Route(*route) for route in (*auth_handlers.routes, *user_handlers.routes)]
-MARIA = {"username": "maria", "password": PASSWORD}
-ADMIN = {"username": "root.admin", "password": PASSWORD}
 NEW = "another horse battery staple"
 
 
 @pytest.fixture
 def process(database, settings, tmp_path, io_loop):
-    async def start():
-        await prepare(database)
-        made = login_services(database, settings, tmp_path)
-        await made.users.create("maria", PASSWORD, Role.TRADER)
-        await made.users.create("root.admin", PASSWORD, Role.ADMIN)
-        return made
-
-    made = io_loop.run_sync(start)
+    made = io_loop.run_sync(lambda: login_of_two(database, settings, tmp_path))
     yield made
     made.close()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qsuite.domain.roles import Role
 from qsuite.repos import accounts, api_keys, audit_access, refresh_tokens, second_factors, users
 from qsuite.repos.accounts import AccountsRepo
 from qsuite.repos.api_keys import ApiKeysRepo
@@ -31,6 +32,8 @@ from qsuite.settings import AuthSettings, Settings
 
 SECRET = "a-secret-of-more-than-32-characters-0123456789"
 PASSWORD = "correct horse battery staple"
+MARIA = {"username": "maria", "password": PASSWORD}
+ADMIN = {"username": "root.admin", "password": PASSWORD}
 SPECS = (accounts.SPEC, api_keys.SPEC, audit_access.SPEC, refresh_tokens.SPEC, second_factors.SPEC, users.SPEC)
 
 
@@ -76,6 +79,15 @@ class Login:
 async def prepare(database: Database) -> None:
     """Make the collections' validators and indexes."""
     await migrate(database, SPECS)
+
+
+async def login_of_two(database: Database, settings: Settings, tmp_path: Path) -> Login:
+    """Make all that knows users, and two of them: ``MARIA``, a trader, and ``ADMIN``."""
+    await prepare(database)
+    made = login_services(database, settings, tmp_path)
+    await made.users.create(MARIA["username"], PASSWORD, Role.TRADER)
+    await made.users.create(ADMIN["username"], PASSWORD, Role.ADMIN)
+    return made
 
 
 def first_ring(secret: str) -> Ring:
