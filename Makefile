@@ -80,7 +80,7 @@ dist: $(VENV)/.installed-run ## build the package into dist/, with the pinned se
 
 # Pushing the tag is left to whoever releases: .github/workflows/release.yml does the rest then.
 release: $(VENV)/.installed-run ## cut a version, commit and tag it: make release VERSION=1.2.3
-	@test -z "$$(git status --porcelain)" || { echo "commit or stash first: a release is what is committed" >&2; exit 1; }
+	@git diff --quiet HEAD -- || { echo "commit or stash first: a release is what is committed" >&2; exit 1; }
 	@$(BIN)/python -m docs.release cut "$(VERSION)"
 	@git commit --quiet --all --message "Release $(VERSION)"
 	@git tag --annotate "v$(VERSION)" --message "QSuite $(VERSION)"
