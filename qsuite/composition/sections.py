@@ -111,7 +111,13 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         clock=clock,
     )
     jobs = make_jobs(
-        settings=settings, database=database, market=market, catalogue=parts.catalogue, new_id=new_id, clock=clock
+        settings=settings,
+        database=database,
+        market=market,
+        trail=audit.trail,
+        catalogue=parts.catalogue,
+        new_id=new_id,
+        clock=clock,
     )
     backtests = make_backtests(settings=settings.trading, database=database, market=market, jobs=jobs.service)
     accounts = make_accounts(
