@@ -32,13 +32,16 @@ FILES_OF_TESTS := find tests -type f -name "*.py"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench soak docs sbom dist release lock install clean distclean
+.PHONY: help run stack test check format bench soak docs sbom dist release lock install clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(VENV)/.installed-run ## install, start QSuite with a demo market, print the address and what to try
 	@exec $(BIN)/qsuite serve --demo $(ARGS)
+
+stack: $(VENV)/.installed-test ## run a whole cluster without Docker: replica set, Redis, engine, standby, gateways, Dask
+	@exec $(BIN)/python -m ops.stack $(ARGS)
 
 # pytest exits with 5 when no test ran, which fails the target.
 test: $(VENV)/.installed-test ## install what the tests need and run them all against a real mongod

@@ -119,6 +119,10 @@ class EngineSettings:
     batch_max: int = _setting(256, "commands committed in one transaction at most", low=1, high=2_000)
     queue_max: int = _setting(10_000, "commands waiting at most; beyond it 503", low=1)
     commit_timeout_s: float = _setting(5.0, "a commit not known after this long is outcome-unknown", low=0.1)
+    disk_alarm: float = _setting(
+        0.20, "free share of a disk, the database's or ours, below which it is low", low=0.0, high=1.0
+    )
+    disk_halt: float = _setting(0.05, "and below which no new orders are taken; cancels are", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,6 +126,14 @@ class Database:
             hello = await self._db.command("hello", codec_options=self._db.codec_options)
         return datetime_to_ns(hello["localTime"])
 
+    async def disk_free(self) -> float:
+        """Return the free share of the primary's disk. Unavailable where the server does not tell."""
+        with translated():
+            stats = await self._db.command("dbStats")
+        if not stats.get("fsTotalSize"):
+            raise Unavailable("the database does not tell how full its disk is")
+        return 1.0 - float(stats["fsUsedSize"]) / float(stats["fsTotalSize"])
+
     def close(self) -> None:
         """Close the connections and end the threads."""
         self._readers.shutdown(wait=True, cancel_futures=True)

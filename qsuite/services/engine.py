@@ -38,6 +38,9 @@ from qsuite.domain.trading.commands import (
     MarkAccounts,
     MarketMoved,
     Outcome,
+    PlaceOrder,
+    ReleaseOrder,
+    ReplaceOrder,
     StopEverything,
     TimePassed,
 )
@@ -79,6 +82,10 @@ TICKS_TOGETHER = 500
 # Accounts are valued, and their losses looked at, this often.
 MARK_S = 1.0
 
+# What is not begun while a disk is nearly full; what ends or bounds things is.
+NEEDS_ROOM = (PlaceOrder, ReplaceOrder, ReleaseOrder)
+FULL_RETRY_S = 30.0
+
 # What a database that is away or slow makes of a commit: no fault of the code, so no trace in the log.
 EXPECTED = (NotCommitted, CommitUnknown)
 
@@ -119,6 +126,8 @@ class TradingEngine:
         self._deciding = False
         self.epoch = 0
         """Under which the engine was last taken here; a later one, anywhere, is higher."""
+        self.disk_full: Callable[[], bool] = bool
+        """Says whether there is too little room in storage for new orders."""
         self.state = EngineState.STOPPED
         self.memory = new_state()
         self.stats = EngineStats()
@@ -164,7 +173,7 @@ class TradingEngine:
 
         Unavailable: nothing was done. OutcomeUnknown: it may or may not have been; its id finds out.
         """
-        self._check_room(1)
+        self._check_room((command,))
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append(self._job(command, future))
         self._wake.set()
@@ -177,23 +186,31 @@ class TradingEngine:
 
     async def submit_many(self, commands: Sequence[Command]) -> list[Outcome | BaseException]:
         """Have many commands decided in their order; return an outcome or error for each, or Unavailable for all."""
-        self._check_room(len(commands))
+        self._check_room(commands)
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Outcome]] = [loop.create_future() for _ in commands]
         self._queue.extend(self._job(command, future) for command, future in zip(commands, futures, strict=True))
         self._wake.set()
         return await asyncio.gather(*futures, return_exceptions=True)
 
-    def _check_room(self, count: int) -> None:
+    def _check_room(self, commands: Sequence[Command]) -> None:
         if self.state in (EngineState.STANDBY, EngineState.STOPPED) or self._stopping:
             raise Unavailable(f"the engine is in {self.state.value} here", code="engine.standby", retry_after_s=1)
-        if len(self._queue) + count > self._settings.queue_max:
+        if len(self._queue) + len(commands) > self._settings.queue_max:
             raise Unavailable("too many orders are waiting", code="engine.busy")
+        if self.disk_full() and any(isinstance(command, NEEDS_ROOM) for command in commands):
+            detail = "a disk is nearly full: orders can be cancelled, not placed"
+            raise Unavailable(detail, code="disk.full", retry_after_s=FULL_RETRY_S)
 
     @property
     def active(self) -> bool:
         """Say whether orders are decided here; in one of the processes on a database they are."""
         return self.state is EngineState.ACTIVE
+
+    @property
+    def leading(self) -> bool:
+        """Say whether orders are decided here, or were until storage went away, as far as this process knows."""
+        return self.active or (self.state is EngineState.RECOVERING and self.epoch > 0)
 
     def on_ticks(self, ticks: Sequence[Tick], before: Callable[[str], Snapshot] | None = None) -> None:
         """Let resting orders meet new ticks, which the market shows by now; cheap when none is reached.

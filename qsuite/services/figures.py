@@ -56,11 +56,21 @@ def show_market(metrics: Metrics, market: MarketDataService) -> None:
     metrics.counter("qsuite_ticks_written", "Live ticks stored", lambda: writer.written)
     metrics.counter("qsuite_tick_write_failures", "Writes of live ticks that failed", lambda: writer.failures)
     metrics.gauge("qsuite_ticks_waiting", "Live ticks not known to be stored", lambda: writer.waiting)
+    marks = market.marks
+    metrics.gauge(
+        "qsuite_prices_stale", "Symbols that had live prices and have none now", lambda: marks.old(market.now())
+    )
+    metrics.gauge(
+        "qsuite_prices_suspect", "Symbols with a jump nothing confirmed, or a crossed quote", lambda: marks.suspects
+    )
+    metrics.counter("qsuite_suspect_ticks", "Ticks marked as suspect", lambda: marks.suspected)
 
 
 def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | ExchangeFeed | None") -> None:
     """Show whether prices come in and, where this server follows a source, what the source did."""
-    metrics.gauge("qsuite_feed_alarm", "1 while prices should come in and do not", lambda: float(watch.alarmed))
+    metrics.gauge(
+        "qsuite_feed_alarm", "1 while prices should come in and do not, or make no sense", lambda: float(watch.alarmed)
+    )
     if feed is None:
         return
     counts = feed.counts
@@ -166,6 +176,12 @@ def show_jobs(metrics: Metrics, runner: JobRunner | None) -> None:
 def show_host(metrics: Metrics, host: HostWatch) -> None:
     """Show the machine."""
     metrics.gauge("qsuite_disk_free_ratio", "Free share of the data directory's disk", lambda: host.disk_free)
+    metrics.gauge(
+        "qsuite_database_disk_free_ratio",
+        "Free share of the disk of the database's primary",
+        lambda: host.database_disk_free,
+    )
+    metrics.gauge("qsuite_disk_full", "1 while new orders are refused for want of room", lambda: float(host.full))
     text = "How far the wall clock is ahead of the database's"
     metrics.gauge("qsuite_clock_drift_seconds", text, lambda: host.clock_drift_s)
     metrics.gauge("qsuite_clock_jump_seconds", "Greatest jump of the wall clock", lambda: host.clock_jump_s)
