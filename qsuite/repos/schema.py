@@ -30,6 +30,8 @@ from qsuite.repos.schema_plan import Db, index_names, plan
 SCHEMA = {"_id": "schema"}
 RESTORING = {"_id": "restoring"}
 """There while a restore is under way, or was broken off."""
+RESTORED = {"_id": "restored"}
+"""What was restored last, and when."""
 
 Migrations: TypeAlias = tuple[Migration, ...]
 
@@ -107,6 +109,11 @@ def run(
             if not force and known.is_up_to_date(specs, migrations):
                 return []
             return _apply(database.sync, specs, known, migrations)
+
+
+def bring_up(db: Db, specs: tuple[CollectionSpec, ...], version: int) -> list[str]:
+    """Bring collections up from a version whose documents are there and nothing else; whoever calls holds the lock."""
+    return _apply(db, specs, _Known(version), MIGRATIONS)
 
 
 def latest(migrations: Migrations = MIGRATIONS) -> int:
