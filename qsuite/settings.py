@@ -81,6 +81,27 @@ class HttpSettings:
     burst_s: float = _setting(1.0, "how long more requests than that are taken, up to eight times as many", low=0.0)
     max_downloads: int = _setting(16, "answers of whole ranges sent at once; one more is answered 429", low=1)
     hsts: bool = _setting(False, "send Strict-Transport-Security")
+    advertise: str | None = _setting(
+        None,
+        "where other processes on the database reach this one, such as http://engine:8000; without it host and port,"
+        " or nowhere where host stands for every address",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardSettings:
+    """Commands that a process without the engine sends on to the one that has it."""
+
+    connections: int = _setting(64, "connections to the engine's process at most; more requests wait", low=1)
+    waiting: int = _setting(2_000, "requests that wait for one of these at most; beyond it 503", low=0)
+    connect_timeout_s: float = _setting(1.0, "connecting may take", low=0.05)
+    timeout_s: float = _setting(30.0, "an answer must come within; later its outcome is told to be unknown", low=0.1)
+    takeover_s: float = _setting(
+        8.0, "while another process takes the engine over, a command waits for it this long", low=0.0
+    )
+    ca_file: Path | None = _setting(
+        None, "authorities that vouch for an https address; without one those of the system"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,7 +367,7 @@ class Settings:
     """Everything, frozen. ``load_settings`` makes one."""
 
     profile: str = _setting("local", "which config/<profile>.toml", choices=PROFILES)
-    role: str = _setting("all", "all, or gateway: serves reads and streams and never takes the engine", choices=ROLES)
+    role: str = _setting("all", "all, or gateway: serves all but never takes the engine", choices=ROLES)
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "port to listen on, 0 for any", low=0, high=65_535)
     data_dir: Path = _setting(Path("data"), "where the embedded database and secrets are kept")
@@ -362,6 +383,7 @@ class Settings:
         "secrets of before, comma separated, while keys derived from them are in use", default=()
     )
     http: HttpSettings = field(default_factory=HttpSettings)
+    forward: ForwardSettings = field(default_factory=ForwardSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     throttle: ThrottleSettings = field(default_factory=ThrottleSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
