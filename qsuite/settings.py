@@ -11,6 +11,7 @@ that the same name with ``_FILE`` points to (``qsuite.secret_files``).
 import dataclasses
 import math
 import os
+import re
 import tomllib
 import types
 import typing
@@ -40,6 +41,7 @@ SOURCE_FIELDS = (
     *("bid=bid", "ask=ask", "bid_size=bid_size", "ask_size=ask_size"),
 )
 """The messages of QSuite's own stream, so that one server can follow another."""
+ADDRESS = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 TIME_UNITS = ("rfc3339", "s", "ms", "us", "ns")
 Figure = Decimal | Off
 Limit = Rate | Off
@@ -93,15 +95,12 @@ class ForwardSettings:
     """Commands that a process without the engine sends on to the one that has it."""
 
     connections: int = _setting(64, "connections to the engine's process at most; more requests wait", low=1)
-    waiting: int = _setting(2_000, "requests that wait for one of these at most; beyond it 503", low=0)
     connect_timeout_s: float = _setting(1.0, "connecting may take", low=0.05)
     timeout_s: float = _setting(30.0, "an answer must come within; later its outcome is told to be unknown", low=0.1)
     takeover_s: float = _setting(
         8.0, "while another process takes the engine over, a command waits for it this long", low=0.0
     )
-    ca_file: Path | None = _setting(
-        None, "authorities that vouch for an https address; without one those of the system"
-    )
+    ca_file: Path | None = _setting(None, "authorities that vouch for an https address; without one the system's")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -434,6 +433,8 @@ def _check(settings: Settings) -> Settings:
     refuse_unsafe(settings)
     if settings.role == "gateway" and settings.mongodb_uri is None:
         raise SetupError("role is gateway: set QSUITE_MONGODB_URI to the database of the process with the engine")
+    if settings.http.advertise is not None and ADDRESS.fullmatch(settings.http.advertise) is None:
+        raise SetupError("http.advertise is no address such as http://engine:8000: scheme, host and port, no path")
     if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
         raise SetupError("trading.slippage_min_bps is above trading.slippage_max_bps")
     if settings.feed.kind != "off" and not settings.feed.symbols:
