@@ -163,6 +163,10 @@ class TradingEngine:
         await self._storage.close()
         self.state = EngineState.STOPPED
 
+    def announce(self, address: str) -> None:
+        """Let other processes know where this one is reached while it has the engine."""
+        self._storage.announce(address)
+
     @property
     def queued(self) -> int:
         """Return how many commands wait or are on their way."""

@@ -23,6 +23,7 @@ from qsuite.services.workers import WorkerPool
 if TYPE_CHECKING:
     from qsuite.services.feeds.exchange_feed import ExchangeFeed
     from qsuite.services.feeds.stream_feed import StreamFeed
+    from qsuite.services.forwarding.forwarder import Forwarder
     from qsuite.services.gateways.publisher import Publisher
     from qsuite.services.gateways.relay import Relay
     from qsuite.services.gateways.uplink import Uplink
@@ -122,6 +123,14 @@ def show_gateways(
         metrics.gauge("qsuite_gateway_lag_seconds", "Age of the newest flush as it arrived", lambda: uplink.lag_s)
         text = "Times readers were given other numbers, with a gap and snapshots"
         metrics.counter("qsuite_gateway_turns", text, lambda: uplink.turns)
+
+
+def show_forward(metrics: Metrics, forwarder: "Forwarder") -> None:
+    """Show what became of commands that another process has to carry out."""
+    text = "Requests sent on to the engine's process, by what became of them; again counts each further attempt"
+    metrics.gauges("qsuite_forward_requests", text, "outcome", lambda: forwarder.counts)
+    text = "Connections kept to the engine's process"
+    metrics.gauge("qsuite_forward_connections", text, lambda: forwarder.connections)
 
 
 def show_throttle(metrics: Metrics, throttle: Throttle) -> None:
