@@ -197,7 +197,12 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         services,
         routes=routes,
         forward=made.forwarding.forwarder,
-        log_function=access_log(made.metrics, routes, lowest=logging.getLevelName(settings.log.level.upper())),
+        log_function=access_log(
+            made.metrics,
+            routes,
+            lowest=logging.getLevelName(settings.log.level.upper()),
+            latency=made.operations.latency,
+        ),
     )
     return App(
         database=database,
@@ -297,6 +302,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,
+        latency=made.operations.latency,
         system=made.operations.system,
         workers=made.workers,
         performance=made.accounts.performance,

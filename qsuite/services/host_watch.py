@@ -49,6 +49,7 @@ class HostWatch:
         self.database_disk_free = 1.0
         self.disk = State.UP
         self.clock_jump_s = 0.0
+        self.clock_jumps = 0
         self.clock_drift_s = 0.0
         self._directory = directory
         self._alarm = alarm
@@ -115,6 +116,7 @@ class HostWatch:
             jump_s = offset_s - self._offset_s
             if abs(jump_s) > JUMP_ALARM_S:
                 log.warning("clock.jumped", seconds=round(jump_s, 3))
+                self.clock_jumps += 1
                 self.clock_jump_s = max(self.clock_jump_s, abs(jump_s))
         self._offset_s = offset_s
 
