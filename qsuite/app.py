@@ -31,6 +31,7 @@ from qsuite.repos.collections import collections_of
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.schema import migrate
+from qsuite.services.backup.told import tell_restored
 from qsuite.services.book_market import BookMarket
 from qsuite.services.container import Services
 from qsuite.services.demo_market import NAMES, DemoMarket, Progress, load_demo
@@ -147,6 +148,7 @@ class App:
         ends.push_async_callback(asyncio.to_thread, self._passwords.close)
         ends.push_async_callback(services.workers.stop)
         await migrate(self.database, collections_of(self.database))
+        await tell_restored(self.database, services.audit)
         ends.push_async_callback(self._audit.stop)
         await self._keyring.start()
         if self._watchdog is not None:
