@@ -146,6 +146,8 @@ class App:
     async def _start(self) -> None:
         services, ends = self.services, self._ends
         ends.push_async_callback(asyncio.to_thread, self._passwords.close)
+        if services.traces is not None:
+            ends.push_async_callback(services.traces.stop)
         ends.push_async_callback(services.workers.stop)
         await migrate(self.database, collections_of(self.database))
         await tell_restored(self.database, services.audit)
@@ -204,6 +206,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
             routes,
             lowest=logging.getLevelName(settings.log.level.upper()),
             latency=made.operations.latency,
+            traces=made.traces,
         ),
     )
     return App(
@@ -304,6 +307,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,
+        traces=made.traces,
         latency=made.operations.latency,
         system=made.operations.system,
         workers=made.workers,

@@ -34,6 +34,7 @@ SEND_BUFFER_BYTES = 131_072
 class StreamHandler(ApiHandler, WebSocketHandler):
     """One socket."""
 
+    traced = False
     _who: Caller | None = None
     _compressed = False
     _subscriber: Subscriber | None = None

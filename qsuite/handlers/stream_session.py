@@ -243,6 +243,14 @@ class StreamSession:
             await self._begin(self._place(caller, asked.get("order"), reply, self._heard_s), reply)
 
     async def _place(self, caller: Caller, order: Any, reply: Fields, heard_s: float) -> None:
+        traces = self._services.traces
+        if traces is None:
+            await self._place_now(caller, order, reply, heard_s)
+            return
+        with traces.message("order"):
+            await self._place_now(caller, order, reply, heard_s)
+
+    async def _place_now(self, caller: Caller, order: Any, reply: Fields, heard_s: float) -> None:
         await self._count(ThrottleScope.ORDERS, caller)
         placed = await self._services.trading.place(caller, load(_PLACE, order))
         if self._placed is not None and placed.status in OPEN:

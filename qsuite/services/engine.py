@@ -60,6 +60,7 @@ from qsuite.services.engine_stages import CommitFigures
 from qsuite.services.engine_storage import EngineStorage
 from qsuite.services.follower import Follower
 from qsuite.services.missed_ticks import MissedTicks
+from qsuite.services.tracing import Traces
 from qsuite.services.turns import IN_A_TURN
 from qsuite.settings import EngineSettings
 
@@ -102,10 +103,12 @@ class TradingEngine:
         settings: EngineSettings,
         clock: Callable[[], int] = time.time_ns,
         follower: Follower | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._storage = EngineStorage(store, lease_s=settings.lease_s)
         self._memories = EngineMemory(self._storage, new_state)
         self._follower = follower
+        self._traces = traces
         self._settings = settings
         self._enough = min(ENOUGH_FOR_A_COMMIT, settings.batch_max)
         self._clock = clock
@@ -418,8 +421,22 @@ class TradingEngine:
         self._committing.add_done_callback(lambda _: self._wake.set())
 
     async def _commit(self, batch: Batch) -> None:
+        if self._traces is None:
+            await self._send(batch)
+            return
+        assert self._in_flight is not None
+        commands = [job.span for job in self._in_flight.jobs if job.span is not None]
+        with self._traces.batch(batch.number, commands):
+            await self._send(batch)
+
+    async def _send(self, batch: Batch) -> None:
+        """Have a batch committed, then answer it."""
         began_s = time.monotonic()
-        await self._storage.commit(batch)
+        if self._traces is None:
+            await self._storage.commit(batch)
+        else:
+            with self._traces.work("commit", statements=batch.statements):
+                await self._storage.commit(batch)
         self._storage.signed_s = now_s = time.monotonic()
         self.stats.stages.commit.observe(now_s - began_s)
         flight, self._in_flight = self._in_flight, None
@@ -494,7 +511,10 @@ class TradingEngine:
 
     def _job(self, command: Command, future: asyncio.Future[Outcome] | None) -> Job:
         now_s = time.monotonic()
-        return Job(command, future, now_s, now_s + self._settings.commit_timeout_s)
+        job = Job(command, future, now_s, now_s + self._settings.commit_timeout_s)
+        if self._traces is not None and future is not None:
+            job.span = self._traces.command(command, future)
+        return job
 
     def _put(self, command: Command) -> None:
         """Queue a command of our own, that nobody waits for."""

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from qsuite.services.gateways.relay import Relay
     from qsuite.services.gateways.uplink import Uplink
 
+WATCHED_ENDS = {"overflow": 0, "stuck": 0}
+"""Shown before the first one, so that the first is seen to be more."""
+
 
 def show_engine(metrics: Metrics, engine: TradingEngine) -> None:
     """Show the engine's counters and the latencies of its last thousand orders."""
@@ -161,7 +164,9 @@ def show_stream(metrics: Metrics, stream: StreamHub) -> None:
     )
     metrics.counter("qsuite_stream_delivered", "Messages handed to sockets", lambda: counters.delivered)
     metrics.counter("qsuite_stream_conflated", "Price messages replaced by newer ones", lambda: counters.conflated)
-    metrics.gauges("qsuite_stream_closed", "Sockets closed, by reason", "reason", lambda: dict(counters.closed))
+    metrics.gauges(
+        "qsuite_stream_closed", "Sockets closed, by reason", "reason", lambda: WATCHED_ENDS | counters.closed
+    )
     metrics.histogram(
         "qsuite_stream_lag_seconds", "Age of a flush's oldest message when its last socket was written to", stream.lag
     )

@@ -27,6 +27,14 @@ REFRESH_S = 0.5
 PING_TIMEOUT_S = 1.0
 
 
+class Record(StrEnum):
+    """How the audit record is: as it was signed, changed by somebody since, or not signed because no file takes it."""
+
+    OK = "ok"
+    BROKEN = "broken"
+    UNSIGNED = "unsigned"
+
+
 class State(StrEnum):
     """The words of the picture above."""
 
@@ -68,6 +76,7 @@ class Health:
     services: Mapping[str, State]
     role: str
     stream: StreamSource
+    audit: Record = Record.OK
 
     @property
     def serves(self) -> bool:
@@ -107,6 +116,8 @@ class HealthService:
         }
         self.stream: Callable[[], StreamSource] = lambda: StreamSource("engine")
         """Says where the stream's messages come from."""
+        self.audit: Callable[[], Record] = lambda: Record.OK
+        """Says how the audit record is. Trading goes on whatever it is; somebody must look."""
         self._gateway = gateway
         self._question: asyncio.Task[bool] | None = None
         self._database = State.STARTING
@@ -159,10 +170,12 @@ class HealthService:
             "disk": self._probes["disk"](),
         }
         fine = FINE | {State.STANDBY} if self._gateway else FINE
-        status = "ok" if all(state in fine for state in services.values()) else "degraded"
+        audit = self.audit()
+        well = audit is Record.OK and all(state in fine for state in services.values())
+        status = "ok" if well else "degraded"
         if any(services[name] not in FINE | {State.STANDBY, State.AWAY} for name in NEEDED):
             status = "down"
-        return Health(status, services, "gateway" if self._gateway else "all", self.stream())
+        return Health(status, services, "gateway" if self._gateway else "all", self.stream(), audit)
 
     @property
     def ready(self) -> bool:

@@ -31,6 +31,15 @@ async def test_a_running_system_is_healthy_and_ready_for_anybody_who_asks(api: A
     assert (await api.anonymous.get("/health/ready/")).json == {"status": "ready"}
 
 
+async def test_a_broken_audit_record_is_told_by_name_and_takes_orders_all_the_same(api: Api, monkeypatch) -> None:
+    assert (await api.anonymous.get("/health")).json["audit"] == "ok"
+    monkeypatch.setattr(api.app._audit.heads, "broken", {"access"})
+    answer = await api.anonymous.get("/health")
+    assert (answer.status, answer.json["audit"], answer.json["status"]) == (200, "broken", "degraded")
+    assert (await api.anonymous.get("/health/ready")).status == 200
+    assert (await samples(api))["qsuite_audit_broken", ()] == 1
+
+
 async def test_without_the_database_it_is_neither_healthy_nor_ready_but_alive(api: Api, monkeypatch) -> None:
     async def away() -> None:
         raise Unavailable("the database is away")

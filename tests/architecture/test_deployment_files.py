@@ -260,14 +260,3 @@ def test_the_same_script_runs_the_same_commands_elsewhere() -> None:
 def test_commit_hooks_fetch_nothing() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [repo["repo"] for repo in hooks["repos"]] == ["local"]
-
-
-def test_alerts_and_dashboards_ask_for_figures_that_qsuite_gives() -> None:
-    code = "\n".join(path.read_text() for path in (ROOT / "qsuite").rglob("*.py"))
-    given = set(re.findall(r'"(qsuite_\w+)"', code))
-    asked: set[str] = set()
-    for file in ("config/prometheus/alerts.yml", "config/grafana/dashboards/qsuite.json"):
-        asked |= set(re.findall(r"\bqsuite_\w+", (ROOT / file).read_text()))
-    assert asked
-    unsuffixed = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in asked}
-    assert unsuffixed - given == set()
