@@ -92,6 +92,7 @@ def make_operations(
     market.data.marks.away = lambda: health.database_away
     market.stream.prices_stale = lambda: health.database_away or feeds.watch.state in (State.STALE, State.DOWN)
     health.probe("disk", lambda: host.disk)
+    health.probe("clock", lambda: host.clock)
     engine.disk_full = lambda: host.full
     watchdog = LoopWatchdog() if watched else None
     show_engine(metrics, engine)

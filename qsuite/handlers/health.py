@@ -24,6 +24,7 @@ class ServicesSchema(Schema):
     workers = fields.Enum(State, by_value=True, required=True)
     feed = fields.Enum(State, by_value=True, required=True)
     disk = fields.Enum(State, by_value=True, required=True)
+    clock = fields.Enum(State, by_value=True, required=True)
 
 
 class StreamSourceSchema(Schema):

@@ -79,6 +79,9 @@ ENOUGH_FOR_A_COMMIT = 64
 # Ticks that wait behind other commands are met in portions of about so many: deciding one holds the loop.
 TICKS_TOGETHER = 500
 
+# After whatever went wrong, memory is rebuilt not before this.
+AGAIN_S = 0.1
+
 # Accounts are valued, and their losses looked at, this often.
 MARK_S = 1.0
 
@@ -114,6 +117,7 @@ class TradingEngine:
         self._started = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
         self._stopping = False
         self._committing: asyncio.Future[None] | None = None
         self._in_flight: InFlight | None = None
@@ -143,7 +147,7 @@ class TradingEngine:
         self._stopping = False
         if self._follower is not None:
             await self._follower.start()
-        self._task = asyncio.create_task(self._run(), name="engine")
+        self._begin()
         self._watch = asyncio.create_task(give_up_late(self._jobs), name="engine-deadlines")
         await self._started.wait()
 
@@ -154,6 +158,8 @@ class TradingEngine:
         if self._task is not None:
             await asyncio.wait([self._task], timeout=self._settings.commit_timeout_s)
             self._task.cancel()
+        if self._again is not None:
+            self._again.cancel()
         if self._watch is not None:
             self._watch.cancel()
         self._memories.stop_learning()
@@ -231,6 +237,21 @@ class TradingEngine:
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="engine")
+        self._task.add_done_callback(self._died)
+
+    def _died(self, task: asyncio.Task[None]) -> None:
+        """Begin again with a memory rebuilt from storage, should the loop end that never does; until then not ready."""
+        if self._stopping:
+            return
+        error = None if task.cancelled() else task.exception()
+        log.error("engine.died", error=repr(error), exc_info=error)
+        if self.state is EngineState.ACTIVE:
+            self.state = EngineState.RECOVERING
+        self.stats.deaths += 1
+        self._again = asyncio.get_running_loop().call_later(AGAIN_S, self._begin)
+
     async def _run(self) -> None:
         while not self._stopping:
             try:
@@ -248,7 +269,7 @@ class TradingEngine:
                     log.error("engine.failed", error=str(error), exc_info=not isinstance(error, EXPECTED))
                 if self.state is not EngineState.STANDBY:
                     self.state = EngineState.RECOVERING
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(AGAIN_S)
         await self._finish()
 
     async def _recover(self) -> bool:
@@ -427,10 +448,12 @@ class TradingEngine:
 
     async def _settled(self) -> None:
         """Let a commit on its way come to its end, whatever it is."""
-        committing, self._committing = self._committing, None
+        committing = self._committing
         if committing is not None:
             await asyncio.wait([committing])
-            committing.exception()
+            self._committing = None  # not before: a loop that dies in between must wait for it, too
+            if not committing.cancelled():
+                committing.exception()
 
     # -- standing by, stopping ----------------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ class EngineStats:
     batches: int = 0
     commands: int = 0
     recoveries: int = 0
+    deaths: int = 0
     last_batch_size: int = 0
     orders: int = 0
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))

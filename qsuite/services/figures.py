@@ -36,6 +36,7 @@ def show_engine(metrics: Metrics, engine: TradingEngine) -> None:
     metrics.counter("qsuite_engine_batches", "Batches committed", lambda: stats.batches)
     metrics.counter("qsuite_engine_commands", "Commands answered", lambda: stats.commands)
     metrics.counter("qsuite_engine_orders", "Orders answered", lambda: stats.orders)
+    metrics.counter("qsuite_engine_deaths", "Times the engine's loop ended and was begun again", lambda: stats.deaths)
     metrics.counter("qsuite_engine_recoveries", "Times the memory was rebuilt from storage", lambda: stats.recoveries)
     metrics.gauge("qsuite_engine_batch_size", "Commands in the last batch", lambda: stats.last_batch_size)
     metrics.gauge("qsuite_engine_queue", "Commands waiting or being committed", lambda: engine.queued)

@@ -9,6 +9,7 @@ open at a time, so that a frozen database turns the answer to ``down`` and can n
     suspect    a price jumped, and nothing confirmed it yet
     disabled   not configured              away       the grid that jobs run on; all else works
     low        a disk has little room      full       a disk has next to none: no new orders, cancels pass
+    wrong      a clock tells another time than the database's
 """
 
 import asyncio
@@ -41,6 +42,7 @@ class State(StrEnum):
     AWAY = "away"
     LOW = "low"
     FULL = "full"
+    WRONG = "wrong"
 
 
 FINE = frozenset({State.UP, State.IDLE, State.DISABLED, State.LOW})
@@ -103,6 +105,7 @@ class HealthService:
             "feed": lambda: State.IDLE,
             "workers": lambda: State.UP,
             "disk": lambda: State.UP,
+            "clock": lambda: State.UP,
             **(probes or {}),
         }
         self.stream: Callable[[], StreamSource] = lambda: StreamSource("engine")
@@ -157,6 +160,7 @@ class HealthService:
             "workers": self._workers(),
             "feed": self._probes["feed"](),
             "disk": self._probes["disk"](),
+            "clock": self._probes["clock"](),
         }
         fine = FINE | {State.STANDBY} if self._gateway else FINE
         status = "ok" if all(state in fine for state in services.values()) else "degraded"
