@@ -22,7 +22,7 @@ ADMIN = UUID(int=(7 << 76) | (2 << 62) | 999)
 GAP_MS = 100
 AT_ONCE = 5_000
 CODES = ("risk.max_value", "risk.halted", "order.insufficient_funds")
-OF_TRADING = ("orders", "executions", "audit_log", "audit_access", "risk_events", "account_history", "ticks")
+OF_TRADING = ("orders", "executions", "audit_log", "ticks")
 PLENTY = 100_000
 NOTHING = Decimal128("0")
 HUNDRED = Decimal128("100")
