@@ -189,7 +189,12 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     application = make_application(
         services,
         routes=routes,
-        log_function=access_log(made.metrics, routes, lowest=logging.getLevelName(settings.log.level.upper())),
+        log_function=access_log(
+            made.metrics,
+            routes,
+            lowest=logging.getLevelName(settings.log.level.upper()),
+            latency=made.operations.latency,
+        ),
     )
     return App(
         database=database,
@@ -287,6 +292,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,
+        latency=made.operations.latency,
         system=made.operations.system,
         workers=made.workers,
         performance=made.accounts.performance,

@@ -55,6 +55,9 @@ class ApiHandler(KeyedAnswers):
     shown_as: str = JSON
     """The type of the answer that the client wants."""
 
+    placed: tuple[str, list[str]] | None = None
+    """Orders this request had accepted: the way they came, and the venue of each."""
+
     _listing: Listing | None = None
     _given: Query = {}  # noqa: RUF012
 

@@ -28,6 +28,7 @@ from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.connection import ApiConnection, ApiServerConnection, ClientContext
 from qsuite.handlers.operations import Operation
 from qsuite.handlers.wire import DefaultHeaders
+from qsuite.services.metrics import Metrics
 from qsuite.services.throttle import Verdict
 from qsuite.settings import HttpSettings
 
@@ -209,6 +210,12 @@ class ApiRequest(HTTPServerRequest):
     """A request whose body is left as it is."""
 
     qsuite_id: str | None = None
+    received_s = 0.0
+    """When its header was read, on the monotonic clock: a wall clock that is set makes no request long."""
+
+    def request_time(self) -> float:
+        """Return the seconds since its header was read."""
+        return time.monotonic() - self.received_s
 
     def _parse_body(self) -> None:
         """Read no forms: no route takes them, and reading one would come before the caller is known."""
@@ -221,11 +228,13 @@ def _always_let_in(request: RequestStartLine) -> bool:
 class TurnedAway(HTTPMessageDelegate):
     """Answer a request that there is no room for, once it has been read."""
 
-    def __init__(self, connection: ApiConnection) -> None:
+    def __init__(self, connection: ApiConnection, metrics: Metrics) -> None:
         self._connection = connection
+        self._metrics = metrics
 
     def finish(self) -> None:
         """Say that there is no room."""
+        self._metrics.turned_away += 1
         self._connection.send_problem(Unavailable("too many requests are under way", code="server.busy"), 503)
 
     def on_connection_close(self) -> None:
@@ -250,7 +259,7 @@ class RequestDelegate(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)
         server = self._server
         if not server.has_room(start_line):
-            self._inner = TurnedAway(self._connection)
+            self._inner = TurnedAway(self._connection, server.application.settings["services"].metrics)
             return None
         server.identify(self._connection.context, headers)
         request = ApiRequest(
@@ -259,6 +268,7 @@ class RequestDelegate(HTTPMessageDelegate):
             start_line=start_line,
             headers=headers,
         )
+        request.received_s = time.monotonic()
         found = server.application.find_handler(request)
         self._inner = found
         operations = getattr(found.handler_class, "operations", {})

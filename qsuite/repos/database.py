@@ -33,6 +33,7 @@ from pymongo.read_concern import ReadConcern
 
 from qsuite.domain.errors import AlreadyExists, Invalid, Unavailable
 from qsuite.domain.times import datetime_to_ns
+from qsuite.repos.monitoring import DatabaseFigures
 
 os.environ.setdefault("MOTOR_MAX_WORKERS", "32")  # read by Motor when it is imported
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
@@ -71,10 +72,19 @@ class Database:
     """One database. ``collection(name)`` for single calls, ``sync`` and ``in_thread`` for units of work."""
 
     def __init__(
-        self, client: Any, name: str, *, transactions: bool = True, workers: int = 8, address: Address | None = None
+        self,
+        client: Any,
+        name: str,
+        *,
+        transactions: bool = True,
+        workers: int = 8,
+        address: Address | None = None,
+        figures: DatabaseFigures | None = None,
     ) -> None:
         self.client = client
         self.name = name
+        self.figures = figures
+        """What the driver told of its commands and connections; None in memory, where there are none."""
         self.address = address
         """Where other processes find it; None where none can."""
         self.transactions = transactions
@@ -135,8 +145,10 @@ class Database:
 
 def connect(uri: str, name: str, *, pool_size: int = 32, timeout_s: float = 5.0) -> Database:
     """Open a client with bounded waits everywhere (fact: the defaults freeze for 27 s behind a frozen primary)."""
+    figures = DatabaseFigures()
     client: Any = AsyncIOMotorClient(
         uri,
+        event_listeners=figures.listeners,
         maxPoolSize=pool_size,
         timeoutMS=int(timeout_s * 1000),
         connectTimeoutMS=1000,
@@ -149,7 +161,8 @@ def connect(uri: str, name: str, *, pool_size: int = 32, timeout_s: float = 5.0)
         appname="qsuite",
         readPreference=ReadPreference.PRIMARY.mongos_mode,
     )
-    return Database(client, name, address=Address(uri, name))
+    figures.of(client.delegate)
+    return Database(client, name, address=Address(uri, name), figures=figures)
 
 
 def in_memory(name: str = "qsuite") -> Database:

@@ -53,6 +53,7 @@ from qsuite.repos.engine_store import CommitUnknown, EngineStore, Fenced, Head, 
 from qsuite.services import collector
 from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener, answer, give_up_late
 from qsuite.services.engine_memory import EngineMemory
+from qsuite.services.engine_stages import CommitFigures
 from qsuite.services.engine_storage import EngineStorage
 from qsuite.services.follower import Follower
 from qsuite.services.missed_ticks import MissedTicks
@@ -135,7 +136,7 @@ class TradingEngine:
         if self._follower is not None:
             await self._follower.start()
         self._task = asyncio.create_task(self._run(), name="engine")
-        self._watch = asyncio.create_task(give_up_late(self._jobs), name="engine-deadlines")
+        self._watch = asyncio.create_task(give_up_late(self._jobs, self.stats), name="engine-deadlines")
         await self._started.wait()
 
     async def stop(self) -> None:
@@ -284,9 +285,10 @@ class TradingEngine:
                 self._conclude(flight)
             else:
                 for job in flight.jobs:
-                    job.give_up(Unavailable("another process took the engine over", code="engine.standby"))
+                    job.give_up(Unavailable("another process took the engine over", code="engine.standby"), self.stats)
         again, self._open = again + self._open, []
         for job in again:
+            self.stats.retried += job.attempted
             job.attempted = False
             job.outcome = None
         self._queue.extendleft(reversed(again))
@@ -344,12 +346,17 @@ class TradingEngine:
         jobs = [job for job in drained if job.future is None or not job.future.done()]
         self._open += jobs
         needs = missing(self.memory, (job.command for job in jobs))
+        stages, now_s = self.stats.stages, time.monotonic()
+        for job in jobs:
+            stages.queue.observe(now_s - job.submitted_s)
         if needs:
             self._deciding = True  # ticks that come meanwhile are behind these
             try:
                 loaded = await self._storage.load(needs)
             finally:
                 self._deciding = False
+            asked_s, now_s = now_s, time.monotonic()
+            stages.load.observe(now_s - asked_s)
             if any(order.status in OPEN for order in loaded.orders):  # ours are all in memory: another process has it
                 raise Fenced
             self.memory.load(*loaded)
@@ -359,6 +366,7 @@ class TradingEngine:
                 self._open.remove(job)
             else:
                 self._decide(job, now)
+        stages.decide.observe(time.monotonic() - now_s)
 
     def _decide(self, job: Job, now: int) -> None:
         job.attempted = True
@@ -369,6 +377,7 @@ class TradingEngine:
             self._open.remove(job)
             if isinstance(error, InvariantBroken):
                 self._breach = error.breach
+                self.stats.breaches += 1
             if job.future is not None and not job.future.done():
                 job.future.set_exception(error)
             raise
@@ -379,25 +388,36 @@ class TradingEngine:
         if not changes:
             self._conclude(InFlight(self._batch, jobs, []))
             return
+        began_s = time.monotonic()
         batch = encode_batch(changes, self._batch + 1)
+        self.stats.stages.encode.observe(time.monotonic() - began_s)
         self._batch = batch.number
         self._in_flight = InFlight(batch.number, jobs, changes.announcements, batch.audit_seq, batch.audit_hash)
         self._committing = asyncio.ensure_future(self._commit(batch))
         self._committing.add_done_callback(lambda _: self._wake.set())
 
     async def _commit(self, batch: Batch) -> None:
+        began_s = time.monotonic()
         await self._storage.commit(batch)
-        self._storage.signed_s = time.monotonic()
+        self._storage.signed_s = now_s = time.monotonic()
+        self.stats.stages.commit.observe(now_s - began_s)
         flight, self._in_flight = self._in_flight, None
         assert flight is not None
         self._conclude(flight)
 
     def _conclude(self, flight: InFlight) -> None:
         """Answer and announce what is durable."""
+        began_s = time.monotonic()
         answer(flight.jobs, self.stats)
         self._tell(flight.announcements)
         if self._follower is not None and flight.audit_seq:
             self._follower.told = flight.audit_seq
+        self.stats.stages.publish.observe(time.monotonic() - began_s)
+
+    @property
+    def commits(self) -> CommitFigures:
+        """Return what became of the batches sent to storage."""
+        return self._storage.commits
 
     def _tell(self, announcements: Sequence[Announcement]) -> None:
         for listener in self._listeners:
@@ -443,7 +463,7 @@ class TradingEngine:
         self._in_flight, self._open = None, []
         self._queue.clear()
         for job in jobs:
-            job.give_up(error)
+            job.give_up(error, self.stats)
 
     def _jobs(self) -> list[Job]:
         """Return every job not concluded, the oldest first."""

@@ -15,6 +15,7 @@ from qsuite.repos.engine_batch import Batch
 from qsuite.repos.engine_loading import Loaded
 from qsuite.repos.engine_store import EngineStore, Head
 from qsuite.services.engine_owner import owner, owner_is_dead
+from qsuite.services.engine_stages import CommitFigures
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class EngineStorage:
         self.quiet_s = lease_s / 3
         """After so long without a commit the lease is renewed by itself."""
         self.signed_s = 0.0
+        self.commits = CommitFigures()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine-load")
 
@@ -38,7 +40,17 @@ class EngineStorage:
 
     def commit(self, batch: Batch) -> asyncio.Future[None]:
         """Write a batch. Fenced, NotCommitted or CommitUnknown say what happened instead."""
-        return self._write(self.store.commit, batch)
+        return self._write(self._commit, batch)
+
+    def _commit(self, batch: Batch) -> None:
+        began_s, failed = time.perf_counter(), None
+        try:
+            self.store.commit(batch)
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            self.commits.note(began_s, batch.statements, failed)
 
     def release(self) -> asyncio.Future[None]:
         """Give the lease back."""

@@ -40,6 +40,7 @@ class HostWatch:
     ) -> None:
         self.disk_free = 1.0
         self.clock_jump_s = 0.0
+        self.clock_jumps = 0
         self.clock_drift_s = 0.0
         self._directory = directory
         self._free = free or free_share
@@ -84,6 +85,7 @@ class HostWatch:
             jump_s = offset_s - self._offset_s
             if abs(jump_s) > JUMP_ALARM_S:
                 log.warning("clock.jumped", seconds=round(jump_s, 3))
+                self.clock_jumps += 1
                 self.clock_jump_s = max(self.clock_jump_s, abs(jump_s))
         self._offset_s = offset_s
 

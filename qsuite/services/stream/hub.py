@@ -20,6 +20,7 @@ from uuid import UUID
 import structlog
 
 from qsuite.domain.errors import Forbidden, Unavailable
+from qsuite.domain.histogram import Histogram
 from qsuite.domain.roles import Caller
 from qsuite.domain.times import format_rfc3339
 from qsuite.services.stream.counters import Counters
@@ -213,6 +214,16 @@ class StreamHub:
     def clients(self) -> int:
         """Return the number of open sockets."""
         return len(self.sockets)
+
+    @property
+    def lag(self) -> Histogram:
+        """Return how old messages were when their sockets were written to."""
+        return self._delivery.lag
+
+    @property
+    def unsent(self) -> list[int]:
+        """Return the bytes that wait for each socket."""
+        return [subscriber.outbox.unsent for subscriber in self.sockets]
 
     def admit(self) -> None:
         """Raise Unavailable when no further socket may be opened."""
