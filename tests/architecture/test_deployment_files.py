@@ -130,6 +130,23 @@ def test_the_initiator_and_the_command_make_the_same_role() -> None:
     assert 'actions: ["update", "remove"]' in script
 
 
+def test_the_initiator_and_the_command_let_operators_read_the_same_and_nothing_else() -> None:
+    script = (ROOT / "config/mongodb/initiate.js").read_text()
+
+    def listed(name: str) -> list[str]:
+        found = re.search(rf"{name} = \[(.*?)\]", script, re.DOTALL)
+        assert found is not None
+        return re.findall(r'"(\w+)"', found.group(1))
+
+    on_database, on_cluster, *readable = grants.ops_privileges("qsuite")
+    assert listed("onDatabase") == on_database["actions"]
+    assert listed("onCluster") == on_cluster["actions"]
+    assert listed("SECRET") == sorted(grants.SECRET)
+    allowed = {*listed("COLLECTIONS"), *listed("APPEND_ONLY")} - set(listed("SECRET"))
+    assert sorted(allowed) == [one["resource"]["collection"] for one in readable]
+    assert {tuple(one["actions"]) for one in readable} == {("find",)}
+
+
 def collections_in_the_code() -> set[str]:
     modules = [
         importlib.import_module(found.name) for found in pkgutil.walk_packages(qsuite.repos.__path__, "qsuite.repos.")
