@@ -34,9 +34,10 @@ for name in secret_key mongodb_root_password mongodb_password redis_password gra
     random | keep "$name"
 done
 { random; random; random; } | keep mongodb_keyfile
-printf 'mongodb://qsuite:%s@mongodb-1:27017,mongodb-2:27017,mongodb-3:27017/qsuite?replicaSet=qsuite&authSource=admin' \
-    "$(cat secrets/mongodb_password)" | keep mongodb_uri
-printf 'redis://:%s@redis:6379/0' "$(cat secrets/redis_password)" | keep redis_url
+members=mongodb-1:27017,mongodb-2:27017,mongodb-3:27017
+printf 'mongodb://%s@%s/qsuite?replicaSet=qsuite&authSource=admin' "qsuite:$(cat secrets/mongodb_password)" "$members" |
+    keep mongodb_uri
+printf 'redis://%s@redis:6379/0' ":$(cat secrets/redis_password)" | keep redis_url
 
 # A certificate of one's own: fullchain.pem and privkey.pem in secrets/tls. It is read by the user of the containers.
 chmod 755 secrets/tls

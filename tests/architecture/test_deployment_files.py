@@ -194,9 +194,8 @@ def test_the_environment_given_to_qsuite_is_one_it_starts_with(services: dict[st
         assert (settings.mongodb_uri or "").endswith(f"@{members}/qsuite?replicaSet=qsuite&authSource=admin")
         assert (settings.redis_url or "").endswith("@redis:6379/0")
         assert settings.role == ("gateway" if name.startswith("gateway") else "all")
-        advertised = None if name in ("engine", "worker") else f"http://{name}:8000"
-        assert settings.http.advertise == advertised
         grid = name in ("engine-1", "engine-2")
+        assert settings.http.advertise == (f"http://{name}:8000" if grid else None)
         assert (settings.workers.executor, settings.workers.dask_scheduler) == (
             ("dask", "tls://scheduler:8786") if grid else ("process", "")
         )
