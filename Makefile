@@ -52,7 +52,7 @@ check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imp
 	$(BIN)/vulture qsuite --min-confidence 80 $(VULTURE_KNOWS_NOT)
 	$(BIN)/bandit --quiet --recursive --ini setup.cfg
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/yamllint --strict --config-file config/yamllint.yml docker-compose.yml config .github .pre-commit-config.yaml
+	$(BIN)/yamllint --strict --config-file config/yamllint.yml docker-compose.yml config deploy .github .pre-commit-config.yaml
 	@$(SECRETS_HOOK) --baseline .secrets.baseline $$($(FILES_OF_OURS))
 	@$(SECRETS_HOOK) --baseline tests/.secrets.baseline $$($(FILES_OF_TESTS))
 
