@@ -47,13 +47,15 @@ stack: $(VENV)/.installed-test ## run a whole cluster without Docker: replica se
 test: $(VENV)/.installed-test $(VENV)/.installed-mongosh ## install what the tests need and run them all against a real mongod
 	$(BIN)/python -m tests $(ARGS)
 
-check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imports, dead code
+check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imports, dead code, secrets, deployment files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/vulture qsuite --min-confidence 80 $(VULTURE_KNOWS_NOT)
 	$(BIN)/bandit --quiet --recursive --ini setup.cfg
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/yamllint --strict --config-file config/yamllint.yml docker-compose.yml config deploy .github .pre-commit-config.yaml
 	@$(SECRETS_HOOK) --baseline .secrets.baseline $$($(FILES_OF_OURS))
 	@$(SECRETS_HOOK) --baseline tests/.secrets.baseline $$($(FILES_OF_TESTS))
 	$(BIN)/zizmor --offline --quiet .github
@@ -94,6 +96,7 @@ lock: $(BIN)/python ## choose the newest versions that setup.cfg allows and pin 
 	$(COMPILE) --extra embedded --extra demo --extra test --extra bench --output-file requirements/test.lock
 	$(COMPILE) --extra embedded --extra demo --extra models --constraint requirements/test.lock --output-file requirements/run.lock
 	$(COMPILE) --constraint requirements/test.lock --output-file requirements/base.lock
+	$(COMPILE) --extra dask --extra models --extra tracing --extra sentry --constraint requirements/test.lock --output-file requirements/full.lock
 
 clean: ## remove what builds and tests leave behind; data/ and .venv stay
 	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage*
