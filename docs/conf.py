@@ -4,7 +4,6 @@ Pages are Markdown. Invariant: nothing is fetched, neither while it is built nor
 machine without a way out; and every warning is an error (a link to nowhere, a page that no table of contents names).
 """
 
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 
 project = "QSuite"
 release = version = __version__
-copyright = f"{date.today().year}, the QSuite authors, Apache-2.0"  # noqa: A001  Sphinx' name for it
+copyright = "the QSuite authors, Apache-2.0"  # noqa: A001  Sphinx' name for it
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_static"]

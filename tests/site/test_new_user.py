@@ -1,4 +1,4 @@
-"""The tutorial, walked as its reader does: a fresh clone, ``make run`` in one terminal, the other blocks in a second."""
+"""The tutorial, walked as its reader does: a fresh clone, ``make run`` in one terminal, all else in a second."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.site.test_pages import TUTORIAL, assert_shown
+from tests.site.test_pages import TUTORIAL, assert_shown, told_to_all
 from tests.support.mongod import find_mongod
 from tests.support.pages import MARK, PAGE_S, Block, blocks_of, run_page, script_of
 from tests.support.server import CHECKOUT, START_S
@@ -36,7 +36,7 @@ def test_a_new_user_reaches_a_filled_order_a_chart_and_metrics(tmp_path: Path) -
     as_installed(folder)
     with first_terminal(blocks[terminal], folder) as address:
         script = script_of(blocks[terminal + 1 :], {}).replace("127.0.0.1:8000", address.removeprefix("http://"))
-        ran = run_page(script, folder, plain() | {"ADDRESS": address, "PYTHONPATH": str(folder)})
+        ran = run_page(script, folder, plain() | told_to_all() | {"ADDRESS": address, "PYTHONPATH": str(folder)})
         last = max(ran.written, default=0)
         assert ran.code == 0, f"tutorial.md:{last} ended with {ran.code}\n{ran.written.get(last)}\n{ran.errors}"
         assert_shown("tutorial.md", blocks, cloned.written | ran.written)

@@ -81,7 +81,7 @@ def read(path: Path, server: Server) -> Ran:
     script = script.replace(MONGOD_WRITTEN_FOR, known["mongodb_uri"]).replace('"…"', f'"{passwords["demo"]}"')
     script = script.replace(WRITTEN_FOR, server.url.removeprefix("http://"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("QSUITE_")}
-    return run_page(script, folder, environment | {"PYTHONPATH": str(CHECKOUT), "ADDRESS": server.url})
+    return run_page(script, folder, environment | told_to_all() | {"ADDRESS": server.url})
 
 
 @pytest.mark.parametrize("path", TYPED, ids=named)
@@ -100,6 +100,22 @@ def assert_shown(page: str, blocks: list[Block], written: dict[int, str]) -> Non
             before = block.line
         elif block.is_output:
             assert is_shown(block.text, written[before]), f"{page}:{block.line} shows otherwise:\n{written[before]}"
+
+
+def told_to_all() -> dict[str, str]:
+    """Return what every page's shell knows: this checkout, and the mongosh that `make test` installs."""
+    mongosh = Path(sys.prefix) / "mongosh" / "node_modules" / "mongosh" / "bin" / "mongosh.js"
+    return {"PYTHONPATH": str(CHECKOUT), "MONGOSH_JS": str(mongosh)}
+
+
+def test_what_cannot_be_run_is_named_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = [(named(path), block) for path in PAGES for block in blocks_of(path.read_text(encoding="utf-8"))]
+    unrun = [(page, block) for page, block in blocks if block.told_of("no-run")]
+    with capsys.disabled():
+        sys.stdout.write(f"\nNot run, of {sum(block.language in RUN for _, block in blocks)} blocks of commands:\n")
+        for page, block in unrun:
+            sys.stdout.write(f"  {page}:{block.line} {block.told_of('no-run')}\n")
+    assert all(block.language in RUN for _, block in unrun)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)

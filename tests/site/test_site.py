@@ -8,13 +8,16 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from qsuite.domain.channels import ACCOUNT_CHANNELS, MARKET_KINDS, USER_CHANNELS
+from qsuite.handlers.stream_session import StreamSession
 from tests.support.server import CHECKOUT
 
 pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
 
 FETCHED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=["']([^"']+)["']""", re.IGNORECASE)
 STYLED = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""")
-BUILD_S = 100.0
+BUILD_S = 300.0
+pytestmark = pytest.mark.timeout(BUILD_S + 60)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,14 @@ def test_a_reader_without_a_network_sees_all_of_it(site: Path) -> None:
     for style in site.rglob("*.css"):
         for address in map("".join, STYLED.findall(style.read_text(encoding="utf-8"))):
             assert not address.startswith(("http:", "https:", "//")), f"{style.name} fetches {address}"
+
+
+def test_the_page_of_the_stream_names_every_action_and_every_kind_of_channel() -> None:
+    page = (CHECKOUT / "docs" / "reference" / "stream.md").read_text(encoding="utf-8")
+    asked, channels, _ = page.split("\n## ")[1:4]
+    assert set(re.findall(r"^\| `(\w+)` \|", asked, re.MULTILINE)) == set(StreamSession._actions)
+    kinds = MARKET_KINDS | ACCOUNT_CHANNELS | USER_CHANNELS | {"bars"}
+    assert {name for name in kinds if f"`{name}" not in channels} == set()
 
 
 def test_python_is_documented_from_its_docstrings(site: Path) -> None:

@@ -2,13 +2,13 @@
 
 A fence's first word is its language, what follows is for the tests and not shown:
 
-    sh, python          run, one after the other; variables last to the end of the page, in Python to the end of the block
+    sh, python          run, one after the other; variables last to the end of the page, in Python of the block
     … as: NAME          with NAME's access token in $TOKEN
     … refused           its last command may fail: it shows a refusal
     … needs: COMMAND    run where COMMAND is on the PATH
     … server            what goes on until Ctrl-C, in a terminal of its own; only where a test starts it
     … no-run: REASON    cannot run in a test
-    … shown             (of any other language) the output of the block before it; … stands for anything, blanks for none
+    … shown             (another language) what the block before it prints; … stands for anything, blanks for none
 
 Other languages show something that nobody runs. Invariant: nothing that looks like commands is passed over in silence.
 """
@@ -36,6 +36,7 @@ curl() {
     command curl --fail-with-body "${watched[@]}" "$@" || code=$?
     [[ ${#watched[@]} -gt 0 && ( $code == 28 || $code == 23 ) ]] || return $code
 }
+[[ ! -f $MONGOSH_JS ]] || mongosh() { node "$MONGOSH_JS" "$@"; }
 token_of() {
     command curl -sf "$ADDRESS/api/auth/login/" -H 'Content-Type: application/json' \
         -d "{\"username\": \"$1\", \"password\": \"$2\"}" | sed 's/.*"access":"\([^"]*\)".*/\1/'
