@@ -32,7 +32,7 @@ FILES_OF_TESTS := find tests -type f -name "*.py"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run stack test check format bench soak docs sbom dist release lock install clean distclean
+.PHONY: help run stack test check format bench soak docs site sbom dist release lock install clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -75,6 +75,10 @@ soak: $(VENV)/.installed-test ## the crash, attack, simulation and property test
 docs: $(VENV)/.installed-run ## derive docs/reference/ from the code
 	$(BIN)/python -m docs.derive $(ARGS)
 
+# -W: a link to nowhere or a page that no table of contents names stops it. One process: two take as long on two cores.
+site: $(VENV)/.installed-test ## write the documentation site to build/site; open build/site/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site $(ARGS)
+
 install: $(VENV)/.installed-run ## install without starting anything
 
 sbom: $(VENV)/.installed-test ## write sbom.json: what is installed to run QSuite, by hash (CycloneDX)
@@ -93,7 +97,7 @@ release: $(VENV)/.installed-run ## cut a version, commit and tag it: make releas
 
 lock: $(BIN)/python ## choose the newest versions that setup.cfg allows and pin them by hash
 	$(PIP) install --quiet uv
-	$(COMPILE) --extra embedded --extra demo --extra test --extra bench --output-file requirements/test.lock
+	$(COMPILE) --extra embedded --extra demo --extra test --extra bench --extra docs --output-file requirements/test.lock
 	$(COMPILE) --extra embedded --extra demo --extra models --constraint requirements/test.lock --output-file requirements/run.lock
 	$(COMPILE) --constraint requirements/test.lock --output-file requirements/base.lock
 	$(COMPILE) --extra dask --extra models --extra tracing --extra sentry --constraint requirements/test.lock --output-file requirements/full.lock
