@@ -92,7 +92,18 @@ def make_operations(
     health.probe("workers", lambda: workers_state(workers, jobs.runner))
     if redis is not None:
         health.probe("redis", lambda: redis.state)
-    host = HostWatch(settings.data_dir, database_time=database.time if database.transactions else None)
+    host = HostWatch(
+        settings.data_dir,
+        alarm=settings.engine.disk_alarm,
+        halt=settings.engine.disk_halt,
+        database_free=database.disk_free if database.transactions else None,
+        database_time=database.time if database.transactions else None,
+    )
+    market.data.marks.away = lambda: health.database_away
+    market.stream.prices_stale = lambda: health.database_away or feeds.watch.state in (State.STALE, State.DOWN)
+    health.probe("disk", lambda: host.disk)
+    health.probe("clock", lambda: host.clock)
+    engine.disk_full = lambda: host.full
     watchdog = LoopWatchdog() if watched else None
     show_engine(metrics, engine)
     show_market(metrics, market.data)

@@ -69,7 +69,7 @@ class OrdersHandler(ApiHandler):
     )
     async def post(self) -> None:
         """Place an order."""
-        order = await self.services.trading.place(self.caller, self.body)
+        order = await self.services.trading.place(self.caller, self.body, self.order_id)
         shown = show_order(order)
         self.placed = "rest", [self.services.reference.venue(order.symbol)]
         self.set_header("Location", f"/api/v1/orders/{shown['id']}/")

@@ -28,6 +28,9 @@ from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.connection import ApiConnection, ApiServerConnection, ClientContext
 from qsuite.handlers.operations import Operation
 from qsuite.handlers.wire import DefaultHeaders
+from qsuite.services.forwarding.forwarder import Forwarder
+from qsuite.services.forwarding.proof import HEADER as PROOF
+from qsuite.services.forwarding.proof import Subject
 from qsuite.services.metrics import Metrics
 from qsuite.services.throttle import Verdict
 from qsuite.settings import HttpSettings
@@ -61,6 +64,7 @@ class ApiServer(HTTPServer):
         self.application = application
         self.limits = limits
         self._defaults: DefaultHeaders = application.settings["default_headers"]
+        self._forward: Forwarder | None = getattr(application, "forward", None)
         self._proxies = [_network(proxy) for proxy in limits.trusted_proxies]
         self._look: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -166,9 +170,15 @@ class ApiServer(HTTPServer):
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
-    def identify(self, context: ClientContext, headers: HTTPHeaders) -> None:
-        """Note the client's address: the peer's own, or what trusted proxies say it is, read from the right."""
-        context.remote_ip, context.protocol = context.peer_ip, "http"
+    def identify(self, context: ClientContext, start_line: RequestStartLine, headers: HTTPHeaders) -> None:
+        """Note the client's address: the peer's own, or what trusted proxies say it is, read from the right.
+
+        Another process of ours that sent the request on proves that it is one, and says whose request it is.
+        """
+        context.remote_ip, context.protocol, context.forwarded = context.peer_ip, "http", None
+        proof = headers.get(PROOF)
+        if proof is not None and self._believe(context, proof, start_line, headers):
+            return
         if not self._proxies or not self._is_proxy(context.peer_ip):
             return
         forwarded = [part.strip() for part in headers.get("X-Forwarded-For", "").split(",") if part.strip()]
@@ -180,6 +190,17 @@ class ApiServer(HTTPServer):
                 break
         if headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip() == "https":
             context.protocol = "https"
+
+    def _believe(self, context: ClientContext, proof: str, start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
+        forward = self._forward
+        if forward is None:
+            return False
+        subject = Subject(start_line.method, start_line.path, headers.get("Authorization", ""))
+        found = forward.proof.read(proof, subject)
+        if found is None:
+            return False
+        context.remote_ip, context.protocol, context.forwarded = found.address, found.scheme, found
+        return True
 
     async def _count_unread(self, address: str) -> str:
         """Count a request that could not be read, which is refused anyway, and say how its address stands."""
@@ -261,7 +282,7 @@ class RequestDelegate(HTTPMessageDelegate):
         if not server.has_room(start_line):
             self._inner = TurnedAway(self._connection, server.application.settings["services"].metrics)
             return None
-        server.identify(self._connection.context, headers)
+        server.identify(self._connection.context, start_line, headers)
         request = ApiRequest(
             connection=self._connection,
             server_connection=self._server_connection,

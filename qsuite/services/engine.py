@@ -38,6 +38,9 @@ from qsuite.domain.trading.commands import (
     MarkAccounts,
     MarketMoved,
     Outcome,
+    PlaceOrder,
+    ReleaseOrder,
+    ReplaceOrder,
     StopEverything,
     TimePassed,
 )
@@ -78,8 +81,15 @@ ENOUGH_FOR_A_COMMIT = 64
 # Ticks that wait behind other commands are met in portions of about so many: deciding one holds the loop.
 TICKS_TOGETHER = 500
 
+# After whatever went wrong, memory is rebuilt not before this.
+AGAIN_S = 0.1
+
 # Accounts are valued, and their losses looked at, this often.
 MARK_S = 1.0
+
+# What is not begun while a disk is nearly full; what ends or bounds things is.
+NEEDS_ROOM = (PlaceOrder, ReplaceOrder, ReleaseOrder)
+FULL_RETRY_S = 30.0
 
 # What a database that is away or slow makes of a commit: no fault of the code, so no trace in the log.
 EXPECTED = (NotCommitted, CommitUnknown)
@@ -111,6 +121,7 @@ class TradingEngine:
         self._started = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
         self._stopping = False
         self._committing: asyncio.Future[None] | None = None
         self._in_flight: InFlight | None = None
@@ -123,6 +134,8 @@ class TradingEngine:
         self._deciding = False
         self.epoch = 0
         """Under which the engine was last taken here; a later one, anywhere, is higher."""
+        self.disk_full: Callable[[], bool] = bool
+        """Says whether there is too little room in storage for new orders."""
         self.state = EngineState.STOPPED
         self.memory = new_state()
         self.stats = EngineStats()
@@ -138,7 +151,7 @@ class TradingEngine:
         self._stopping = False
         if self._follower is not None:
             await self._follower.start()
-        self._task = asyncio.create_task(self._run(), name="engine")
+        self._begin()
         self._watch = asyncio.create_task(give_up_late(self._jobs, self.stats), name="engine-deadlines")
         await self._started.wait()
 
@@ -149,6 +162,8 @@ class TradingEngine:
         if self._task is not None:
             await asyncio.wait([self._task], timeout=self._settings.commit_timeout_s)
             self._task.cancel()
+        if self._again is not None:
+            self._again.cancel()
         if self._watch is not None:
             self._watch.cancel()
         self._memories.stop_learning()
@@ -157,6 +172,10 @@ class TradingEngine:
             await self._follower.stop()
         await self._storage.close()
         self.state = EngineState.STOPPED
+
+    def announce(self, address: str) -> None:
+        """Let other processes know where this one is reached while it has the engine."""
+        self._storage.announce(address)
 
     @property
     def queued(self) -> int:
@@ -168,7 +187,7 @@ class TradingEngine:
 
         Unavailable: nothing was done. OutcomeUnknown: it may or may not have been; its id finds out.
         """
-        self._check_room(1)
+        self._check_room((command,))
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append(self._job(command, future))
         self._wake.set()
@@ -181,23 +200,31 @@ class TradingEngine:
 
     async def submit_many(self, commands: Sequence[Command]) -> list[Outcome | BaseException]:
         """Have many commands decided in their order; return an outcome or error for each, or Unavailable for all."""
-        self._check_room(len(commands))
+        self._check_room(commands)
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Outcome]] = [loop.create_future() for _ in commands]
         self._queue.extend(self._job(command, future) for command, future in zip(commands, futures, strict=True))
         self._wake.set()
         return await asyncio.gather(*futures, return_exceptions=True)
 
-    def _check_room(self, count: int) -> None:
+    def _check_room(self, commands: Sequence[Command]) -> None:
         if self.state in (EngineState.STANDBY, EngineState.STOPPED) or self._stopping:
             raise Unavailable(f"the engine is in {self.state.value} here", code="engine.standby", retry_after_s=1)
-        if len(self._queue) + count > self._settings.queue_max:
+        if len(self._queue) + len(commands) > self._settings.queue_max:
             raise Unavailable("too many orders are waiting", code="engine.busy")
+        if self.disk_full() and any(isinstance(command, NEEDS_ROOM) for command in commands):
+            detail = "a disk is nearly full: orders can be cancelled, not placed"
+            raise Unavailable(detail, code="disk.full", retry_after_s=FULL_RETRY_S)
 
     @property
     def active(self) -> bool:
         """Say whether orders are decided here; in one of the processes on a database they are."""
         return self.state is EngineState.ACTIVE
+
+    @property
+    def leading(self) -> bool:
+        """Say whether orders are decided here, or were until storage went away, as far as this process knows."""
+        return self.active or (self.state is EngineState.RECOVERING and self.epoch > 0)
 
     def on_ticks(self, ticks: Sequence[Tick], before: Callable[[str], Snapshot] | None = None) -> None:
         """Let resting orders meet new ticks, which the market shows by now; cheap when none is reached.
@@ -218,6 +245,21 @@ class TradingEngine:
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="engine")
+        self._task.add_done_callback(self._died)
+
+    def _died(self, task: asyncio.Task[None]) -> None:
+        """Begin again with a memory rebuilt from storage, should the loop end that never does; until then not ready."""
+        if self._stopping:
+            return
+        error = None if task.cancelled() else task.exception()
+        log.error("engine.died", error=repr(error), exc_info=error)
+        if self.state is EngineState.ACTIVE:
+            self.state = EngineState.RECOVERING
+        self.stats.deaths += 1
+        self._again = asyncio.get_running_loop().call_later(AGAIN_S, self._begin)
+
     async def _run(self) -> None:
         while not self._stopping:
             try:
@@ -235,7 +277,7 @@ class TradingEngine:
                     log.error("engine.failed", error=str(error), exc_info=not isinstance(error, EXPECTED))
                 if self.state is not EngineState.STANDBY:
                     self.state = EngineState.RECOVERING
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(AGAIN_S)
         await self._finish()
 
     async def _recover(self) -> bool:
@@ -447,10 +489,12 @@ class TradingEngine:
 
     async def _settled(self) -> None:
         """Let a commit on its way come to its end, whatever it is."""
-        committing, self._committing = self._committing, None
+        committing = self._committing
         if committing is not None:
             await asyncio.wait([committing])
-            committing.exception()
+            self._committing = None  # not before: a loop that dies in between must wait for it, too
+            if not committing.cancelled():
+                committing.exception()
 
     # -- standing by, stopping ----------------------------------------------------------------------------------
 

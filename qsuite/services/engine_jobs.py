@@ -85,6 +85,7 @@ class EngineStats:
     batches: int = 0
     commands: int = 0
     recoveries: int = 0
+    deaths: int = 0
     last_batch_size: int = 0
     orders: int = 0
     retried: int = 0

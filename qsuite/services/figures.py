@@ -27,6 +27,7 @@ from qsuite.services.workers import WorkerPool
 if TYPE_CHECKING:
     from qsuite.services.feeds.exchange_feed import ExchangeFeed
     from qsuite.services.feeds.stream_feed import StreamFeed
+    from qsuite.services.forwarding.forwarder import Forwarder
     from qsuite.services.gateways.publisher import Publisher
     from qsuite.services.gateways.relay import Relay
     from qsuite.services.gateways.uplink import Uplink
@@ -41,6 +42,7 @@ def show_engine(metrics: Metrics, engine: TradingEngine) -> None:
     metrics.counter("qsuite_engine_batches", "Batches committed", lambda: stats.batches)
     metrics.counter("qsuite_engine_commands", "Commands answered", lambda: stats.commands)
     metrics.counter("qsuite_engine_orders", "Orders answered", lambda: stats.orders)
+    metrics.counter("qsuite_engine_deaths", "Times the engine's loop ended and was begun again", lambda: stats.deaths)
     metrics.counter("qsuite_engine_recoveries", "Times the memory was rebuilt from storage", lambda: stats.recoveries)
     metrics.gauge("qsuite_engine_batch_size", "Commands in the last batch", lambda: stats.last_batch_size)
     metrics.counter("qsuite_engine_commands_retried", "Commands decided again after a recovery", lambda: stats.retried)
@@ -116,11 +118,21 @@ def show_market(metrics: Metrics, market: MarketDataService) -> None:
     metrics.counter("qsuite_ticks_written", "Live ticks stored", lambda: writer.written)
     metrics.counter("qsuite_tick_write_failures", "Writes of live ticks that failed", lambda: writer.failures)
     metrics.gauge("qsuite_ticks_waiting", "Live ticks not known to be stored", lambda: writer.waiting)
+    marks = market.marks
+    metrics.gauge(
+        "qsuite_prices_stale", "Symbols that had live prices and have none now", lambda: marks.old(market.now())
+    )
+    metrics.gauge(
+        "qsuite_prices_suspect", "Symbols with a jump nothing confirmed, or a crossed quote", lambda: marks.suspects
+    )
+    metrics.counter("qsuite_suspect_ticks", "Ticks marked as suspect", lambda: marks.suspected)
 
 
 def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | ExchangeFeed | None") -> None:
     """Show whether prices come in and, where this server follows a source, what the source did."""
-    metrics.gauge("qsuite_feed_alarm", "1 while prices should come in and do not", lambda: float(watch.alarmed))
+    metrics.gauge(
+        "qsuite_feed_alarm", "1 while prices should come in and do not, or make no sense", lambda: float(watch.alarmed)
+    )
     if feed is None:
         return
     counts = feed.counts
@@ -189,6 +201,14 @@ def show_gateways(
             "Times readers were given other numbers, with a gap and snapshots",
             lambda: uplink.turns,
         )
+
+
+def show_forward(metrics: Metrics, forwarder: "Forwarder") -> None:
+    """Show what became of commands that another process has to carry out."""
+    text = "Requests sent on to the engine's process, by what became of them; again counts each further attempt"
+    metrics.gauges("qsuite_forward_requests", text, "outcome", lambda: forwarder.counts)
+    text = "Connections kept to the engine's process"
+    metrics.gauge("qsuite_forward_connections", text, lambda: forwarder.connections)
 
 
 def show_throttle(metrics: Metrics, throttle: Throttle) -> None:
@@ -263,8 +283,13 @@ def show_host(metrics: Metrics, host: HostWatch) -> None:
     """Show the machine."""
     metrics.gauge("qsuite_disk_free_ratio", "Free share of the data directory's disk", lambda: host.disk_free)
     metrics.gauge(
-        "qsuite_clock_drift_seconds", "How far the wall clock is ahead of the database's", lambda: host.clock_drift_s
+        "qsuite_database_disk_free_ratio",
+        "Free share of the disk of the database's primary",
+        lambda: host.database_disk_free,
     )
+    metrics.gauge("qsuite_disk_full", "1 while new orders are refused for want of room", lambda: float(host.full))
+    text = "How far the wall clock is ahead of the database's"
+    metrics.gauge("qsuite_clock_drift_seconds", text, lambda: host.clock_drift_s)
     metrics.counter("qsuite_clock_jumps", "Times the wall clock jumped by over a second", lambda: host.clock_jumps)
     metrics.gauge("qsuite_clock_jump_seconds", "Greatest jump of the wall clock", lambda: host.clock_jump_s)
 

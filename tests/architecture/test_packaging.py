@@ -14,7 +14,7 @@ import pytest
 from qsuite import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("base", "run", "test")
+LOCKS = ("base", "run", "full", "test")
 LAZY = ("tracing", "sentry")
 """Extras whose packages are imported inside functions, where they are configured."""
 
@@ -88,12 +88,19 @@ def test_a_lock_file_names_no_host_and_no_local_path(name: str) -> None:
 
 
 def test_the_smaller_locks_are_part_of_the_test_lock() -> None:
-    base, run, test = ({entry.split(" ")[0] for entry in _entries(name)} for name in LOCKS)
+    base, run, full, test = ({entry.split(" ")[0] for entry in _entries(name)} for name in LOCKS)
     assert base <= run <= test
+    assert base <= full <= test
 
 
 @pytest.mark.parametrize(
-    ("name", "extras"), [("base", []), ("run", ["embedded", "demo"]), ("test", ["embedded", "demo", "test", "bench"])]
+    ("name", "extras"),
+    [
+        ("base", []),
+        ("run", ["embedded", "demo"]),
+        ("full", ["dask", "models"]),
+        ("test", ["embedded", "demo", "test", "bench"]),
+    ],
 )
 def test_what_setup_cfg_requires_is_locked(name: str, extras: list[str]) -> None:
     setup = configparser.ConfigParser()

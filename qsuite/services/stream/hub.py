@@ -85,6 +85,8 @@ class StreamHub:
             self.registry, max_subscriptions=settings.max_subscriptions, known_symbol=known_symbol
         )
         self.upkeep = Upkeep(self)
+        self.prices_stale: Callable[[], bool] = bool
+        """Says whether prices that should come do not, or come and cannot be stored."""
         self.tap: Tap | None = None
         self.elsewhere: Callable[[str, Mapping[str, Any]], None] | None = None
         """Has the process that is mirrored publish what only this one knows."""
