@@ -107,7 +107,6 @@ class Stack:
             "PROFILE": self.plan.profile,
             "DATA_DIR": str(self.folder / "qsuite"),
             "MONGODB_URI": self.replica_set.uri,
-            "SECRET_KEY": self.kept.secret("secret key"),
             "LOG__LEVEL": "info",
             "LOG__FORMAT": "json",
         }
