@@ -40,21 +40,19 @@ async def cut_off(ground: Ground, *, replies_only: bool) -> CutOff:
             await asyncio.to_thread(proxy.drop_replies, engine, COMMIT)
         else:
             await asyncio.to_thread(proxy.freeze, engine)
-        since = len(clients.refused)
-        await eventually(lambda: len(clients.refused) >= since + CLIENTS, timeout_s=REFUSED_S, what="refusals")
-        acknowledged = [name for name, sent in clients.sent.items() if sent > failed_s + 1]
-        assert acknowledged == [], "an order was acknowledged without the database"
-        clients.go.clear()
-        unknown = set(clients.ledger.unknown)
-        stored = await asyncio.to_thread(
-            ground.database.sync.orders.count_documents, {"client_order_id": {"$in": list(unknown)}}
-        )
-        until_s = time.monotonic()
-        await asyncio.to_thread(proxy.heal)
+        try:
+            since, known = len(clients.refused), len(clients.times)
+            await eventually(lambda: len(clients.refused) >= since + CLIENTS, timeout_s=REFUSED_S, what="refusals")
+            acknowledged = clients.times[known:]
+            assert all(at < failed_s + 1 for at in acknowledged), "an order was acknowledged without the database"
+            unknown = set(clients.ledger.unknown)
+            asked = {"client_order_id": {"$in": list(unknown)}}
+            stored = await asyncio.to_thread(ground.database.sync.orders.count_documents, asked)
+            refused_s = [wait for at, wait in clients.refused if at > failed_s]
+        finally:
+            await asyncio.to_thread(proxy.heal)
         healed_s = time.monotonic()
-        clients.go.set()
         await load.on()
-        refused_s = [wait for at, wait in clients.refused if failed_s < at < until_s]
         reads_s = load.reads.gap_s(failed_s)
     noticed = was_told(load.pulse, ground.engine, failed_s, healed_s)
     assert unknown <= set(clients.ledger.acknowledged)
@@ -69,9 +67,11 @@ async def slow_down(ground: Ground) -> tuple[int, float]:
         proxy = proxies.of(await ground.primary())
         proxy.delay(SLOW_S)
         begun_s, known = time.monotonic(), len(load.clients.times)
-        await load.clients.more(ORDERS)
-        found = len(load.clients.times) - known, time.monotonic() - begun_s
-        await asyncio.to_thread(proxy.heal)
+        try:
+            await load.clients.more(ORDERS)
+            found = len(load.clients.times) - known, time.monotonic() - begun_s
+        finally:
+            await asyncio.to_thread(proxy.heal)
         await load.on()
     await ground.whole()
     return found
