@@ -23,10 +23,10 @@ def migrate(dry_run: bool, force: bool, grant: bool, user: str, serve_only: bool
     A database that a newer QSuite has migrated is left alone. Servers may go on trading meanwhile.
 
     With --grant it makes or renews the role that QSuite's own database user should have and no more: it may read and
-    add to the audit record, and never change or remove an entry. The administrator's address and a new user's password
-    come from the environment, QSUITE_MONGO__ADMIN_URI and QSUITE_MONGO__GRANT_PASSWORD. With --serve-only the role may
-    change no collection either: for servers with QSUITE_MIGRATE__AT_START=false, where this command runs as another
-    user before they start.
+    add to the audit record, and never change or remove an entry. With --serve-only it may change no collection either:
+    for servers with QSUITE_MIGRATE__AT_START=false, where this command runs as another user before they start. The role
+    qsuiteOps, for operators, reads, but no keys. The administrator's address and a new user's password come from the
+    environment, QSUITE_MONGO__ADMIN_URI and QSUITE_MONGO__GRANT_PASSWORD.
 
     \b
     Example:  qsuite migrate --dry-run
@@ -35,6 +35,7 @@ def migrate(dry_run: bool, force: bool, grant: bool, user: str, serve_only: bool
     if grant:
         role, made = asyncio.run(_grant(settings, user, serve_only))
         click.echo(f"The user {user} {'was made and ' if made else ''}has the role {role}, and no other")
+        click.echo("The role qsuiteOps, for who runs ops/mongosh, may read and no more")
         return
     changes = asyncio.run(_dry_run(settings) if dry_run else _migrate(settings, force=force))
     for line in changes:
@@ -64,14 +65,14 @@ async def _dry_run(settings: Settings) -> list[str]:
 async def _grant(settings: Settings, user: str, serve_only: bool) -> tuple[str, bool]:
     """Return the role that the user has now, and whether the user was made."""
     from qsuite.repos.deployment import connect_to
-    from qsuite.repos.grants import ROLE, SERVING, grant
+    from qsuite.repos.grants import ROLE, SERVE_ROLE, grant
 
     mongo = settings.mongo
     if mongo.admin_uri is None:
         raise SetupError("--grant needs an administrator's address in QSUITE_MONGO__ADMIN_URI")
     admin = connect_to(mongo.admin_uri, settings.database, pool_size=4, timeout_s=mongo.timeout_s)
     try:
-        role = SERVING if serve_only else ROLE
+        role = SERVE_ROLE if serve_only else ROLE
         return role, await grant(admin, settings.database, user, mongo.grant_password, role=role)
     finally:
         admin.close()
