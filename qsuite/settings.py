@@ -345,6 +345,13 @@ class MongoSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateSettings:
+    """Who brings the database up to date."""
+
+    at_start: bool = _setting(True, "servers and commands do when they start; else only `qsuite migrate` does")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
     """The record of who did what, and the signed copies of where it ends."""
 
@@ -422,6 +429,7 @@ class Settings:
     source: SourceSettings = field(default_factory=SourceSettings)
     exchange: ExchangeSettings = field(default_factory=ExchangeSettings)
     mongo: MongoSettings = field(default_factory=MongoSettings)
+    migrate: MigrateSettings = field(default_factory=MigrateSettings)
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)
