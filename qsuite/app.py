@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from uuid_utils.compat import uuid7
 
 from qsuite.composition.audit import Audit
+from qsuite.composition.forwarding import Forwarding, advertised
 from qsuite.composition.gateways import Gateways
 from qsuite.composition.parts import Parts
 from qsuite.composition.sections import Sections, make_sections
@@ -30,6 +31,7 @@ from qsuite.repos.collections import collections_of
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.schema import migrate
+from qsuite.services.backup.told import tell_restored
 from qsuite.services.book_market import BookMarket
 from qsuite.services.container import Services
 from qsuite.services.demo_market import NAMES, DemoMarket, Progress, load_demo
@@ -69,6 +71,7 @@ class App:
         neighbours: Neighbours | None,
         redis: RedisProbe | None,
         gateways: Gateways,
+        forwarding: Forwarding,
         job_runner: JobRunner | None,
         signal_watch: SignalWatch,
     ) -> None:
@@ -87,6 +90,7 @@ class App:
         self._neighbours = neighbours
         self._redis = redis
         self._gateways = gateways
+        self._forwarding = forwarding
         self._job_runner = job_runner
         self._signal_watch = signal_watch
         self._ends = AsyncExitStack()
@@ -111,6 +115,7 @@ class App:
             raise SetupError(f"cannot listen on {settings.host}:{port}: {reason}; set QSUITE_PORT") from None
         self.server = server
         self._ends.push_async_callback(self._close_door, server)
+        self.engine.announce(advertised(settings, server.port))
         self.services.health.serving(now=True)
         return server.port
 
@@ -141,8 +146,11 @@ class App:
     async def _start(self) -> None:
         services, ends = self.services, self._ends
         ends.push_async_callback(asyncio.to_thread, self._passwords.close)
+        if services.traces is not None:
+            ends.push_async_callback(services.traces.stop)
         ends.push_async_callback(services.workers.stop)
         await migrate(self.database, collections_of(self.database))
+        await tell_restored(self.database, services.audit)
         ends.push_async_callback(self._audit.stop)
         await self._keyring.start()
         if self._watchdog is not None:
@@ -165,6 +173,9 @@ class App:
         ends.push_async_callback(services.health.stop)
         ends.push_async_callback(services.system.stop)
         ends.push_async_callback(self._gateways.stop)
+        ends.push_async_callback(self._forwarding.stop)
+        if self._forwarding.whereabouts is not None:
+            await self._forwarding.whereabouts.run_once(time.time_ns())  # known before the first command comes
         if services.throttle.shared is not None:
             ends.push_async_callback(services.throttle.shared.stop)
         if self._redis is not None:
@@ -189,7 +200,14 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     application = make_application(
         services,
         routes=routes,
-        log_function=access_log(made.metrics, routes, lowest=logging.getLevelName(settings.log.level.upper())),
+        forward=made.forwarding.forwarder,
+        log_function=access_log(
+            made.metrics,
+            routes,
+            lowest=logging.getLevelName(settings.log.level.upper()),
+            latency=made.operations.latency,
+            traces=made.traces,
+        ),
     )
     return App(
         database=database,
@@ -206,6 +224,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         neighbours=made.market.neighbours,
         redis=made.operations.redis,
         gateways=made.gateways,
+        forwarding=made.forwarding,
         job_runner=made.jobs.runner,
         signal_watch=made.strategy_work.watch,
     )
@@ -247,6 +266,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.gateways.publisher,
         made.gateways.asks,
         made.gateways.uplink,
+        made.forwarding.whereabouts,
         made.feeds.watch,
         made.feeds.synthetic,
         made.feeds.stream,
@@ -287,6 +307,8 @@ def _services(settings: Settings, made: Sections) -> Services:
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,
+        traces=made.traces,
+        latency=made.operations.latency,
         system=made.operations.system,
         workers=made.workers,
         performance=made.accounts.performance,

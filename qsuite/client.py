@@ -1,4 +1,4 @@
-"""Prices for notebooks and scripts: a whole range over HTTP as a pandas DataFrame or a pyarrow Table.
+"""Prices for notebooks and scripts: a whole range over HTTP as a pandas DataFrame or a pyarrow Table::
 
     client = Client.login("http://127.0.0.1:8000", "demo", "…")
     frame = client.frame("bars", symbol="IBM", interval="1d", start="2013-01-01T00:00:00Z")

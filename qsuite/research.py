@@ -1,4 +1,4 @@
-"""For research and live code of one's own: ticks straight from the database, and indicators bar by bar.
+"""For research and live code of one's own: ticks straight from the database, and indicators bar by bar::
 
     with LocalTicks("mongodb://127.0.0.1:27017/?replicaSet=qsuite") as ticks:
         frame = ticks.frame("EURUSD", start="2014-05-01T00:00:00Z", kind="quote")

@@ -4,6 +4,7 @@ order.
 Invariant: read once, at the composition root; unknown keys and out-of-bound values stop the start with one line that
 names the key. Secrets never show in ``repr``.
 
+``OTEL_EXPORTER_OTLP_ENDPOINT`` stands for ``tracing.endpoint`` where that is not given.
 Nested names join by two underscores in the environment: ``QSUITE_ENGINE__LEASE_S=3``. A secret may stand in a file
 that the same name with ``_FILE`` points to (``qsuite.secret_files``).
 """
@@ -11,6 +12,7 @@ that the same name with ``_FILE`` points to (``qsuite.secret_files``).
 import dataclasses
 import math
 import os
+import re
 import tomllib
 import types
 import typing
@@ -31,6 +33,7 @@ from qsuite.safe_start import refuse_unsafe
 from qsuite.secret_files import with_secret_files
 
 PREFIX = "QSUITE_"
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 PROFILES = ("local", "test", "production")
 ROLES = ("all", "gateway")
 EXECUTORS = ("process", "dask")
@@ -40,6 +43,7 @@ SOURCE_FIELDS = (
     *("bid=bid", "ask=ask", "bid_size=bid_size", "ask_size=ask_size"),
 )
 """The messages of QSuite's own stream, so that one server can follow another."""
+ADDRESS = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 TIME_UNITS = ("rfc3339", "s", "ms", "us", "ns")
 Figure = Decimal | Off
 Limit = Rate | Off
@@ -93,15 +97,12 @@ class ForwardSettings:
     """Commands that a process without the engine sends on to the one that has it."""
 
     connections: int = _setting(64, "connections to the engine's process at most; more requests wait", low=1)
-    waiting: int = _setting(2_000, "requests that wait for one of these at most; beyond it 503", low=0)
     connect_timeout_s: float = _setting(1.0, "connecting may take", low=0.05)
     timeout_s: float = _setting(30.0, "an answer must come within; later its outcome is told to be unknown", low=0.1)
     takeover_s: float = _setting(
         8.0, "while another process takes the engine over, a command waits for it this long", low=0.0
     )
-    ca_file: Path | None = _setting(
-        None, "authorities that vouch for an https address; without one those of the system"
-    )
+    ca_file: Path | None = _setting(None, "authorities that vouch for an https address; without one the system's")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +141,10 @@ class EngineSettings:
     batch_max: int = _setting(256, "commands committed in one transaction at most", low=1, high=2_000)
     queue_max: int = _setting(10_000, "commands waiting at most; beyond it 503", low=1)
     commit_timeout_s: float = _setting(5.0, "a commit not known after this long is outcome-unknown", low=0.1)
+    disk_alarm: float = _setting(
+        0.20, "free share of a disk, the database's or ours, below which it is low", low=0.0, high=1.0
+    )
+    disk_halt: float = _setting(0.05, "and below which no new orders are taken; cancels are", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,6 +368,25 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """Traces of single orders, for OpenTelemetry."""
+
+    endpoint: str | None = _secret(
+        "collector that takes OTLP over HTTP, such as http://collector:4318; without one nothing is traced"
+    )
+    ratio: float = _setting(1.0, "share of the requests that are traced", low=0.0, high=1.0)
+    every_s: float = _setting(5.0, "what was traced is sent this often", low=0.05, high=60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentrySettings:
+    """Where errors of our own are told of, for Sentry."""
+
+    dsn: str | None = _secret("address of the project in Sentry; without one nothing is sent")
+    environment: str = _setting("", "environment shown there; the profile if empty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything, frozen. ``load_settings`` makes one."""
 
@@ -400,6 +424,8 @@ class Settings:
     mongo: MongoSettings = field(default_factory=MongoSettings)
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
+    sentry: SentrySettings = field(default_factory=SentrySettings)
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = Path(".env")) -> Settings:
@@ -410,6 +436,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
     given.update(os.environ if environ is None else environ)
     env = {key[len(PREFIX) :].lower(): value for key, value in given.items() if key.startswith(PREFIX)}
     env = with_secret_files(env, _secret_names(), PREFIX)
+    if given.get(OTLP_ENDPOINT):  # what all programs of a host are told
+        env.setdefault("tracing__endpoint", given[OTLP_ENDPOINT])
     profile = env.pop("profile", "local")
     if profile not in PROFILES:
         raise SetupError(f"QSUITE_PROFILE is {profile!r}; it must be one of {', '.join(PROFILES)}")
@@ -434,6 +462,8 @@ def _check(settings: Settings) -> Settings:
     refuse_unsafe(settings)
     if settings.role == "gateway" and settings.mongodb_uri is None:
         raise SetupError("role is gateway: set QSUITE_MONGODB_URI to the database of the process with the engine")
+    if settings.http.advertise is not None and ADDRESS.fullmatch(settings.http.advertise) is None:
+        raise SetupError("http.advertise is no address such as http://engine:8000: scheme, host and port, no path")
     if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
         raise SetupError("trading.slippage_min_bps is above trading.slippage_max_bps")
     if settings.feed.kind != "off" and not settings.feed.symbols:

@@ -1,9 +1,10 @@
-// Makes the replica set and QSuite's own user; run by mongosh before QSuite starts, and harmless when repeated.
-// MONGODB_HOSTS names the members, the one with the administrator first. Secrets come from files, whose paths are in
-// MONGODB_ROOT_PASSWORD_FILE and MONGODB_PASSWORD_FILE, so that neither arguments nor the environment show them.
+// Makes the replica set, QSuite's own user and the operators' role; run by mongosh before QSuite starts, and harmless when
+// repeated. MONGODB_HOSTS names the members, the one with the administrator first. Secrets come from files, whose paths are
+// in MONGODB_ROOT_PASSWORD_FILE and MONGODB_PASSWORD_FILE, so that neither arguments nor the environment show them.
 //
 // QSuite may do with its database what it needs, but the audit log it can only read and add to: a role, not a habit,
-// keeps the past as it was written.
+// keeps the past as it was written. Who has the role qsuiteOps reads, but nothing that lets anybody in; with
+// MONGODB_OPS_PASSWORD_FILE there is a user `ops` who has it.
 
 const HOSTS = process.env.MONGODB_HOSTS.split(",");
 const SET = "qsuite";
@@ -17,6 +18,7 @@ const COLLECTIONS = [
   "sweep_parts", "tick_feed", "idempotency_keys", "tick_seals", "feed_positions", "signing_keys",
   "second_factors", "statements",
 ];
+const SECRET = ["api_keys", "idempotency_keys", "second_factors", "signing_keys"];
 
 // With fewer than three there is nobody to elect, and nothing to hurry (docs/adr/0020).
 const SETTINGS = { electionTimeoutMillis: 2000, heartbeatIntervalMillis: 500, catchUpTimeoutMillis: 500 };
@@ -25,6 +27,7 @@ makeReplicaSet();
 const admin = asRoot(`mongodb://${HOSTS.join(",")}/?replicaSet=${SET}`);
 makeRole();
 makeUser();
+makeOperators();
 print(`replica set ${SET} of ${HOSTS.length} is ready, and so is its user qsuite`);
 
 function asRoot(address) {
@@ -75,6 +78,24 @@ function makeUser() {
     pwd: secret("MONGODB_PASSWORD_FILE"),
     roles: [{ role: "qsuite", db: "admin" }],
   });
+}
+
+function makeOperators() {
+  const onDatabase = ["listCollections", "listIndexes", "indexStats", "collStats", "dbStats"];
+  const onCluster = ["serverStatus", "replSetGetStatus", "inprog", "getLog"];
+  const readable = [...COLLECTIONS, ...APPEND_ONLY].filter((collection) => !SECRET.includes(collection));
+  const privileges = [
+    { resource: { db: DATABASE, collection: "" }, actions: onDatabase },
+    { resource: { cluster: true }, actions: onCluster },
+    ...readable.map((collection) => ({ resource: { db: DATABASE, collection }, actions: ["find"] })),
+  ];
+  upsert("rolesInfo", "roles", "createRole", "updateRole", "qsuiteOps", { privileges, roles: [] });
+  if (process.env.MONGODB_OPS_PASSWORD_FILE) {
+    upsert("usersInfo", "users", "createUser", "updateUser", "ops", {
+      pwd: secret("MONGODB_OPS_PASSWORD_FILE"),
+      roles: [{ role: "qsuiteOps", db: "admin" }],
+    });
+  }
 }
 
 function upsert(info, found, create, update, name, definition) {

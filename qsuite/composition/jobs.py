@@ -9,11 +9,13 @@ from qsuite.composition.gateways import GATEWAY
 from qsuite.composition.market import Market
 from qsuite.repos.database import Database
 from qsuite.repos.jobs import JobsRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.executors import JobExecutor
 from qsuite.services.executors.processes import ProcessExecutor
 from qsuite.services.job_runner import JobRunner
 from qsuite.services.job_stream import CHANNEL, JobStream
 from qsuite.services.jobs import JobService
+from qsuite.services.tracing import Traces
 from qsuite.settings import Settings, WorkerSettings
 
 
@@ -31,14 +33,21 @@ def make_jobs(
     settings: Settings,
     database: Database,
     market: Market,
+    trail: AuditTrail,
     catalogue: str,
+    traces: Traces | None,
     new_id: Callable[[], UUID],
     clock: Callable[[], int],
 ) -> Jobs:
     """Make what lets work be done beside the requests; ``catalogue`` is the module whose ``TASKS`` can be run."""
     repo, workers, address = JobsRepo(database), settings.workers, database.address
     service = JobService(
-        repo=repo, most_queued=workers.jobs_queued, reachable=address is not None, new_id=new_id, clock=clock
+        repo=repo,
+        trail=trail,
+        most_queued=workers.jobs_queued,
+        reachable=address is not None,
+        new_id=new_id,
+        clock=clock,
     )
     hub = market.stream
     stream = JobStream(repo=repo, stream=hub, owners=lambda: hub.registry.private_owners(CHANNEL), clock=clock)
@@ -53,6 +62,7 @@ def make_jobs(
             at_once=workers.jobs_at_once,
             timeout_s=workers.job_timeout_s,
             lease_s=workers.job_lease_s,
+            traces=traces,
             new_claim=uuid4,
             clock=clock,
         )

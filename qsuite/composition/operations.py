@@ -2,29 +2,36 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from qsuite.composition.audit import Audit
 from qsuite.composition.feeds import Feeds
 from qsuite.composition.gateways import GATEWAY, Gateways, stream_source
 from qsuite.composition.jobs import Jobs
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.repos.database import Database
+from qsuite.services.audit_heads import AuditHeads
 from qsuite.services.engine_jobs import EngineState
 from qsuite.services.figures import (
+    show_database,
     show_engine,
     show_feed,
     show_gateways,
     show_host,
     show_jobs,
     show_market,
+    show_orders,
     show_process,
+    show_requests,
     show_stream,
     show_workers,
 )
-from qsuite.services.health import HealthService, State
+from qsuite.services.health import HealthService, Record, State
 from qsuite.services.host_watch import HostWatch
 from qsuite.services.job_runner import JobRunner
 from qsuite.services.metrics import Metrics
+from qsuite.services.order_latency import OrderLatency
 from qsuite.services.redis_probe import RedisProbe
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import SystemMetrics
@@ -47,6 +54,7 @@ class Operations:
     health: HealthService
     host: HostWatch
     system: SystemMetrics
+    latency: OrderLatency
     watchdog: LoopWatchdog | None
     redis: RedisProbe | None
 
@@ -55,6 +63,7 @@ def make_operations(
     *,
     settings: Settings,
     database: Database,
+    audit: Audit,
     supervisor: Supervisor,
     metrics: Metrics,
     workers: WorkerPool,
@@ -79,10 +88,22 @@ def make_operations(
         gateway=settings.role == GATEWAY,
     )
     health.stream = stream_source(trading, gateways)
+    health.audit = partial(record_state, audit.heads)
     health.probe("workers", lambda: workers_state(workers, jobs.runner))
     if redis is not None:
         health.probe("redis", lambda: redis.state)
-    host = HostWatch(settings.data_dir, database_time=database.time if database.transactions else None)
+    host = HostWatch(
+        settings.data_dir,
+        alarm=settings.engine.disk_alarm,
+        halt=settings.engine.disk_halt,
+        database_free=database.disk_free if database.transactions else None,
+        database_time=database.time if database.transactions else None,
+    )
+    market.data.marks.away = lambda: health.database_away
+    market.stream.prices_stale = lambda: health.database_away or feeds.watch.state in (State.STALE, State.DOWN)
+    health.probe("disk", lambda: host.disk)
+    health.probe("clock", lambda: host.clock)
+    engine.disk_full = lambda: host.full
     watchdog = LoopWatchdog() if watched else None
     show_engine(metrics, engine)
     show_market(metrics, market.data)
@@ -93,8 +114,19 @@ def make_operations(
     show_host(metrics, host)
     show_workers(metrics, workers)
     show_jobs(metrics, jobs.runner)
-    system = make_system_metrics(market=market, trading=trading, clock=clock)
-    return Operations(health=health, host=host, system=system, watchdog=watchdog, redis=redis)
+    latency = OrderLatency()
+    show_orders(metrics, latency)
+    show_requests(metrics)
+    show_database(metrics, database)
+    system = make_system_metrics(market=market, trading=trading, latency=latency, clock=clock)
+    return Operations(health=health, host=host, system=system, latency=latency, watchdog=watchdog, redis=redis)
+
+
+def record_state(heads: AuditHeads) -> Record:
+    """Return how the audit record is, as the last look at it found."""
+    if heads.broken:
+        return Record.BROKEN
+    return Record.UNSIGNED if heads.lost else Record.OK
 
 
 def workers_state(workers: WorkerPool, runner: JobRunner | None) -> State:
@@ -104,7 +136,9 @@ def workers_state(workers: WorkerPool, runner: JobRunner | None) -> State:
     return workers.state
 
 
-def make_system_metrics(*, market: Market, trading: Trading, clock: Callable[[], int]) -> SystemMetrics:
+def make_system_metrics(
+    *, market: Market, trading: Trading, latency: OrderLatency, clock: Callable[[], int]
+) -> SystemMetrics:
     """Make what counts for the figures of the system."""
     engine, stream = trading.engine, market.stream
     return SystemMetrics(
@@ -116,5 +150,6 @@ def make_system_metrics(*, market: Market, trading: Trading, clock: Callable[[],
         engine=engine.stats,
         queued=lambda: engine.queued,
         stream=lambda: (stream.clients, stream.upkeep.messages_per_second),
+        latency=latency,
         clock=clock,
     )

@@ -7,6 +7,7 @@ from qsuite.composition.accounts import Accounts, make_accounts
 from qsuite.composition.audit import Audit, make_audit
 from qsuite.composition.backtests import make_backtests, make_sweeps
 from qsuite.composition.feeds import Feeds, make_feeds
+from qsuite.composition.forwarding import Forwarding, make_forwarding
 from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.jobs import Jobs, make_jobs
 from qsuite.composition.market import Market, make_market
@@ -29,6 +30,7 @@ from qsuite.services.supervisor import Supervisor
 from qsuite.services.sweeps import SweepService
 from qsuite.services.throttle import Throttle
 from qsuite.services.tick_sealer import TickSealer
+from qsuite.services.tracing import Traces, make_traces
 from qsuite.services.workers import WorkerPool
 from qsuite.settings import Settings
 
@@ -39,6 +41,7 @@ class Sections:
 
     supervisor: Supervisor
     metrics: Metrics
+    traces: Traces | None
     workers: WorkerPool
     audit: Audit
     access: Access
@@ -49,6 +52,7 @@ class Sections:
     trading: Trading
     feeds: Feeds
     gateways: Gateways
+    forwarding: Forwarding
     strategy_work: StrategyWork
     jobs: Jobs
     backtests: BacktestService
@@ -66,6 +70,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     """Make every section; nothing runs yet."""
     clock, new_id = parts.clock, parts.new_id
     supervisor, metrics, workers = Supervisor(clock=clock), Metrics(), WorkerPool(settings.workers)
+    traces = make_traces(settings.tracing, role=settings.role)
     audit = make_audit(settings=settings, database=database, metrics=metrics, clock=clock)
     access = make_access(settings=settings, database=database, trail=audit.trail, clock=clock)
     market = make_market(
@@ -88,6 +93,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         market=market,
         accounts=access.accounts,
         strategy=strategies.service.strategy,
+        traces=traces,
         new_id=new_id,
         clock=clock,
     )
@@ -111,7 +117,14 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         clock=clock,
     )
     jobs = make_jobs(
-        settings=settings, database=database, market=market, catalogue=parts.catalogue, new_id=new_id, clock=clock
+        settings=settings,
+        database=database,
+        market=market,
+        trail=audit.trail,
+        catalogue=parts.catalogue,
+        traces=traces,
+        new_id=new_id,
+        clock=clock,
     )
     backtests = make_backtests(settings=settings.trading, database=database, market=market, jobs=jobs.service)
     accounts = make_accounts(
@@ -128,6 +141,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     operations = make_operations(
         settings=settings,
         database=database,
+        audit=audit,
         supervisor=supervisor,
         metrics=metrics,
         workers=workers,
@@ -143,6 +157,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         audit=audit,
         supervisor=supervisor,
         metrics=metrics,
+        traces=traces,
         workers=workers,
         access=access,
         throttle=make_throttle(settings=settings, database=database, metrics=metrics),
@@ -152,6 +167,15 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         trading=trading,
         feeds=feeds,
         gateways=gateways,
+        forwarding=make_forwarding(
+            settings=settings,
+            database=database,
+            access=access,
+            trading=trading,
+            metrics=metrics,
+            new_id=new_id,
+            clock=clock,
+        ),
         strategy_work=strategy_work,
         jobs=jobs,
         backtests=backtests,

@@ -20,16 +20,20 @@ from qsuite.domain.roles import Caller
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers import conditional
 from qsuite.handlers.accept import choose
+from qsuite.handlers.forwarding import ForwardingAnswers
 from qsuite.handlers.keyed import HEADER as IDEMPOTENCY_KEY
-from qsuite.handlers.keyed import KeyedAnswers
 from qsuite.handlers.limits import UnknownRoute
 from qsuite.handlers.operations import JSON, Operation
 from qsuite.handlers.payloads import encode, flatten, load, read_json
+from qsuite.handlers.places import Entry
 from qsuite.handlers.queries import Query, check_address, read_query, single_values
 from qsuite.services.audit_trail import Origin, asked_by
+from qsuite.services.forwarding.forwarder import Forwarder
 
 if TYPE_CHECKING:
-    from qsuite.handlers.routes import ApiApplication
+    from opentelemetry.trace import Span
+
+    from qsuite.services.tracing import Traces
 
 __all__ = ["ApiHandler", "UnknownRoute", "encode", "flatten", "load", "read_json"]
 
@@ -42,18 +46,26 @@ What is dearest to read, ten thousand empty objects, takes a microsecond a byte.
 """
 
 
-class ApiHandler(KeyedAnswers):
+class ApiHandler(ForwardingAnswers):
     """Handle one route. Subclasses declare each method with ``@operation`` and call a service."""
 
     operations: ClassVar[dict[str, Operation]] = {}
     body: Any = None
     query: Mapping[str, Any] = {}
     caller: Caller
-    application: "ApiApplication"
     media: str = JSON
     """The type of the body that was sent."""
     shown_as: str = JSON
     """The type of the answer that the client wants."""
+
+    placed: tuple[str, list[str]] | None = None
+    """Orders this request had accepted: the way they came, and the venue of each."""
+
+    traced: ClassVar[bool] = True
+    """Whether requests are traced: not where one is a stream, open for as long as its client likes."""
+
+    span: "Span | None" = None
+    """Where it is traced."""
 
     _listing: Listing | None = None
     _given: Query = {}  # noqa: RUF012
@@ -73,10 +85,15 @@ class ApiHandler(KeyedAnswers):
     # -- request ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> Awaitable[None] | None:
-        """Check caller, limits, address, method, role, scope, query and body, in this order, as declared."""
+        """Check caller, limits, address, method, role, scope, query and body, in this order, as declared.
+
+        What only the engine's process can do is sent on there once the caller and the role are known.
+        """
         # Each request runs in a task of its own, whose context this is: nothing needs to be cleared.
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
         asked_by.set(self.origin)
+        if self.services.traces is not None and self.traced:
+            self._trace(self.services.traces)
         method = self.request.method or ""
         declared = self.operations.get("GET" if method == "HEAD" else method)
         if declared is None or not declared.roles:
@@ -86,6 +103,10 @@ class ApiHandler(KeyedAnswers):
         if caller is None:
             return self._authenticate(declared, header)
         return self._count(declared, caller)
+
+    def _trace(self, traces: "Traces") -> None:
+        self.span = span = traces.request(self.request.headers, self.request_id)
+        structlog.contextvars.bind_contextvars(trace_id=traces.trace_id(span))
 
     def origin(self) -> Origin:
         """Return who asks, and from where, for the audit record."""
@@ -150,6 +171,20 @@ class ApiHandler(KeyedAnswers):
 
     def _count(self, declared: Operation, caller: Caller) -> Awaitable[None] | None:
         self.caller = caller
+        if self.application.forward is not None and caller.role in declared.roles:
+            elsewhere = self.elsewhere()
+            if elsewhere is not None:
+                return self._send_on(declared, caller, *elsewhere)
+        return self._count_here(declared, caller)
+
+    async def _send_on(self, declared: Operation, caller: Caller, forward: Forwarder, entry: Entry) -> None:
+        """Have the engine's process answer; where it cannot, and need not, go on here."""
+        if not await self.send_on(forward, entry):
+            reading = self._count_here(declared, caller)
+            if reading is not None:
+                await reading
+
+    def _count_here(self, declared: Operation, caller: Caller) -> Awaitable[None] | None:
         counting = self.count(declared.scope, caller, cost=0 if declared.counts_itself else 1, need=1)
         if counting is not None:
             return self._after(counting, lambda: self._admit(declared, caller))

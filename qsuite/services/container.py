@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
     from qsuite.services.news import NewsService
+    from qsuite.services.order_latency import OrderLatency
     from qsuite.services.own_second_factor import OwnSecondFactor
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from qsuite.services.system_metrics import SystemMetrics
     from qsuite.services.throttle import Throttle
     from qsuite.services.tick_ingest import TickIngest
+    from qsuite.services.tracing import Traces
     from qsuite.services.trading import TradingService
     from qsuite.services.user_sessions import UserSessions
     from qsuite.services.users import UserService
@@ -84,6 +86,8 @@ class Services:
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"
+    traces: "Traces | None"
+    latency: "OrderLatency"
     system: "SystemMetrics"
     workers: "WorkerPool"
     performance: "PerformanceService"

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
@@ -23,12 +23,14 @@ import structlog
 
 from qsuite.domain import jobs
 from qsuite.domain.errors import QSuiteError, Unavailable
+from qsuite.domain.histogram import LONG_BOUNDS_S, Histogram
 from qsuite.domain.jobs import Job
 from qsuite.domain.times import floor_ms
 from qsuite.repos.database import Address
 from qsuite.repos.jobs import Held, JobsRepo
 from qsuite.services.executors import GridLost, JobExecutor, WorkerDied
 from qsuite.services.tasks.run import Attempt, run_attempt
+from qsuite.services.tracing import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +38,9 @@ GRACE_S = 1.0
 """A task that does not end when told has its process ended this much later."""
 ROUND_S = 0.25
 IDLE_ROUND_S = 1.0
+NS_PER_S = 1_000_000_000
+AGAIN = "again"
+"""The outcome of an attempt whose job is to be begun again."""
 GIVE_BACK_S = 5.0
 
 
@@ -53,11 +58,28 @@ class Attended:
 
 @dataclass(slots=True)
 class RunnerCounts:
-    """What was done since the start, for the metrics; ``open`` are all jobs that have not ended, by state."""
+    """What was done since the start, for the metrics; ``open`` are all jobs that have not ended, by state.
+
+    ``seconds`` are of attempts, by kind and outcome: a state the job ended in, or ``again``; ``waits`` by kind.
+    """
 
     attempts: int = 0
     deaths: int = 0
     open: dict[str, int] = field(default_factory=dict)
+    seconds: dict[tuple[str, ...], Histogram] = field(default_factory=dict)
+    waits: dict[tuple[str, ...], Histogram] = field(default_factory=dict)
+
+    def began(self, job: Job) -> None:
+        """Count an attempt, and how long its job waited for it if it is the first."""
+        self.attempts += 1
+        if job.attempts == 1 and job.started_at is not None:
+            waited = self.waits.setdefault((job.kind,), Histogram(LONG_BOUNDS_S))
+            waited.observe(max(0, job.started_at - job.created_at) / NS_PER_S)
+
+    def ended(self, job: Job, seconds: float) -> None:
+        """Count how an attempt went, from its job as it is now."""
+        outcome = job.state.value if job.ended else AGAIN
+        self.seconds.setdefault((job.kind, outcome), Histogram(LONG_BOUNDS_S)).observe(seconds)
 
 
 class JobRunner:
@@ -77,6 +99,7 @@ class JobRunner:
         timeout_s: float,
         lease_s: float,
         new_claim: Callable[[], UUID],
+        traces: Traces | None = None,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -89,6 +112,7 @@ class JobRunner:
         self._timeout_s = timeout_s
         self._lease_s = lease_s
         self._new_claim = new_claim
+        self._traces = traces
         self._clock = clock
         self._monotonic = monotonic
         self._attended: dict[UUID, Attended] = {}
@@ -193,13 +217,17 @@ class JobRunner:
                 return
             one = self._attended[held.claim] = Attended(held)
             one.task = asyncio.create_task(self._attend(one), name=f"job:{held.job.id}")
-            self.counts.attempts += 1
+            self.counts.began(held.job)
 
     # -- an attempt ---------------------------------------------------------------------------------------------
 
     async def _attend(self, one: Attended) -> None:
+        began_s = self._monotonic()
+        job = one.held.job
         try:
-            await self._run(one)
+            with nullcontext() if self._traces is None else self._traces.work(f"job {job.kind}", job=str(job.id)):
+                await self._run(one)
+            self.counts.ended(await self._repo.get(job.id), self._monotonic() - began_s)
         except Exception as error:  # the database is away, or whatever it is: the claim lapses, and the job goes on
             unexpected = not isinstance(error, QSuiteError)
             log.warning("jobs.left", job=str(one.held.job.id), error=str(error), exc_info=unexpected)

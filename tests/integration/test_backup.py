@@ -121,6 +121,9 @@ def _trades_on(traded: Traded, its: dict[str, str]) -> None:
         status, verdict = server.get("/api/v1/audit/verify/", admin)
         assert (status, verdict["ok"]) == (200, True), verdict
         assert server.stop() == 0
+    told = list(traded.database.sync.audit_access.find({"kind": {"$regex": "^backup"}}).sort("_id", 1))
+    assert [each["kind"] for each in told] == ["backup.taken", "backup.restored"]
+    assert told[1]["facts"]["snapshot"].endswith("Z")
 
 
 def test_a_changed_byte_anywhere_is_found_before_anything_is_written(traded: Traded, tmp_path: Path) -> None:
