@@ -26,7 +26,7 @@ VULTURE_KNOWS_NOT := --ignore-names attr,obj,logger --exclude qsuite/services/co
 # Keys and passwords left in by mistake: what looks like one is in the baseline, looked at, or stops the check. Tests are
 # full of made-up ones, so there only what has the form of a known service's key counts.
 SECRETS_HOOK := $(BIN)/detect-secrets-hook --no-verify
-FILES_OF_OURS := find qsuite config ops docs benchmarks requirements/build.in .env.example Makefile Dockerfile *.cfg *.yml \
+FILES_OF_OURS := find qsuite config deploy ops docs benchmarks requirements/build.in .env.example Makefile Dockerfile *.cfg *.yml \
 	*.toml *.md -type f ! -name "*.pyc"
 FILES_OF_TESTS := find tests -type f -name "*.py"
 

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from config.compose import certificates
 from tests.support.mongod import free_port
 from tests.support.waiting import wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 ASK = """
 import sys
 from distributed import Client
@@ -24,10 +26,11 @@ def test_a_grid_answers_whoever_shows_its_certificate_and_nobody_else(tmp_path: 
         (tmp_path / folder).mkdir()
         certificates.make_grid(tmp_path / folder)
     port = free_port()
-    command = ["-m", "distributed.cli.dask_scheduler", "--host", "tls://127.0.0.1", "--port", str(port)]
+    shipped = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["scheduler"]["entrypoint"]
+    swapped = {"8786": str(port), "127.0.0.1:8787": "127.0.0.1:0"}
     with (tmp_path / "log").open("wb") as log:
         scheduler = subprocess.Popen(
-            [sys.executable, *command, "--no-dashboard", "--no-show", "--dashboard-address", "127.0.0.1:0"],
+            [Path(sys.executable).with_name(shipped[0]), *(swapped.get(word, word) for word in shipped[1:])],
             env=grid(tmp_path / "ours", "SCHEDULER"), stdout=log, stderr=log, cwd=tmp_path,
         )  # fmt: skip
     try:
