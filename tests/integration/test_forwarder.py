@@ -114,11 +114,11 @@ class Bench:
         self.seat = Seat((self.seat.epoch if self.seat else 0) + 1, address, lapsed)
         await self.where.look()
 
-    async def send(self, *, again: bool = False, waits: bool = True) -> Reply:
-        return await self.forward.send(ask(again=again, waits=waits))
+    async def send(self, **how: bool) -> Reply:
+        return await self.forward.send(ask(**how))
 
 
-def ask(*, again: bool = False, waits: bool = True) -> Ask:
+def ask(*, again: bool = False, waits: bool = True, urgent: bool = False) -> Ask:
     order = uuid.UUID(int=7)
     return Ask(
         method="POST",
@@ -131,6 +131,7 @@ def ask(*, again: bool = False, waits: bool = True) -> Ask:
         order_id=order,
         again=lambda: again,
         ids=lambda: {"order_id": str(order)},
+        urgent=urgent,
         waits=waits,
     )
 
@@ -153,6 +154,24 @@ async def test_an_answer_comes_back_as_it_is_over_kept_connections(bench: Bench)
         said = peer.heads[0].decode().partition(f"{HEADER}: ")[2].partition("\r\n")[0]
         found = bench.proof.read(said, Subject("POST", "/api/v1/orders/", "Bearer t"))
         assert found == Forwarded("203.0.113.7", "https", uuid.UUID(int=7))
+
+
+async def test_a_cancel_waits_behind_no_orders(bench: Bench) -> None:
+    going = asyncio.Event()
+
+    async def act(head: bytes, writer: asyncio.StreamWriter) -> None:
+        if peer.most <= SETTINGS.connections:
+            await going.wait()
+        await answers()(head, writer)
+
+    async with Peer(act).serving() as peer:
+        await bench.lease(peer.address)
+        orders = [asyncio.create_task(bench.send()) for _ in range(20)]
+        await eventually(lambda: peer.most == SETTINGS.connections)
+        assert (await bench.send(urgent=True)).status == 201
+        assert not any(order.done() for order in orders)
+        going.set()
+        assert {reply.status for reply in await asyncio.gather(*orders)} == {201}
 
 
 async def test_a_refused_connection_waits_for_the_next_process(bench: Bench) -> None:
