@@ -1,6 +1,7 @@
 """Orders sent to gateways beside orders sent to the engine's process itself."""
 
 import os
+import secrets
 import signal
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ CLIENTS, REQUESTS = 64, 3_000
 def figures() -> list[Figure]:
     """Measure the rows of gateways."""
     with tempfile.TemporaryDirectory(prefix="qsuite-bench-") as directory:
-        secret = {"QSUITE_SECRET_KEY": "a-secret-for-benchmarks-0123456789-abcdef"}
+        secret = {"QSUITE_SECRET_KEY": secrets.token_hex(32)}
         with running_qsuite(**secret) as qsuite, gateways(qsuite, directory, secret) as ports:
             request = order_request(qsuite.trader)
             for port in (qsuite.port, *ports):

@@ -96,8 +96,10 @@ class Field:
 
     async def rest(self, socket: WsClient) -> str:
         """Place an order over a socket that no price reaches."""
-        await socket.send({"action": "order", "id": "rests", "order": RESTS})
+        name = f"kept-{len(self.sockets.acknowledged)}"
+        await socket.send({"action": "order", "id": name, "order": RESTS | {"client_order_id": name}})
         answer: Any = await self._answer(socket)
+        acknowledge(self.sockets, RESTS | {"client_order_id": name}, 201, answer["order"])
         return str(answer["order"]["id"])
 
     async def are_cancelled(self, orders: list[str]) -> bool:
