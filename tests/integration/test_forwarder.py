@@ -225,6 +225,24 @@ async def test_a_frozen_process_is_let_go_of_when_another_has_the_engine(bench: 
             assert peer.heads == []
 
 
+async def test_a_process_that_takes_the_engine_anew_is_still_waited_for(bench: Bench) -> None:
+    going = asyncio.Event()
+
+    async def act(head: bytes, writer: asyncio.StreamWriter) -> None:
+        await going.wait()
+        await answers()(head, writer)
+
+    async with Peer(act).serving() as peer:
+        await bench.lease(peer.address)
+        sending = asyncio.create_task(bench.send())
+        await eventually(lambda: bool(peer.heads))
+        await bench.lease(peer.address)
+        going.set()
+        assert (await sending).status == 201
+        assert (await bench.send()).status == 201
+        assert peer.most == 1
+
+
 async def test_the_first_attempt_cut_off_under_a_key_is_told_as_unknown(bench: Bench) -> None:
     cut_off = json.dumps({"code": "idempotency.unfinished"}).encode()
     async with Peer(breaks).serving() as broken, Peer(answers(cut_off, "409 Conflict")).serving() as peer:
