@@ -407,7 +407,7 @@ class Settings:
     mongod: Path | None = _setting(None, "mongod binary for the embedded database")
     redis_url: str | None = _secret("Redis for several processes")
     plain_network: bool = _setting(
-        False, "the network to MongoDB and Redis is closed to others: production starts without TLS on it"
+        False, "the network to MongoDB, Redis and other processes is closed to others: no TLS is asked for there"
     )
     secret_key: str | None = _secret("at least 32 characters; signs tokens; made on first start in the local profile")
     secret_keys_retired: tuple[str, ...] = _secret(
