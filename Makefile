@@ -32,13 +32,16 @@ FILES_OF_TESTS := find tests -type f -name "*.py"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench soak docs site sbom lock install clean distclean
+.PHONY: help run stack test check format bench soak docs site sbom dist release lock install clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(VENV)/.installed-run ## install, start QSuite with a demo market, print the address and what to try
 	@exec $(BIN)/qsuite serve --demo $(ARGS)
+
+stack: $(VENV)/.installed-test ## run a whole cluster without Docker: replica set, Redis, engine, standby, gateways, Dask
+	@exec $(BIN)/python -m ops.stack $(ARGS)
 
 # pytest exits with 5 when no test ran, which fails the target.
 test: $(VENV)/.installed-test ## install what the tests need and run them all against a real mongod
@@ -53,6 +56,7 @@ check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imp
 	$(BIN)/bandit --quiet --recursive --ini setup.cfg
 	@$(SECRETS_HOOK) --baseline .secrets.baseline $$($(FILES_OF_OURS))
 	@$(SECRETS_HOOK) --baseline tests/.secrets.baseline $$($(FILES_OF_TESTS))
+	$(BIN)/zizmor --offline --quiet .github
 
 format: $(VENV)/.installed-test ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
@@ -77,6 +81,17 @@ install: $(VENV)/.installed-run ## install without starting anything
 
 sbom: $(VENV)/.installed-test ## write sbom.json: what is installed to run QSuite, by hash (CycloneDX)
 	$(BIN)/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file sbom.json requirements/run.lock
+
+dist: $(VENV)/.installed-run ## build the package into dist/, with the pinned setuptools
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+# Pushing the tag is left to whoever releases: .github/workflows/release.yml does the rest then.
+release: $(VENV)/.installed-run ## cut a version, commit and tag it: make release VERSION=1.2.3
+	@git diff --quiet HEAD -- || { echo "commit or stash first: a release is what is committed" >&2; exit 1; }
+	@$(BIN)/python -m docs.release cut "$(VERSION)"
+	@git commit --quiet --all --message "Release $(VERSION)"
+	@git tag --annotate "v$(VERSION)" --message "QSuite $(VERSION)"
+	@echo "tagged v$(VERSION); to publish it: git push origin HEAD v$(VERSION)"
 
 lock: $(BIN)/python ## choose the newest versions that setup.cfg allows and pin them by hash
 	$(PIP) install --quiet uv

@@ -11,6 +11,7 @@ SUITES = (
     "orders",
     "orders_beside_sweep",
     "many_orders",
+    "cells",
     "book",
     "startup",
     "recovery",

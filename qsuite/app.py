@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from uuid_utils.compat import uuid7
 
 from qsuite.composition.audit import Audit
+from qsuite.composition.forwarding import Forwarding, advertised
 from qsuite.composition.gateways import Gateways
 from qsuite.composition.parts import Parts
 from qsuite.composition.sections import Sections, make_sections
@@ -69,6 +70,7 @@ class App:
         neighbours: Neighbours | None,
         redis: RedisProbe | None,
         gateways: Gateways,
+        forwarding: Forwarding,
         job_runner: JobRunner | None,
         signal_watch: SignalWatch,
     ) -> None:
@@ -87,6 +89,7 @@ class App:
         self._neighbours = neighbours
         self._redis = redis
         self._gateways = gateways
+        self._forwarding = forwarding
         self._job_runner = job_runner
         self._signal_watch = signal_watch
         self._ends = AsyncExitStack()
@@ -111,6 +114,7 @@ class App:
             raise SetupError(f"cannot listen on {settings.host}:{port}: {reason}; set QSUITE_PORT") from None
         self.server = server
         self._ends.push_async_callback(self._close_door, server)
+        self.engine.announce(advertised(settings, server.port))
         self.services.health.serving(now=True)
         return server.port
 
@@ -165,6 +169,9 @@ class App:
         ends.push_async_callback(services.health.stop)
         ends.push_async_callback(services.system.stop)
         ends.push_async_callback(self._gateways.stop)
+        ends.push_async_callback(self._forwarding.stop)
+        if self._forwarding.whereabouts is not None:
+            await self._forwarding.whereabouts.run_once(time.time_ns())  # known before the first command comes
         if services.throttle.shared is not None:
             ends.push_async_callback(services.throttle.shared.stop)
         if self._redis is not None:
@@ -189,7 +196,13 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
     application = make_application(
         services,
         routes=routes,
-        log_function=access_log(made.metrics, routes, lowest=logging.getLevelName(settings.log.level.upper())),
+        forward=made.forwarding.forwarder,
+        log_function=access_log(
+            made.metrics,
+            routes,
+            lowest=logging.getLevelName(settings.log.level.upper()),
+            latency=made.operations.latency,
+        ),
     )
     return App(
         database=database,
@@ -206,6 +219,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
         neighbours=made.market.neighbours,
         redis=made.operations.redis,
         gateways=made.gateways,
+        forwarding=made.forwarding,
         job_runner=made.jobs.runner,
         signal_watch=made.strategy_work.watch,
     )
@@ -247,6 +261,7 @@ def _loops(made: Sections) -> list[Loop]:
         made.gateways.publisher,
         made.gateways.asks,
         made.gateways.uplink,
+        made.forwarding.whereabouts,
         made.feeds.watch,
         made.feeds.synthetic,
         made.feeds.stream,
@@ -287,6 +302,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,
+        latency=made.operations.latency,
         system=made.operations.system,
         workers=made.workers,
         performance=made.accounts.performance,

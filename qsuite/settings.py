@@ -11,6 +11,7 @@ that the same name with ``_FILE`` points to (``qsuite.secret_files``).
 import dataclasses
 import math
 import os
+import re
 import tomllib
 import types
 import typing
@@ -40,6 +41,7 @@ SOURCE_FIELDS = (
     *("bid=bid", "ask=ask", "bid_size=bid_size", "ask_size=ask_size"),
 )
 """The messages of QSuite's own stream, so that one server can follow another."""
+ADDRESS = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 TIME_UNITS = ("rfc3339", "s", "ms", "us", "ns")
 Figure = Decimal | Off
 Limit = Rate | Off
@@ -81,6 +83,24 @@ class HttpSettings:
     burst_s: float = _setting(1.0, "how long more requests than that are taken, up to eight times as many", low=0.0)
     max_downloads: int = _setting(16, "answers of whole ranges sent at once; one more is answered 429", low=1)
     hsts: bool = _setting(False, "send Strict-Transport-Security")
+    advertise: str | None = _setting(
+        None,
+        "where other processes on the database reach this one, such as http://engine:8000; without it host and port,"
+        " or nowhere where host stands for every address",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardSettings:
+    """Commands that a process without the engine sends on to the one that has it."""
+
+    connections: int = _setting(64, "connections to the engine's process at most; more requests wait", low=1)
+    connect_timeout_s: float = _setting(1.0, "connecting may take", low=0.05)
+    timeout_s: float = _setting(30.0, "an answer must come within; later its outcome is told to be unknown", low=0.1)
+    takeover_s: float = _setting(
+        8.0, "while another process takes the engine over, a command waits for it this long", low=0.0
+    )
+    ca_file: Path | None = _setting(None, "authorities that vouch for an https address; without one the system's")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +139,10 @@ class EngineSettings:
     batch_max: int = _setting(256, "commands committed in one transaction at most", low=1, high=2_000)
     queue_max: int = _setting(10_000, "commands waiting at most; beyond it 503", low=1)
     commit_timeout_s: float = _setting(5.0, "a commit not known after this long is outcome-unknown", low=0.1)
+    disk_alarm: float = _setting(
+        0.20, "free share of a disk, the database's or ours, below which it is low", low=0.0, high=1.0
+    )
+    disk_halt: float = _setting(0.05, "and below which no new orders are taken; cancels are", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,7 +370,7 @@ class Settings:
     """Everything, frozen. ``load_settings`` makes one."""
 
     profile: str = _setting("local", "which config/<profile>.toml", choices=PROFILES)
-    role: str = _setting("all", "all, or gateway: serves reads and streams and never takes the engine", choices=ROLES)
+    role: str = _setting("all", "all, or gateway: serves all but never takes the engine", choices=ROLES)
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "port to listen on, 0 for any", low=0, high=65_535)
     data_dir: Path = _setting(Path("data"), "where the embedded database and secrets are kept")
@@ -362,6 +386,7 @@ class Settings:
         "secrets of before, comma separated, while keys derived from them are in use", default=()
     )
     http: HttpSettings = field(default_factory=HttpSettings)
+    forward: ForwardSettings = field(default_factory=ForwardSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     throttle: ThrottleSettings = field(default_factory=ThrottleSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
@@ -412,6 +437,8 @@ def _check(settings: Settings) -> Settings:
     refuse_unsafe(settings)
     if settings.role == "gateway" and settings.mongodb_uri is None:
         raise SetupError("role is gateway: set QSUITE_MONGODB_URI to the database of the process with the engine")
+    if settings.http.advertise is not None and ADDRESS.fullmatch(settings.http.advertise) is None:
+        raise SetupError("http.advertise is no address such as http://engine:8000: scheme, host and port, no path")
     if settings.trading.slippage_min_bps > settings.trading.slippage_max_bps:
         raise SetupError("trading.slippage_min_bps is above trading.slippage_max_bps")
     if settings.feed.kind != "off" and not settings.feed.symbols:

@@ -17,12 +17,13 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NamedTuple
 
-from tests.support.scratch import scratch
+from ops.stack.scratch import scratch
 
 HERE = Path(__file__).parent
 PARTS = (
     ("integration",),
     ("crash",),
+    ("failures",),
     ("api",),
     ("api/test_schemathesis.py", "api/test_bad_input.py"),
     ("adversarial",),

@@ -2,7 +2,8 @@
 
     io_loop        (session) the one event loop; ``async def test_…`` runs on it (pytest-tornasync), and a fixture that
                    must await writes ``io_loop.run_sync(function)``, since async fixtures are not run
-    mongod         (session) the URI of a real mongod, a replica set of one that takes transactions
+    mongod         (session) the URI of a real mongod, a replica set of one that takes transactions; of the one that
+                   QSUITE_TEST_MONGODB_URI names, where it does
     database       an empty ``Database`` on it under a fresh name, dropped afterwards; no indexes or validators yet
     memory_database  the mongomock fallback, empty
     settings       ``Settings`` of the test profile, without environment or .env
@@ -16,8 +17,10 @@ Helpers to import: ``tests.support.waiting.eventually`` (await a condition), ``w
 
 import asyncio
 import inspect
+import os
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +76,8 @@ async def _cancel_leftovers() -> None:
 
 @pytest.fixture(scope="session")
 def mongod() -> Iterator[str]:
-    with running_mongod() as uri:
+    given = os.environ.get("QSUITE_TEST_MONGODB_URI")
+    with nullcontext(given) if given else running_mongod() as uri:
         yield uri
 
 

@@ -27,6 +27,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "keys": ("qsuite.cli.keys:keys", "List, rotate and revoke what signs tokens."),
     "check": ("qsuite.cli.check:check", "Verify that the books agree."),
     "audit": ("qsuite.cli.audit:audit", "Export and verify the record of who did what."),
+    "backup": ("qsuite.cli.backup:backup", "Write the whole database to a file, while it is in use."),
+    "restore": ("qsuite.cli.restore:restore", "Fill a database from a backup."),
+    "state-hash": ("qsuite.cli.state_hash:state_hash", "Print one hash over all that is kept."),
     "migrate": ("qsuite.cli.migrate:migrate", "Bring validators and indexes up to date."),
     "doctor": ("qsuite.cli.doctor:doctor", "Look for what would keep QSuite from running."),
 }

@@ -1,6 +1,7 @@
 """``qsuite check``: do the books agree?"""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from qsuite.domain.audit_proof import ACCESS
 from qsuite.domain.errors import SetupError
 from qsuite.services.books import Disagreement
 from qsuite.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from qsuite.repos.database import Database
 
 
 @click.command()
@@ -30,6 +34,12 @@ def check() -> None:
 
 
 async def _check(settings: Settings) -> tuple[dict[str, int], int]:
+    async with open_database(settings, migrated=False) as database:
+        return await verify(settings, database)
+
+
+async def verify(settings: Settings, database: "Database") -> tuple[dict[str, int], int]:
+    """Print each disagreement; return how much was read, by kind, and how many disagreements there are."""
     from qsuite.repos.audit_rows import AuditRows
     from qsuite.repos.books import open_books
     from qsuite.services.audit_heads import HEADS_NAME
@@ -45,21 +55,19 @@ async def _check(settings: Settings) -> tuple[dict[str, int], int]:
         disagreements += 1
         click.echo(f"{one.subject}: {one.text}")
 
-    async with open_database(settings, migrated=False) as database:
+    def work() -> dict[str, int]:
+        with open_books(database) as books:
+            return check_books(books, tell)
 
-        def work() -> dict[str, int]:
-            with open_books(database) as books:
-                return check_books(books, tell)
+    def prove() -> None:
+        heads = settings.audit.heads_file or settings.data_dir / HEADS_NAME
+        checker = AuditSigner(secrets_of(settings).all).checker
+        for one in verify_chains(AuditRows(database), heads, checker):
+            if one.reason is not None:
+                tell(Disagreement(f"audit chain {one.chain}, entry {one.bad_seq}", one.reason))
+            if one.chain == ACCESS.name:
+                counts["access entries"] = one.entries
 
-        def prove() -> None:
-            heads = settings.audit.heads_file or settings.data_dir / HEADS_NAME
-            checker = AuditSigner(secrets_of(settings).all).checker
-            for one in verify_chains(AuditRows(database), heads, checker):
-                if one.reason is not None:
-                    tell(Disagreement(f"audit chain {one.chain}, entry {one.bad_seq}", one.reason))
-                if one.chain == ACCESS.name:
-                    counts["access entries"] = one.entries
-
-        counts = await database.in_thread(work)
-        await database.in_thread(prove)
-        return counts, disagreements
+    counts = await database.in_thread(work)
+    await database.in_thread(prove)
+    return counts, disagreements

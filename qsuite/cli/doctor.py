@@ -16,8 +16,6 @@ from qsuite import __version__
 from qsuite.domain.errors import SetupError
 from qsuite.settings import Settings, load_settings
 
-DISK_ALARM = 0.20
-DISK_HALT = 0.05
 PYTHON_MIN = (3, 11)
 
 
@@ -89,9 +87,9 @@ def _disk(settings: Settings) -> Finding:
     usage = shutil.disk_usage(_nearest(settings.data_dir.absolute()))
     share = usage.free / usage.total
     text = f"{usage.free / 2**30:.1f} GiB free ({share:.0%})"
-    if share < DISK_HALT:
-        return Finding("problem", "disk", f"{text}; a full disk ends the database")
-    return Finding("warning" if share < DISK_ALARM else "ok", "disk", text)
+    if share < settings.engine.disk_halt:
+        return Finding("problem", "disk", f"{text}; no new orders are taken, since a full disk ends the database")
+    return Finding("warning" if share < settings.engine.disk_alarm else "ok", "disk", text)
 
 
 def _secret(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""``qsuite migrate``: validators and indexes, and the database role QSuite works under."""
+"""``qsuite migrate``: bring the database up to date, and the database role QSuite works under."""
 
 import asyncio
 
@@ -10,29 +10,34 @@ from qsuite.settings import Settings, load_settings
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Apply everything again, even where nothing has changed.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, line by line, and change nothing.")
+@click.option("--force", is_flag=True, help="Look at every collection again, even where nothing says it has changed.")
 @click.option("--grant", is_flag=True, help="Set up the database role and user, with QSUITE_MONGO__ADMIN_URI.")
 @click.option("--user", default="qsuite", show_default=True, help="The database user who gets the role, with --grant.")
-def migrate(force: bool, grant: bool, user: str) -> None:
-    """Bring the validators and indexes of every collection up to date.
+def migrate(dry_run: bool, force: bool, grant: bool, user: str) -> None:
+    """Bring the database up to date: collections, validators, indexes and numbered steps.
 
-    `qsuite serve` does this by itself; run it beforehand to keep a start quick, or after restoring a backup. It
-    changes no document, and does nothing when nothing has changed.
+    `qsuite serve` does this by itself; run it beforehand to keep a start quick, and to see with --dry-run what an
+    update is going to change. Forward only, under a lock: of two that start at once one migrates and the other waits.
+    A database that a newer QSuite has migrated is left alone. Servers may go on trading meanwhile.
 
     With --grant it makes or renews the role that QSuite's own database user should have and no more: it may read and
     add to the audit record, and never change or remove an entry. The administrator's address and a new user's password
     come from the environment, QSUITE_MONGO__ADMIN_URI and QSUITE_MONGO__GRANT_PASSWORD.
 
     \b
-    Example:  qsuite migrate
+    Example:  qsuite migrate --dry-run
     """
     settings = load_settings()
     if grant:
         made = asyncio.run(_grant(settings, user))
         click.echo(f"The user {user} {'was made and ' if made else ''}has the role qsuite, and no other")
         return
-    touched = asyncio.run(_migrate(settings, force=force))
-    click.echo(f"Brought {len(touched)} collections up to date" if touched else "Nothing had changed")
+    changes = asyncio.run(_dry_run(settings) if dry_run else _migrate(settings, force=force))
+    for line in changes:
+        click.echo(line)
+    if not changes:
+        click.echo("Nothing would change" if dry_run else "Nothing had changed")
 
 
 async def _migrate(settings: Settings, *, force: bool) -> list[str]:
@@ -41,6 +46,16 @@ async def _migrate(settings: Settings, *, force: bool) -> list[str]:
 
     async with open_database(settings, migrated=False) as database:
         return await apply(database, collections_of(database), force=force)
+
+
+async def _dry_run(settings: Settings) -> list[str]:
+    from qsuite.repos.collections import collections_of
+    from qsuite.repos.schema import dry_run as look
+
+    async with open_database(settings, migrated=False) as database:
+        if not database.transactions:
+            raise SetupError("all is held in memory, where there is nothing to migrate")
+        return await look(database, collections_of(database))
 
 
 async def _grant(settings: Settings, user: str) -> bool:

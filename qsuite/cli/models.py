@@ -122,15 +122,23 @@ async def train_rows(
 async def _by_job(database: "Database", settings: Settings, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     from uuid_utils.compat import uuid7
 
+    from qsuite.repos.audit_access import AuditAccessRepo
     from qsuite.repos.jobs import JobsRepo
+    from qsuite.services.audit_trail import AuditTrail
     from qsuite.services.jobs import JobService
+    from qsuite.services.models import TRAINING_ASKED
     from qsuite.services.tasks.train_sentiment import KIND
 
     repo = JobsRepo(database)
     jobs = JobService(
-        repo=repo, most_queued=settings.workers.jobs_queued, reachable=True, new_id=uuid7, clock=time.time_ns
+        repo=repo,
+        trail=AuditTrail(AuditAccessRepo(database)),
+        most_queued=settings.workers.jobs_queued,
+        reachable=True,
+        new_id=uuid7,
+        clock=time.time_ns,
     )
-    job = await jobs.submit(COMMAND_LINE, KIND, parameters)
+    job = await jobs.submit(COMMAND_LINE, KIND, parameters, recorded_as=TRAINING_ASKED)
     click.echo(f"job {job.id} waits for the server's workers", err=True)
     return _result(await _end_of(repo, job))
 

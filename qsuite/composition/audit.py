@@ -63,6 +63,7 @@ def make_audit(*, settings: Settings, database: Database, metrics: Metrics, cloc
     metrics.counter("qsuite_audit_dropped", "Refusals that found no room in the audit record", lambda: trail.dropped)
     metrics.counter("qsuite_audit_heads", "Heads of the audit chains signed and copied out", lambda: heads.signed)
     metrics.gauge("qsuite_audit_broken", "Audit chains that contradict what was signed", lambda: len(heads.broken))
+    metrics.gauge("qsuite_audit_heads_lost", "1 while signed heads cannot be written", lambda: float(heads.lost))
     metrics.counter("qsuite_security_events_lost", "Security events the disk was too slow for", lambda: security.lost)
     return Audit(
         security=security,

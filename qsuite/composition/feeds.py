@@ -37,7 +37,7 @@ def make_feeds(
     _check_symbols(feed)
 
     def leading() -> bool:
-        return trading.engine.active
+        return trading.engine.leading
 
     synthetic = stream = exchange = None
     if feed.kind == "synthetic":

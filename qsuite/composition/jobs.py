@@ -9,6 +9,7 @@ from qsuite.composition.gateways import GATEWAY
 from qsuite.composition.market import Market
 from qsuite.repos.database import Database
 from qsuite.repos.jobs import JobsRepo
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.executors import JobExecutor
 from qsuite.services.executors.processes import ProcessExecutor
 from qsuite.services.job_runner import JobRunner
@@ -31,6 +32,7 @@ def make_jobs(
     settings: Settings,
     database: Database,
     market: Market,
+    trail: AuditTrail,
     catalogue: str,
     new_id: Callable[[], UUID],
     clock: Callable[[], int],
@@ -38,7 +40,12 @@ def make_jobs(
     """Make what lets work be done beside the requests; ``catalogue`` is the module whose ``TASKS`` can be run."""
     repo, workers, address = JobsRepo(database), settings.workers, database.address
     service = JobService(
-        repo=repo, most_queued=workers.jobs_queued, reachable=address is not None, new_id=new_id, clock=clock
+        repo=repo,
+        trail=trail,
+        most_queued=workers.jobs_queued,
+        reachable=address is not None,
+        new_id=new_id,
+        clock=clock,
     )
     hub = market.stream
     stream = JobStream(repo=repo, stream=hub, owners=lambda: hub.registry.private_owners(CHANNEL), clock=clock)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
+from qsuite.domain.times import NS_PER_S
 from qsuite.repos.data_sources import DataSourcesRepo
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
@@ -18,6 +20,7 @@ from qsuite.services.market_data import MarketDataService
 from qsuite.services.market_records import MarketRecords
 from qsuite.services.neighbours import ForeignTicks, Neighbours
 from qsuite.services.price_history import PriceHistory
+from qsuite.services.price_marks import PriceMarks
 from qsuite.services.quoted_trades import QuotedTrades
 from qsuite.services.reference import ReferenceService
 from qsuite.services.sessions import TradingSessions
@@ -77,7 +80,13 @@ def make_market(
         clock=clock,
     )
     data = MarketDataService(
-        settings=settings.market, ticks=ticks, market_data=bars, reference=reference, stream=stream, clock=clock
+        settings=settings.market,
+        ticks=ticks,
+        market_data=bars,
+        reference=reference,
+        stream=stream,
+        marks=make_marks(settings, reference),
+        clock=clock,
     )
     return Market(
         ticks=ticks,
@@ -93,4 +102,18 @@ def make_market(
         downloads=Downloads(settings.http.max_downloads),
         neighbours=None if feed is None else Neighbours(ProcessesRepo(database, process), feed, data),
         foreign=None if feed is None else ForeignTicks(feed, data),
+    )
+
+
+def make_marks(settings: Settings, reference: ReferenceService) -> PriceMarks:
+    """Make what marks prices, by the figures of the profile."""
+    suspect, stale = settings.risk.reference_suspect, settings.risk.reference_stale
+    stale_s = stale if isinstance(stale, Decimal) else Decimal(settings.feed.stale_s)
+
+    def in_book(symbol: str) -> bool:
+        ticker = reference.ticker(symbol)
+        return ticker is not None and ticker.execution_mode == "book"
+
+    return PriceMarks(
+        jump=suspect if isinstance(suspect, Decimal) else None, stale_ns=int(stale_s * NS_PER_S), in_book=in_book
     )

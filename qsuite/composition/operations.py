@@ -11,13 +11,16 @@ from qsuite.composition.trading import Trading
 from qsuite.repos.database import Database
 from qsuite.services.engine_jobs import EngineState
 from qsuite.services.figures import (
+    show_database,
     show_engine,
     show_feed,
     show_gateways,
     show_host,
     show_jobs,
     show_market,
+    show_orders,
     show_process,
+    show_requests,
     show_stream,
     show_workers,
 )
@@ -25,6 +28,7 @@ from qsuite.services.health import HealthService, State
 from qsuite.services.host_watch import HostWatch
 from qsuite.services.job_runner import JobRunner
 from qsuite.services.metrics import Metrics
+from qsuite.services.order_latency import OrderLatency
 from qsuite.services.redis_probe import RedisProbe
 from qsuite.services.supervisor import Supervisor
 from qsuite.services.system_metrics import SystemMetrics
@@ -47,6 +51,7 @@ class Operations:
     health: HealthService
     host: HostWatch
     system: SystemMetrics
+    latency: OrderLatency
     watchdog: LoopWatchdog | None
     redis: RedisProbe | None
 
@@ -82,7 +87,17 @@ def make_operations(
     health.probe("workers", lambda: workers_state(workers, jobs.runner))
     if redis is not None:
         health.probe("redis", lambda: redis.state)
-    host = HostWatch(settings.data_dir, database_time=database.time if database.transactions else None)
+    host = HostWatch(
+        settings.data_dir,
+        alarm=settings.engine.disk_alarm,
+        halt=settings.engine.disk_halt,
+        database_free=database.disk_free if database.transactions else None,
+        database_time=database.time if database.transactions else None,
+    )
+    market.data.marks.away = lambda: health.database_away
+    market.stream.prices_stale = lambda: health.database_away or feeds.watch.state in (State.STALE, State.DOWN)
+    health.probe("disk", lambda: host.disk)
+    engine.disk_full = lambda: host.full
     watchdog = LoopWatchdog() if watched else None
     show_engine(metrics, engine)
     show_market(metrics, market.data)
@@ -93,8 +108,12 @@ def make_operations(
     show_host(metrics, host)
     show_workers(metrics, workers)
     show_jobs(metrics, jobs.runner)
-    system = make_system_metrics(market=market, trading=trading, clock=clock)
-    return Operations(health=health, host=host, system=system, watchdog=watchdog, redis=redis)
+    latency = OrderLatency()
+    show_orders(metrics, latency)
+    show_requests(metrics)
+    show_database(metrics, database)
+    system = make_system_metrics(market=market, trading=trading, latency=latency, clock=clock)
+    return Operations(health=health, host=host, system=system, latency=latency, watchdog=watchdog, redis=redis)
 
 
 def workers_state(workers: WorkerPool, runner: JobRunner | None) -> State:
@@ -104,7 +123,9 @@ def workers_state(workers: WorkerPool, runner: JobRunner | None) -> State:
     return workers.state
 
 
-def make_system_metrics(*, market: Market, trading: Trading, clock: Callable[[], int]) -> SystemMetrics:
+def make_system_metrics(
+    *, market: Market, trading: Trading, latency: OrderLatency, clock: Callable[[], int]
+) -> SystemMetrics:
     """Make what counts for the figures of the system."""
     engine, stream = trading.engine, market.stream
     return SystemMetrics(
@@ -116,5 +137,6 @@ def make_system_metrics(*, market: Market, trading: Trading, clock: Callable[[],
         engine=engine.stats,
         queued=lambda: engine.queued,
         stream=lambda: (stream.clients, stream.upkeep.messages_per_second),
+        latency=latency,
         clock=clock,
     )

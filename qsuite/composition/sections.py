@@ -7,6 +7,7 @@ from qsuite.composition.accounts import Accounts, make_accounts
 from qsuite.composition.audit import Audit, make_audit
 from qsuite.composition.backtests import make_backtests, make_sweeps
 from qsuite.composition.feeds import Feeds, make_feeds
+from qsuite.composition.forwarding import Forwarding, make_forwarding
 from qsuite.composition.gateways import Gateways, make_gateways
 from qsuite.composition.jobs import Jobs, make_jobs
 from qsuite.composition.market import Market, make_market
@@ -49,6 +50,7 @@ class Sections:
     trading: Trading
     feeds: Feeds
     gateways: Gateways
+    forwarding: Forwarding
     strategy_work: StrategyWork
     jobs: Jobs
     backtests: BacktestService
@@ -111,7 +113,13 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         clock=clock,
     )
     jobs = make_jobs(
-        settings=settings, database=database, market=market, catalogue=parts.catalogue, new_id=new_id, clock=clock
+        settings=settings,
+        database=database,
+        market=market,
+        trail=audit.trail,
+        catalogue=parts.catalogue,
+        new_id=new_id,
+        clock=clock,
     )
     backtests = make_backtests(settings=settings.trading, database=database, market=market, jobs=jobs.service)
     accounts = make_accounts(
@@ -152,6 +160,15 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         trading=trading,
         feeds=feeds,
         gateways=gateways,
+        forwarding=make_forwarding(
+            settings=settings,
+            database=database,
+            access=access,
+            trading=trading,
+            metrics=metrics,
+            new_id=new_id,
+            clock=clock,
+        ),
         strategy_work=strategy_work,
         jobs=jobs,
         backtests=backtests,

@@ -8,7 +8,7 @@ stands on every order's way: what it does for one request is counted in microsec
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import structlog
@@ -20,16 +20,15 @@ from qsuite.domain.roles import Caller
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers import conditional
 from qsuite.handlers.accept import choose
+from qsuite.handlers.forwarding import ForwardingAnswers
 from qsuite.handlers.keyed import HEADER as IDEMPOTENCY_KEY
-from qsuite.handlers.keyed import KeyedAnswers
 from qsuite.handlers.limits import UnknownRoute
 from qsuite.handlers.operations import JSON, Operation
 from qsuite.handlers.payloads import encode, flatten, load, read_json
+from qsuite.handlers.places import Entry
 from qsuite.handlers.queries import Query, check_address, read_query, single_values
 from qsuite.services.audit_trail import Origin, asked_by
-
-if TYPE_CHECKING:
-    from qsuite.handlers.routes import ApiApplication
+from qsuite.services.forwarding.forwarder import Forwarder
 
 __all__ = ["ApiHandler", "UnknownRoute", "encode", "flatten", "load", "read_json"]
 
@@ -42,18 +41,20 @@ What is dearest to read, ten thousand empty objects, takes a microsecond a byte.
 """
 
 
-class ApiHandler(KeyedAnswers):
+class ApiHandler(ForwardingAnswers):
     """Handle one route. Subclasses declare each method with ``@operation`` and call a service."""
 
     operations: ClassVar[dict[str, Operation]] = {}
     body: Any = None
     query: Mapping[str, Any] = {}
     caller: Caller
-    application: "ApiApplication"
     media: str = JSON
     """The type of the body that was sent."""
     shown_as: str = JSON
     """The type of the answer that the client wants."""
+
+    placed: tuple[str, list[str]] | None = None
+    """Orders this request had accepted: the way they came, and the venue of each."""
 
     _listing: Listing | None = None
     _given: Query = {}  # noqa: RUF012
@@ -73,7 +74,10 @@ class ApiHandler(KeyedAnswers):
     # -- request ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> Awaitable[None] | None:
-        """Check caller, limits, address, method, role, scope, query and body, in this order, as declared."""
+        """Check caller, limits, address, method, role, scope, query and body, in this order, as declared.
+
+        What only the engine's process can do is sent on there once the caller and the role are known.
+        """
         # Each request runs in a task of its own, whose context this is: nothing needs to be cleared.
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
         asked_by.set(self.origin)
@@ -150,6 +154,20 @@ class ApiHandler(KeyedAnswers):
 
     def _count(self, declared: Operation, caller: Caller) -> Awaitable[None] | None:
         self.caller = caller
+        if self.application.forward is not None and caller.role in declared.roles:
+            elsewhere = self.elsewhere()
+            if elsewhere is not None:
+                return self._send_on(declared, caller, *elsewhere)
+        return self._count_here(declared, caller)
+
+    async def _send_on(self, declared: Operation, caller: Caller, forward: Forwarder, entry: Entry) -> None:
+        """Have the engine's process answer; where it cannot, and need not, go on here."""
+        if not await self.send_on(forward, entry):
+            reading = self._count_here(declared, caller)
+            if reading is not None:
+                await reading
+
+    def _count_here(self, declared: Operation, caller: Caller) -> Awaitable[None] | None:
         counting = self.count(declared.scope, caller, cost=0 if declared.counts_itself else 1, need=1)
         if counting is not None:
             return self._after(counting, lambda: self._admit(declared, caller))

@@ -35,6 +35,7 @@ from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 from qsuite.domain.errors import QSuiteError
 from qsuite.handlers.problems import problem_bytes, problem_headers, status_of
 from qsuite.handlers.wire import DefaultHeaders, date_line, request_id_from, status_line
+from qsuite.services.forwarding.proof import Forwarded
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +85,8 @@ class ClientContext:
         self.peer_ip: str = address[0] if is_internet and address else "0.0.0.0"  # noqa: S104  a name, not a bind  # nosec B104
         self.remote_ip = self.peer_ip
         self.protocol = "http"
+        self.forwarded: Forwarded | None = None
+        """Said by the process that sent the present request on."""
         self.defaults = defaults
         self.count = count
         """Count a request of an address that no handler sees, and return what the answer's head says of its limits."""

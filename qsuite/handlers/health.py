@@ -23,6 +23,7 @@ class ServicesSchema(Schema):
     engine = fields.Enum(State, by_value=True, required=True)
     workers = fields.Enum(State, by_value=True, required=True)
     feed = fields.Enum(State, by_value=True, required=True)
+    disk = fields.Enum(State, by_value=True, required=True)
 
 
 class StreamSourceSchema(Schema):

@@ -16,6 +16,7 @@ from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.operations import operation
 from qsuite.handlers.routes import LogFunction, Route
 from qsuite.services.metrics import CONTENT_TYPE, Metrics
+from qsuite.services.order_latency import OrderLatency
 
 log = structlog.get_logger("qsuite.access")
 
@@ -39,8 +40,12 @@ class MetricsHandler(ApiHandler):
         self.finish(self.services.metrics.render())
 
 
-def access_log(metrics: Metrics, routes: Iterable[Route], *, lowest: int) -> LogFunction:
+def access_log(
+    metrics: Metrics, routes: Iterable[Route], *, lowest: int, latency: OrderLatency | None = None
+) -> LogFunction:
     """Make the server's ``log_function``: count each request under its route, and write the lines worth reading.
+
+    Orders a request had accepted are counted in ``latency``, now that its answer is written.
 
     A request that went well and quickly is a line at ``debug`` only: it is in the metrics already, and its line would
     cost a twentieth of the request. ``lowest`` is the least level shown, so that a line nobody sees is never built.
@@ -55,6 +60,9 @@ def access_log(metrics: Metrics, routes: Iterable[Route], *, lowest: int) -> Log
         lasting = status == SWITCHING or getattr(handler, "lasting", False)
         method = request.method or ""
         metrics.request(templates.get(type(handler), UNKNOWN), method, status, None if lasting else seconds)
+        placed: tuple[str, list[str]] | None = getattr(handler, "placed", None)
+        if placed is not None and latency is not None:
+            latency.acknowledged(*placed, request.received_s)  # type: ignore[attr-defined]
         level = _level(status, slow=seconds >= SLOW_S and not lasting)
         if level < lowest:
             return

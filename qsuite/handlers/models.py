@@ -78,7 +78,7 @@ class ModelHandler(ApiHandler):
     @operation("Delete a model and its file", roles=ADMINS, returns={204: None})
     async def delete(self, model_id: str) -> None:
         """Delete it."""
-        await self.services.models.delete(uuid_of(model_id, ABSENT))
+        await self.services.models.delete(uuid_of(model_id, ABSENT), self.services.audit)
         self.answer_nothing()
 
 

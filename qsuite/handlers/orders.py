@@ -69,8 +69,9 @@ class OrdersHandler(ApiHandler):
     )
     async def post(self) -> None:
         """Place an order."""
-        order = await self.services.trading.place(self.caller, self.body)
+        order = await self.services.trading.place(self.caller, self.body, self.order_id)
         shown = show_order(order)
+        self.placed = "rest", [self.services.reference.venue(order.symbol)]
         self.set_header("Location", f"/api/v1/orders/{shown['id']}/")
         self.answer_resource(shown, order.version, 201)
 
@@ -98,6 +99,8 @@ class BulkHandler(ApiHandler):
         placed = iter(await self.services.trading.place_many(self.caller, asked) if asked else ())
         results = [one if isinstance(one, QSuiteError) else next(placed) for one in read]
         shown = await in_turns(_show_result, results)
+        venue = self.services.reference.venue
+        self.placed = "bulk", [venue(one.symbol) for one in results if not isinstance(one, QSuiteError)]
         accepted = sum(one["status"] == CREATED for one in shown)
         self.answer({"count": len(shown), "accepted": accepted, "results": shown})
 

@@ -157,7 +157,11 @@ def shown_ticker(ticker: Ticker) -> dict[str, Any]:
 
 
 class LatestPriceSchema(Schema):
-    """What a ticker costs now; ``source`` says whether that is a trade, a quote's middle or a bar's close."""
+    """What a ticker costs now; ``source`` says whether that is a trade, a quote's middle or a bar's close.
+
+    ``stale``: no live price arrived for a while, or storage is away; ``suspect``: it jumped and nothing confirmed it,
+    or its quote is crossed. Orders are refused on either where those limits are on.
+    """
 
     symbol = fields.String(required=True)
     price = DecimalField(required=True)
@@ -165,6 +169,8 @@ class LatestPriceSchema(Schema):
     ask = DecimalField(required=True, allow_none=True)
     timestamp = InstantField(required=True)
     source = fields.String(required=True, validate=validate.OneOf(("trade", "quote", "bar")))
+    stale = fields.Boolean(required=True)
+    suspect = fields.Boolean(required=True)
 
 
 class StatisticsQuerySchema(Schema):

@@ -19,9 +19,11 @@ from tornado.web import Application, RequestHandler, _HandlerDelegate
 import qsuite.handlers as package
 from qsuite.domain.scopes import NO_SCOPE, Scopes
 from qsuite.handlers.limits import UnknownRoute
+from qsuite.handlers.places import NOT_SAID, Entry, entry_of
 from qsuite.handlers.scopes import scopes_of
 from qsuite.handlers.wire import DefaultHeaders
 from qsuite.services.container import Services
+from qsuite.services.forwarding.forwarder import Forwarder
 
 LogFunction = Callable[[RequestHandler], None]
 
@@ -65,8 +67,12 @@ def _gather() -> Iterator[Route]:
 class ApiApplication(Application):
     """Tornado's application, with routes found by a lookup instead of one expression after the other."""
 
+    forward: Forwarder | None = None
+    """Sends commands to the process with the engine, where several may share a database."""
+
     def __init__(self, routes: Iterable[Route], **settings: Any) -> None:
         super().__init__([], default_handler_class=UnknownRoute, **settings)
+        self._places: dict[tuple[type[RequestHandler], str], Entry] = {}
         self.routes = list(routes)
         self._literal: dict[str, Route] = {}
         self._patterns: dict[int, list[tuple[re.Pattern[str], Route]]] = {}
@@ -75,6 +81,15 @@ class ApiApplication(Application):
         for route in self.routes:
             self._add(route)
             self._note_scopes(route)
+            self._note_places(route)
+
+    def entry_of(self, handler: type[RequestHandler], method: str) -> Entry:
+        """Return where a handler's method is carried out."""
+        return self._places.get((handler, "GET" if method == "HEAD" else method), NOT_SAID)
+
+    def _note_places(self, route: Route) -> None:
+        for method in getattr(route.handler, "operations", ()):
+            self._places[route.handler, method] = entry_of(method, route.template)
 
     def sufficient(self, handler: type[RequestHandler], method: str) -> Scopes:
         """Return the scopes each of which lets an API key call a handler's method; none where none was named."""
@@ -121,7 +136,11 @@ class ApiApplication(Application):
 
 
 def make_application(
-    services: Services, *, routes: Iterable[Route] | None = None, log_function: LogFunction | None = None
+    services: Services,
+    *,
+    routes: Iterable[Route] | None = None,
+    log_function: LogFunction | None = None,
+    forward: Forwarder | None = None,
 ) -> ApiApplication:
     """Build the application over the services; all routes unless some are given."""
     settings: dict[str, Any] = {
@@ -129,4 +148,6 @@ def make_application(
         "default_headers": DefaultHeaders(services.settings.http),
         "log_function": log_function or (lambda handler: None),
     }
-    return ApiApplication(all_routes() if routes is None else routes, **settings)
+    application = ApiApplication(all_routes() if routes is None else routes, **settings)
+    application.forward = forward
+    return application

@@ -28,6 +28,10 @@ from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.connection import ApiConnection, ApiServerConnection, ClientContext
 from qsuite.handlers.operations import Operation
 from qsuite.handlers.wire import DefaultHeaders
+from qsuite.services.forwarding.forwarder import Forwarder
+from qsuite.services.forwarding.proof import HEADER as PROOF
+from qsuite.services.forwarding.proof import Subject
+from qsuite.services.metrics import Metrics
 from qsuite.services.throttle import Verdict
 from qsuite.settings import HttpSettings
 
@@ -60,6 +64,7 @@ class ApiServer(HTTPServer):
         self.application = application
         self.limits = limits
         self._defaults: DefaultHeaders = application.settings["default_headers"]
+        self._forward: Forwarder | None = getattr(application, "forward", None)
         self._proxies = [_network(proxy) for proxy in limits.trusted_proxies]
         self._look: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -165,9 +170,15 @@ class ApiServer(HTTPServer):
 
     # -- who asks -----------------------------------------------------------------------------------------------------
 
-    def identify(self, context: ClientContext, headers: HTTPHeaders) -> None:
-        """Note the client's address: the peer's own, or what trusted proxies say it is, read from the right."""
-        context.remote_ip, context.protocol = context.peer_ip, "http"
+    def identify(self, context: ClientContext, start_line: RequestStartLine, headers: HTTPHeaders) -> None:
+        """Note the client's address: the peer's own, or what trusted proxies say it is, read from the right.
+
+        Another process of ours that sent the request on proves that it is one, and says whose request it is.
+        """
+        context.remote_ip, context.protocol, context.forwarded = context.peer_ip, "http", None
+        proof = headers.get(PROOF)
+        if proof is not None and self._believe(context, proof, start_line, headers):
+            return
         if not self._proxies or not self._is_proxy(context.peer_ip):
             return
         forwarded = [part.strip() for part in headers.get("X-Forwarded-For", "").split(",") if part.strip()]
@@ -179,6 +190,17 @@ class ApiServer(HTTPServer):
                 break
         if headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip() == "https":
             context.protocol = "https"
+
+    def _believe(self, context: ClientContext, proof: str, start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
+        forward = self._forward
+        if forward is None:
+            return False
+        subject = Subject(start_line.method, start_line.path, headers.get("Authorization", ""))
+        found = forward.proof.read(proof, subject)
+        if found is None:
+            return False
+        context.remote_ip, context.protocol, context.forwarded = found.address, found.scheme, found
+        return True
 
     async def _count_unread(self, address: str) -> str:
         """Count a request that could not be read, which is refused anyway, and say how its address stands."""
@@ -209,6 +231,12 @@ class ApiRequest(HTTPServerRequest):
     """A request whose body is left as it is."""
 
     qsuite_id: str | None = None
+    received_s = 0.0
+    """When its header was read, on the monotonic clock: a wall clock that is set makes no request long."""
+
+    def request_time(self) -> float:
+        """Return the seconds since its header was read."""
+        return time.monotonic() - self.received_s
 
     def _parse_body(self) -> None:
         """Read no forms: no route takes them, and reading one would come before the caller is known."""
@@ -221,11 +249,13 @@ def _always_let_in(request: RequestStartLine) -> bool:
 class TurnedAway(HTTPMessageDelegate):
     """Answer a request that there is no room for, once it has been read."""
 
-    def __init__(self, connection: ApiConnection) -> None:
+    def __init__(self, connection: ApiConnection, metrics: Metrics) -> None:
         self._connection = connection
+        self._metrics = metrics
 
     def finish(self) -> None:
         """Say that there is no room."""
+        self._metrics.turned_away += 1
         self._connection.send_problem(Unavailable("too many requests are under way", code="server.busy"), 503)
 
     def on_connection_close(self) -> None:
@@ -250,15 +280,16 @@ class RequestDelegate(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)
         server = self._server
         if not server.has_room(start_line):
-            self._inner = TurnedAway(self._connection)
+            self._inner = TurnedAway(self._connection, server.application.settings["services"].metrics)
             return None
-        server.identify(self._connection.context, headers)
+        server.identify(self._connection.context, start_line, headers)
         request = ApiRequest(
             connection=self._connection,
             server_connection=self._server_connection,
             start_line=start_line,
             headers=headers,
         )
+        request.received_s = time.monotonic()
         found = server.application.find_handler(request)
         self._inner = found
         operations = getattr(found.handler_class, "operations", {})

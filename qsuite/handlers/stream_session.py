@@ -11,6 +11,7 @@ process itself lives on to see it go.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 from uuid import UUID
@@ -52,7 +53,7 @@ _REPLACE = ReplaceOrderSchema()
 class StreamSession:
     """The conversation with one subscriber."""
 
-    __slots__ = ("_address", "_placed", "_services", "_subscriber", "_under_way")
+    __slots__ = ("_address", "_heard_s", "_placed", "_services", "_subscriber", "_under_way")
 
     _leaving: ClassVar[set[asyncio.Task[None]]] = set()
     """What goes on for sockets that are closed."""
@@ -60,6 +61,7 @@ class StreamSession:
     def __init__(self, services: Services, subscriber: Subscriber, address: str) -> None:
         self._services = services
         self._address = address
+        self._heard_s = 0.0
         self._subscriber = subscriber
         self._under_way: set[asyncio.Task[None]] = set()
         self._placed: set[UUID] | None = None
@@ -84,6 +86,7 @@ class StreamSession:
 
     async def hear(self, message: str | bytes) -> None:
         """Do what one message asks: an object, or an array of them, done in their order."""
+        self._heard_s = time.monotonic()
         await self._subscriber.room()
         try:
             asked = self._parse(message)
@@ -191,14 +194,15 @@ class StreamSession:
     # -- trading ----------------------------------------------------------------------------------------------------
 
     async def _order(self, asked: Fields, reply: Fields) -> None:
-        await self._begin(self._place(self._asking_trader(reply), asked.get("order"), reply), reply)
+        await self._begin(self._place(self._asking_trader(reply), asked.get("order"), reply, self._heard_s), reply)
 
-    async def _place(self, caller: Caller, order: Any, reply: Fields) -> None:
+    async def _place(self, caller: Caller, order: Any, reply: Fields, heard_s: float) -> None:
         await self._count(ThrottleScope.ORDERS, caller)
         placed = await self._services.trading.place(caller, load(_PLACE, order))
         if self._placed is not None and placed.status in OPEN:
             self._remember(placed.id)
         self._subscriber.send({"type": "result", "action": "order", "order": show_order(placed), **reply})
+        self._services.latency.acknowledged("websocket", (self._services.reference.venue(placed.symbol),), heard_s)
 
     async def _cancel(self, asked: Fields, reply: Fields) -> None:
         caller = self._asking_trader(reply)

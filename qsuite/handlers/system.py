@@ -16,7 +16,10 @@ class StoredSchema(Schema):
 
 
 class PerformanceSchema(Schema):
-    """Orders of this process: those of the last minute; latency to durable of the last thousand, null before any."""
+    """Orders of the last minute, and how long they took from the receipt of their request to its durable answer.
+
+    Null where none was answered in that minute. Percentiles are estimated within steps of a tenth of a decade.
+    """
 
     orders_per_minute = fields.Integer()
     avg_execution_latency_ms = fields.Float(allow_none=True)

@@ -120,6 +120,8 @@ class LatestPriceHandler(ApiHandler):
                 "ask": found.ask,
                 "timestamp": format_rfc3339(found.ts_ns),
                 "source": found.source,
+                "stale": found.mark.stale,
+                "suspect": found.mark.suspect,
             }
         )
 

@@ -53,6 +53,15 @@ class Batch:
     strategy_positions: list[Written] = field(default_factory=list)
     risk_events: list[Document] = field(default_factory=list)
 
+    @property
+    def statements(self) -> int:
+        """Return how many statements its transaction is made of, the fence, the audit entries and its end included."""
+        optional = (
+            *(self.new_orders, self.orders, self.executions, self.accounts),
+            *(self.positions, self.strategy_positions, self.risk_events),
+        )
+        return 3 + sum(map(bool, optional)) + len(self.controls)
+
 
 def encode_batch(changes: Changes, number: int) -> Batch:
     """Write a batch's changes as documents, now, before the next batch changes the same objects."""

@@ -3,8 +3,11 @@
     engine_state
     {
       "_id": "engine", "epoch": 12, "owner": {"host": "…", "boot": "…", "pid": 4711}, "session": Binary(…),
-      "lease_until": ISODate("…"), "signed": ISODate("…"), "batch": 90210, "audit_seq": 180544, "audit_hash": "90f1…"
+      "address": "http://engine:8000", "lease_until": ISODate("…"), "signed": ISODate("…"), "batch": 90210,
+      "audit_seq": 180544, "audit_hash": "90f1…"
     }
+
+``address`` is where other processes reach the holder, "" while it does not listen or says not where.
 
 Invariants: a batch is committed whole or not at all, and only by the holder of the epoch it was decided under;
 ``batch`` in the document is the number of the last batch committed. Times of the lease are the database server's own.
@@ -71,6 +74,8 @@ class EngineStore:
         self._commit_timeout_s = commit_timeout_s
         self._session: ClientSession | None = None
         self._epoch = 0
+        self.address = ""
+        """Where other processes reach this one; written whenever the lease is signed."""
 
     # -- the lease ----------------------------------------------------------------------------------------------
 
@@ -112,7 +117,8 @@ class EngineStore:
             self._session = None
 
     def _sign(self) -> Document:
-        return {"lease_until": {"$add": ["$$NOW", self._lease_ms]}, "signed": "$$NOW"}
+        until = {"$add": ["$$NOW", self._lease_ms]}
+        return {"lease_until": until, "signed": "$$NOW", "address": {"$literal": self.address}}
 
     def _lapsed(self, state: Document) -> bool:
         query = {"_id": state["_id"], "epoch": state["epoch"], "$expr": {"$lt": ["$lease_until", "$$NOW"]}}

@@ -21,7 +21,7 @@ from qsuite.domain.errors import Invalid, NotFound
 from qsuite.domain.jobs import Job, JobState
 from qsuite.domain.listing import Condition, Listing, Page
 from qsuite.domain.times import NS_PER_MS, datetime_to_ns, ns_to_datetime
-from qsuite.repos.database import CODEC, Database, Document, translated
+from qsuite.repos.database import CODEC, Database, Document, Session, translated
 from qsuite.repos.listing import FieldMap, find_page, instant, plain
 from qsuite.repos.schema import CollectionSpec, schema
 
@@ -95,15 +95,15 @@ class JobsRepo:
 
     # -- asking -------------------------------------------------------------------------------------------------
 
-    async def add(self, job: Job) -> None:
+    async def add(self, job: Job, session: Session = None) -> None:
         """Store a new one."""
         with translated(WHAT):
-            await self._jobs.insert_one(to_document(job))
+            await self._jobs.insert_one(to_document(job), session=session)
 
-    async def get(self, identity: UUID) -> Job:
+    async def get(self, identity: UUID, session: Session = None) -> Job:
         """Return one without its parameters. NotFound if there is none."""
         with translated(WHAT):
-            found = await self._jobs.find_one({"_id": identity}, SHOWN)
+            found = await self._jobs.find_one({"_id": identity}, SHOWN, session=session)
         if found is None:
             raise NotFound(f"no job {identity}")
         return to_domain(found)
@@ -140,14 +140,14 @@ class JobsRepo:
         with translated(WHAT):
             return {state: int(await self._jobs.count_documents({"state": state})) for state in (QUEUED, RUNNING)}
 
-    async def cancel(self, identity: UUID, now: int) -> Job:
+    async def cancel(self, identity: UUID, now: int, session: Session = None) -> Job:
         """End a queued job, or ask whoever runs it to; return how it stands then."""
         ended: Document = {"state": JobState.CANCELLED.value, "finished_at": ns_to_datetime(now), "cancel_asked": True}
         for state, values in ((QUEUED, ended), (RUNNING, {"cancel_asked": True}), (QUEUED, ended)):
-            found = await self._change({"_id": identity, "state": state}, values)
+            found = await self._change({"_id": identity, "state": state}, values, session=session)
             if found is not None:
                 return to_domain(found)
-        return await self.get(identity)
+        return await self.get(identity, session)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -246,6 +246,7 @@ class JobsRepo:
         renew: bool = False,
         begin: int = 0,
         sort: list[tuple[str, int]] | None = None,
+        session: Session = None,
     ) -> Document | None:
         dates = {"changed_at": True, **({"renewed_at": True} if renew else {})}
         counts = {"version": 1, **({"attempts": begin} if begin else {})}
@@ -256,6 +257,7 @@ class JobsRepo:
                 SHOWN,
                 sort=sort,
                 return_document=ReturnDocument.AFTER,
+                session=session,
             )
         return found
 

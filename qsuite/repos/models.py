@@ -19,7 +19,7 @@ from pymongo import DESCENDING, IndexModel
 from qsuite.domain.errors import NotFound
 from qsuite.domain.models import Model, ModelKind, Score, Scores, TrainedOn
 from qsuite.domain.times import datetime_to_ns, ns_to_datetime
-from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.database import Database, Document, Session, translated
 from qsuite.repos.documents import DocumentRepo
 from qsuite.repos.listing import instant, plain
 from qsuite.repos.schema import CollectionSpec, schema
@@ -106,10 +106,10 @@ class ModelsRepo(DocumentRepo[Model]):
             found = await self.collection.find_one(condition, sort=[("created_at", DESCENDING), ("_id", DESCENDING)])
         return None if found is None else to_domain(found)
 
-    async def remove(self, identity: UUID) -> None:
+    async def remove(self, identity: UUID, session: Session = None) -> None:
         """Remove one. NotFound if there is none."""
         with translated(self.what):
-            result = await self.collection.delete_one({"_id": identity})
+            result = await self.collection.delete_one({"_id": identity}, session=session)
         if not result.deleted_count:
             raise NotFound(f"no model {identity}")
 

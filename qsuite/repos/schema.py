@@ -1,23 +1,39 @@
 """Validators and indexes of every collection, and how they get into the database.
 
-Each repo module states its own ``CollectionSpec``; ``COLLECTIONS`` gathers them. Changing a collection waits behind any
-transaction that a killed process left open, so it is done only when the fingerprint of the specs has changed.
+    engine_state
+    { "_id": "schema", "version": 1, "fingerprint": "51aa…", "indexes": ["orders.by_account", …] }
+
+Each repo module states its own ``CollectionSpec``; ``COLLECTIONS`` gathers them. What is not additive is a numbered
+migration (``migrations``). Changing a collection waits behind any transaction that a killed process left open, so it is
+looked into only when the fingerprint of the specs or the version has changed, under a lock, by one process at a time.
+
+Invariant: versions only rise. A database that a newer QSuite has migrated, or that a restore has left half full, is not
+touched.
 """
 
 import hashlib
 import json
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
+import pymongo
 from pymongo import IndexModel
-from pymongo.errors import CollectionInvalid, OperationFailure
 
+from qsuite import __version__
 from qsuite.domain.errors import SetupError
-from qsuite.repos.database import Collection, Database, Document, translated
+from qsuite.repos.database import Database, Document, translated
+from qsuite.repos.migration_lock import LEASE_S, MigrationLock
+from qsuite.repos.migrations import MIGRATIONS, Migration
+from qsuite.repos.schema_plan import Db, index_names, plan
 
-FINGERPRINT = {"_id": "schema"}
-REDEFINED = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
+SCHEMA = {"_id": "schema"}
+RESTORING = {"_id": "restoring"}
+"""There while a restore is under way, or was broken off."""
+RESTORED = {"_id": "restored"}
+"""What was restored last, and when."""
+
+Migrations: TypeAlias = tuple[Migration, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,53 +66,130 @@ def fingerprint(specs: tuple[CollectionSpec, ...]) -> str:
     return hashlib.sha256(json.dumps(shape, default=str).encode()).hexdigest()
 
 
-async def migrate(database: Database, specs: tuple[CollectionSpec, ...], *, force: bool = False) -> list[str]:
-    """Bring validators and indexes up to date; return the collections touched, none when nothing had changed."""
+async def migrate(
+    database: Database, specs: tuple[CollectionSpec, ...], *, force: bool = False, migrations: Migrations = MIGRATIONS
+) -> list[str]:
+    """Bring collections up to date; return what was changed, a line each, none when nothing had to be.
+
+    ``force`` looks at every collection even where nothing says it has changed. SetupError where the database is newer
+    than this QSuite, half restored, or its documents forbid a change.
+    """
+    if not database.transactions:
+        return await _fill_memory(database, specs, force=force)
+    return await database.in_thread(run, database, specs, force=force, migrations=migrations)
+
+
+async def dry_run(
+    database: Database, specs: tuple[CollectionSpec, ...], migrations: Migrations = MIGRATIONS
+) -> list[str]:
+    """Return what ``migrate`` would change if it looked at every collection, and change nothing."""
+
+    def work() -> list[str]:
+        return list(_texts(database.sync, specs, _known(database.sync, migrations), migrations))
+
+    with translated("the schema"):
+        return await database.in_thread(work)
+
+
+def run(
+    database: Database,
+    specs: tuple[CollectionSpec, ...],
+    *,
+    force: bool = False,
+    migrations: Migrations = MIGRATIONS,
+    lease_s: float = LEASE_S,
+) -> list[str]:
+    """Do what ``migrate`` does; for threads."""
+    with translated("the schema"):
+        known = _known(database.sync, migrations)
+        if not force and known.is_up_to_date(specs, migrations):
+            return []
+        with MigrationLock(database.sync, "migrate", lease_s=lease_s):
+            known = _known(database.sync, migrations)  # another process may have done it meanwhile
+            if not force and known.is_up_to_date(specs, migrations):
+                return []
+            return _apply(database.sync, specs, known, migrations)
+
+
+def bring_up(db: Db, specs: tuple[CollectionSpec, ...], version: int) -> list[str]:
+    """Bring collections up from a version whose documents are there and nothing else; whoever calls holds the lock."""
+    return _apply(db, specs, _Known(version), MIGRATIONS)
+
+
+def latest(migrations: Migrations = MIGRATIONS) -> int:
+    """Return the version that the last migration leads to."""
+    return migrations[-1].number
+
+
+class _Known(NamedTuple):
+    version: int = 0
+    fingerprint: str = ""
+    indexes: tuple[str, ...] = ()
+
+    def is_up_to_date(self, specs: tuple[CollectionSpec, ...], migrations: Migrations) -> bool:
+        return self.version == latest(migrations) and self.fingerprint == fingerprint(specs)
+
+
+def _known(db: Db, migrations: Migrations) -> _Known:
+    """Read what the database says of its schema. SetupError where nobody may touch it."""
+    found = {each["_id"]: each for each in db.engine_state.find({"_id": {"$in": [SCHEMA["_id"], RESTORING["_id"]]}})}
+    if RESTORING["_id"] in found:
+        raise SetupError(
+            "a backup is being restored into this database, or that was broken off: run `qsuite restore` again",
+            code="setup.half_restored",
+        )
+    said = found.get(SCHEMA["_id"], {})
+    known = _Known(said.get("version", 0), said.get("fingerprint", ""), tuple(said.get("indexes", ())))
+    require_known(known.version, migrations)
+    return known
+
+
+def require_known(version: int, migrations: Migrations = MIGRATIONS) -> None:
+    """Refuse (SetupError) what a newer QSuite has made."""
+    if version > latest(migrations):
+        raise SetupError(
+            f"the database has schema version {version}, made by a newer QSuite; this one, {__version__}, knows"
+            f" versions up to {latest(migrations)}: update it",
+            code="setup.newer_schema",
+        )
+
+
+def _apply(db: Db, specs: tuple[CollectionSpec, ...], known: _Known, migrations: Migrations) -> list[str]:
+    changes = plan(db, specs, known.indexes)
+    texts = [str(change) for change in changes]
+    for change in changes:
+        with pymongo.timeout(0):  # building an index over millions of documents takes what it takes
+            change.apply(db)
+    for one in _steps(known, migrations):
+        if one.step is not None:
+            one.step(db)
+        texts.append(one.line)
+        db.engine_state.update_one(SCHEMA, {"$set": {"version": one.number}}, upsert=True)
+    told = {"fingerprint": fingerprint(specs), "indexes": index_names(specs)}
+    db.engine_state.update_one(SCHEMA, {"$set": {**told, "version": latest(migrations)}}, upsert=True)
+    return texts
+
+
+def _texts(db: Db, specs: tuple[CollectionSpec, ...], known: _Known, migrations: Migrations) -> Iterator[str]:
+    yield from map(str, plan(db, specs, known.indexes))
+    for one in _steps(known, migrations):
+        yield one.line if one.count is None else f"{one.line} ({one.count(db):,} documents)"
+
+
+def _steps(known: _Known, migrations: Migrations) -> Iterator[Migration]:
+    return (one for one in migrations if one.number > known.version)
+
+
+async def _fill_memory(database: Database, specs: tuple[CollectionSpec, ...], *, force: bool) -> list[str]:
+    """Give the in-memory database its indexes, all it knows; nothing in it is older than this process."""
     state = database.collection("engine_state")
     wanted = fingerprint(specs)
-    known = await state.find_one(FINGERPRINT)
+    known = await state.find_one(SCHEMA)
     if not force and known is not None and known.get("fingerprint") == wanted:
         return []
-    existing = set(await state.database.list_collection_names())
     for spec in specs:
-        await _apply(database, spec, spec.name in existing)
-    await state.update_one(FINGERPRINT, {"$set": {"fingerprint": wanted}}, upsert=True)
-    return [spec.name for spec in specs]
-
-
-async def _apply(database: Database, spec: CollectionSpec, exists: bool) -> None:
-    collection = database.collection(spec.name)
-    with translated(spec.name):
-        try:
-            if not exists and database.transactions:
-                with suppress(CollectionInvalid):  # another process was first
-                    await collection.database.create_collection(spec.name, **spec.options)
-            if spec.schema is not None and database.transactions:
-                await collection.database.command(
-                    {"collMod": spec.name, "validator": {"$jsonSchema": spec.schema}, "validationLevel": "strict"}
-                )
-            for index in spec.indexes:
-                await _build(collection, index)
-        except OperationFailure as error:
-            raise SetupError(
-                f"the collection {spec.name} cannot be brought up to date: {_first_line(error)}"
-            ) from error
-
-
-async def _build(collection: "Collection", index: IndexModel) -> None:
-    """Build an index; one of the same name or keys that is defined otherwise gives way."""
-    try:
-        await collection.create_indexes([index])
-        return
-    except OperationFailure as error:
-        if error.code not in REDEFINED:
-            raise
-    wanted = index.document
-    async for known in collection.list_indexes():
-        if known["name"] == wanted["name"] or dict(known["key"]) == dict(wanted["key"]):
-            await collection.drop_index(known["name"])
-    await collection.create_indexes([index])
-
-
-def _first_line(error: OperationFailure) -> str:
-    return str(error).partition(", full error")[0].splitlines()[0]
+        if spec.indexes:
+            with translated(spec.name):
+                await database.collection(spec.name).create_indexes(list(spec.indexes))
+    await state.update_one(SCHEMA, {"$set": {"fingerprint": wanted, "version": latest()}}, upsert=True)
+    return [f"{spec.name}: made" for spec in specs]

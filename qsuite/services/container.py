@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qsuite.services.model_training import ModelTraining
     from qsuite.services.models import ModelStore
     from qsuite.services.news import NewsService
+    from qsuite.services.order_latency import OrderLatency
     from qsuite.services.own_second_factor import OwnSecondFactor
     from qsuite.services.performance import PerformanceService
     from qsuite.services.price_history import PriceHistory
@@ -84,6 +85,7 @@ class Services:
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"
+    latency: "OrderLatency"
     system: "SystemMetrics"
     workers: "WorkerPool"
     performance: "PerformanceService"

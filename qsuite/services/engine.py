@@ -38,6 +38,9 @@ from qsuite.domain.trading.commands import (
     MarkAccounts,
     MarketMoved,
     Outcome,
+    PlaceOrder,
+    ReleaseOrder,
+    ReplaceOrder,
     StopEverything,
     TimePassed,
 )
@@ -53,6 +56,7 @@ from qsuite.repos.engine_store import CommitUnknown, EngineStore, Fenced, Head, 
 from qsuite.services import collector
 from qsuite.services.engine_jobs import EngineState, EngineStats, InFlight, Job, Listener, answer, give_up_late
 from qsuite.services.engine_memory import EngineMemory
+from qsuite.services.engine_stages import CommitFigures
 from qsuite.services.engine_storage import EngineStorage
 from qsuite.services.follower import Follower
 from qsuite.services.missed_ticks import MissedTicks
@@ -78,6 +82,10 @@ TICKS_TOGETHER = 500
 
 # Accounts are valued, and their losses looked at, this often.
 MARK_S = 1.0
+
+# What is not begun while a disk is nearly full; what ends or bounds things is.
+NEEDS_ROOM = (PlaceOrder, ReplaceOrder, ReleaseOrder)
+FULL_RETRY_S = 30.0
 
 # What a database that is away or slow makes of a commit: no fault of the code, so no trace in the log.
 EXPECTED = (NotCommitted, CommitUnknown)
@@ -119,6 +127,8 @@ class TradingEngine:
         self._deciding = False
         self.epoch = 0
         """Under which the engine was last taken here; a later one, anywhere, is higher."""
+        self.disk_full: Callable[[], bool] = bool
+        """Says whether there is too little room in storage for new orders."""
         self.state = EngineState.STOPPED
         self.memory = new_state()
         self.stats = EngineStats()
@@ -135,7 +145,7 @@ class TradingEngine:
         if self._follower is not None:
             await self._follower.start()
         self._task = asyncio.create_task(self._run(), name="engine")
-        self._watch = asyncio.create_task(give_up_late(self._jobs), name="engine-deadlines")
+        self._watch = asyncio.create_task(give_up_late(self._jobs, self.stats), name="engine-deadlines")
         await self._started.wait()
 
     async def stop(self) -> None:
@@ -154,6 +164,10 @@ class TradingEngine:
         await self._storage.close()
         self.state = EngineState.STOPPED
 
+    def announce(self, address: str) -> None:
+        """Let other processes know where this one is reached while it has the engine."""
+        self._storage.announce(address)
+
     @property
     def queued(self) -> int:
         """Return how many commands wait or are on their way."""
@@ -164,7 +178,7 @@ class TradingEngine:
 
         Unavailable: nothing was done. OutcomeUnknown: it may or may not have been; its id finds out.
         """
-        self._check_room(1)
+        self._check_room((command,))
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append(self._job(command, future))
         self._wake.set()
@@ -177,23 +191,31 @@ class TradingEngine:
 
     async def submit_many(self, commands: Sequence[Command]) -> list[Outcome | BaseException]:
         """Have many commands decided in their order; return an outcome or error for each, or Unavailable for all."""
-        self._check_room(len(commands))
+        self._check_room(commands)
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Outcome]] = [loop.create_future() for _ in commands]
         self._queue.extend(self._job(command, future) for command, future in zip(commands, futures, strict=True))
         self._wake.set()
         return await asyncio.gather(*futures, return_exceptions=True)
 
-    def _check_room(self, count: int) -> None:
+    def _check_room(self, commands: Sequence[Command]) -> None:
         if self.state in (EngineState.STANDBY, EngineState.STOPPED) or self._stopping:
             raise Unavailable(f"the engine is in {self.state.value} here", code="engine.standby", retry_after_s=1)
-        if len(self._queue) + count > self._settings.queue_max:
+        if len(self._queue) + len(commands) > self._settings.queue_max:
             raise Unavailable("too many orders are waiting", code="engine.busy")
+        if self.disk_full() and any(isinstance(command, NEEDS_ROOM) for command in commands):
+            detail = "a disk is nearly full: orders can be cancelled, not placed"
+            raise Unavailable(detail, code="disk.full", retry_after_s=FULL_RETRY_S)
 
     @property
     def active(self) -> bool:
         """Say whether orders are decided here; in one of the processes on a database they are."""
         return self.state is EngineState.ACTIVE
+
+    @property
+    def leading(self) -> bool:
+        """Say whether orders are decided here, or were until storage went away, as far as this process knows."""
+        return self.active or (self.state is EngineState.RECOVERING and self.epoch > 0)
 
     def on_ticks(self, ticks: Sequence[Tick], before: Callable[[str], Snapshot] | None = None) -> None:
         """Let resting orders meet new ticks, which the market shows by now; cheap when none is reached.
@@ -284,9 +306,10 @@ class TradingEngine:
                 self._conclude(flight)
             else:
                 for job in flight.jobs:
-                    job.give_up(Unavailable("another process took the engine over", code="engine.standby"))
+                    job.give_up(Unavailable("another process took the engine over", code="engine.standby"), self.stats)
         again, self._open = again + self._open, []
         for job in again:
+            self.stats.retried += job.attempted
             job.attempted = False
             job.outcome = None
         self._queue.extendleft(reversed(again))
@@ -344,12 +367,17 @@ class TradingEngine:
         jobs = [job for job in drained if job.future is None or not job.future.done()]
         self._open += jobs
         needs = missing(self.memory, (job.command for job in jobs))
+        stages, now_s = self.stats.stages, time.monotonic()
+        for job in jobs:
+            stages.queue.observe(now_s - job.submitted_s)
         if needs:
             self._deciding = True  # ticks that come meanwhile are behind these
             try:
                 loaded = await self._storage.load(needs)
             finally:
                 self._deciding = False
+            asked_s, now_s = now_s, time.monotonic()
+            stages.load.observe(now_s - asked_s)
             if any(order.status in OPEN for order in loaded.orders):  # ours are all in memory: another process has it
                 raise Fenced
             self.memory.load(*loaded)
@@ -359,6 +387,7 @@ class TradingEngine:
                 self._open.remove(job)
             else:
                 self._decide(job, now)
+        stages.decide.observe(time.monotonic() - now_s)
 
     def _decide(self, job: Job, now: int) -> None:
         job.attempted = True
@@ -369,6 +398,7 @@ class TradingEngine:
             self._open.remove(job)
             if isinstance(error, InvariantBroken):
                 self._breach = error.breach
+                self.stats.breaches += 1
             if job.future is not None and not job.future.done():
                 job.future.set_exception(error)
             raise
@@ -379,25 +409,36 @@ class TradingEngine:
         if not changes:
             self._conclude(InFlight(self._batch, jobs, []))
             return
+        began_s = time.monotonic()
         batch = encode_batch(changes, self._batch + 1)
+        self.stats.stages.encode.observe(time.monotonic() - began_s)
         self._batch = batch.number
         self._in_flight = InFlight(batch.number, jobs, changes.announcements, batch.audit_seq, batch.audit_hash)
         self._committing = asyncio.ensure_future(self._commit(batch))
         self._committing.add_done_callback(lambda _: self._wake.set())
 
     async def _commit(self, batch: Batch) -> None:
+        began_s = time.monotonic()
         await self._storage.commit(batch)
-        self._storage.signed_s = time.monotonic()
+        self._storage.signed_s = now_s = time.monotonic()
+        self.stats.stages.commit.observe(now_s - began_s)
         flight, self._in_flight = self._in_flight, None
         assert flight is not None
         self._conclude(flight)
 
     def _conclude(self, flight: InFlight) -> None:
         """Answer and announce what is durable."""
+        began_s = time.monotonic()
         answer(flight.jobs, self.stats)
         self._tell(flight.announcements)
         if self._follower is not None and flight.audit_seq:
             self._follower.told = flight.audit_seq
+        self.stats.stages.publish.observe(time.monotonic() - began_s)
+
+    @property
+    def commits(self) -> CommitFigures:
+        """Return what became of the batches sent to storage."""
+        return self._storage.commits
 
     def _tell(self, announcements: Sequence[Announcement]) -> None:
         for listener in self._listeners:
@@ -443,7 +484,7 @@ class TradingEngine:
         self._in_flight, self._open = None, []
         self._queue.clear()
         for job in jobs:
-            job.give_up(error)
+            job.give_up(error, self.stats)
 
     def _jobs(self) -> list[Job]:
         """Return every job not concluded, the oldest first."""

@@ -5,17 +5,20 @@ Whoever waits is told once: the outcome when it is durable, else an error, which
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
+from qsuite.domain.histogram import Histogram
 from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.commands import Command, Outcome, PlaceOrder
+from qsuite.services.engine_stages import EngineStages
 
 LOOK_FOR_LATE_S = 0.2
+WATCHED_REFUSALS = ("risk.halted", "risk.invariant", "risk.reference_stale", "risk.reference_suspect")
+"""Shown as 0 before the first one, so that the first is seen to be more."""
 
 
 class EngineState(StrEnum):
@@ -44,10 +47,11 @@ class Job:
     attempted: bool = False
     outcome: Outcome | None = None
 
-    def give_up(self, error: QSuiteError) -> None:
+    def give_up(self, error: QSuiteError, stats: "EngineStats") -> None:
         """Tell whoever waits that nothing was done, or that this is unknown if a commit was tried."""
         if self.future is None or self.future.done():
             return
+        stats.unknown += self.attempted
         self.future.set_exception(_unknown(self.command) if self.attempted else error)
 
 
@@ -67,15 +71,23 @@ class InFlight:
 
 @dataclass(slots=True)
 class EngineStats:
-    """Counters since the start; latencies of the last thousand answered commands, in seconds."""
+    """Counters since the start. ``order_seconds``: from an order's arrival here to its durable answer.
+
+    ``retried`` commands were decided again after a recovery, ``unknown`` ones given up while a commit was tried, and
+    ``breaches`` contradicted the engine's own books. ``refused`` are orders that a control refused, by its code.
+    """
 
     batches: int = 0
     commands: int = 0
     recoveries: int = 0
     last_batch_size: int = 0
     orders: int = 0
-    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
-    order_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
+    retried: int = 0
+    unknown: int = 0
+    breaches: int = 0
+    refused: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WATCHED_REFUSALS, 0))
+    stages: EngineStages = field(default_factory=EngineStages)
+    order_seconds: Histogram = field(default_factory=Histogram)
 
 
 def answer(jobs: Sequence[Job], stats: EngineStats) -> None:
@@ -87,14 +99,17 @@ def answer(jobs: Sequence[Job], stats: EngineStats) -> None:
     for job in jobs:
         if isinstance(job.command, PlaceOrder):
             stats.orders += 1
-            stats.order_times_s.append(now_s)
-            stats.latencies_s.append(now_s - job.submitted_s)
+            stats.order_seconds.observe(now_s - job.submitted_s)
+            order = None if job.outcome is None else job.outcome.order
+            if order is not None and order.reject is not None:
+                code = str(order.reject["code"])
+                stats.refused[code] = stats.refused.get(code, 0) + 1
         if job.future is not None and not job.future.done():
             assert job.outcome is not None
             job.future.set_result(job.outcome)
 
 
-async def give_up_late(waiting: Callable[[], Sequence[Job]]) -> None:
+async def give_up_late(waiting: Callable[[], Sequence[Job]], stats: EngineStats) -> None:
     """Tell those who waited too long, while storage is away. ``waiting`` gives the oldest first."""
     while True:
         await asyncio.sleep(LOOK_FOR_LATE_S)
@@ -102,7 +117,7 @@ async def give_up_late(waiting: Callable[[], Sequence[Job]]) -> None:
         for job in waiting():
             if job.deadline_s > now_s:
                 break
-            job.give_up(Unavailable("storage is away", retry_after_s=2))
+            job.give_up(Unavailable("storage is away", retry_after_s=2), stats)
 
 
 def _unknown(command: Command) -> OutcomeUnknown:

@@ -15,6 +15,7 @@ from qsuite.repos.engine_batch import Batch
 from qsuite.repos.engine_loading import Loaded
 from qsuite.repos.engine_store import EngineStore, Head
 from qsuite.services.engine_owner import owner, owner_is_dead
+from qsuite.services.engine_stages import CommitFigures
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class EngineStorage:
         self.quiet_s = lease_s / 3
         """After so long without a commit the lease is renewed by itself."""
         self.signed_s = 0.0
+        self.commits = CommitFigures()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="qsuite-engine-load")
 
@@ -38,7 +40,17 @@ class EngineStorage:
 
     def commit(self, batch: Batch) -> asyncio.Future[None]:
         """Write a batch. Fenced, NotCommitted or CommitUnknown say what happened instead."""
-        return self._write(self.store.commit, batch)
+        return self._write(self._commit, batch)
+
+    def _commit(self, batch: Batch) -> None:
+        began_s, failed = time.perf_counter(), None
+        try:
+            self.store.commit(batch)
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            self.commits.note(began_s, batch.statements, failed)
 
     def release(self) -> asyncio.Future[None]:
         """Give the lease back."""
@@ -51,6 +63,11 @@ class EngineStorage:
     def read(self, work: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """Do something in the reader's thread."""
         return asyncio.get_running_loop().run_in_executor(self._reader, work, *args)
+
+    def announce(self, address: str) -> None:
+        """Say in the lease where this process is reached, from when it is signed next: at once where it is quiet."""
+        self.store.address = address
+        self.signed_s = 0.0
 
     async def renew_if_quiet(self) -> None:
         """Extend the lease, unless that was done not long ago. Fenced if another process took the engine."""

@@ -6,7 +6,9 @@ open at a time, so that a frozen database turns the answer to ``down`` and can n
     up         does its work            starting   not yet
     down       does not                 standby    another process has the engine; this one reads and streams
     stale      prices are old           idle       nothing to do: no feed was started
+    suspect    a price jumped, and nothing confirmed it yet
     disabled   not configured              away       the grid that jobs run on; all else works
+    low        a disk has little room      full       a disk has next to none: no new orders, cancels pass
 """
 
 import asyncio
@@ -31,15 +33,18 @@ class State(StrEnum):
     UP = "up"
     DOWN = "down"
     STALE = "stale"
+    SUSPECT = "suspect"
     IDLE = "idle"
     STARTING = "starting"
     STANDBY = "standby"
     DISABLED = "disabled"
     AWAY = "away"
+    LOW = "low"
+    FULL = "full"
 
 
-FINE = frozenset({State.UP, State.IDLE, State.DISABLED})
-NEEDED = ("database", "engine", "workers")
+FINE = frozenset({State.UP, State.IDLE, State.DISABLED, State.LOW})
+NEEDED = ("database", "engine", "workers", "disk")
 
 Probe = Callable[[], State]
 
@@ -97,6 +102,7 @@ class HealthService:
             "engine": lambda: State.STARTING,
             "feed": lambda: State.IDLE,
             "workers": lambda: State.UP,
+            "disk": lambda: State.UP,
             **(probes or {}),
         }
         self.stream: Callable[[], StreamSource] = lambda: StreamSource("engine")
@@ -150,6 +156,7 @@ class HealthService:
             "engine": self._probes["engine"](),
             "workers": self._workers(),
             "feed": self._probes["feed"](),
+            "disk": self._probes["disk"](),
         }
         fine = FINE | {State.STANDBY} if self._gateway else FINE
         status = "ok" if all(state in fine for state in services.values()) else "degraded"
@@ -165,6 +172,11 @@ class HealthService:
         services = self.now.services
         able = self._gateway or services["engine"] is State.UP
         return self._serving and services["database"] is State.UP and able
+
+    @property
+    def database_away(self) -> bool:
+        """Say whether the database did not answer when it was last asked."""
+        return self._database is State.DOWN
 
     def _workers(self) -> State:
         """All supervised loops do their work, and so does the process pool."""

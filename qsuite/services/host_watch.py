@@ -1,58 +1,80 @@
 """What goes wrong with the machine before it goes wrong with us: a disk that fills, a clock that jumps or goes wrong.
 
-A full disk ends the database. A clock that moved, or differs from the database's, makes time stamps lie, though
-nothing here depends on it for order, for time-outs or for leases.
+A full disk ends the database, whichever of the two it is on, ours or its own; so a disk that is nearly full ends the
+taking of new orders before (docs/adr/0044). A clock that moved, or differs from the database's, makes time stamps lie,
+though nothing here depends on it for order, for time-outs or for leases.
 """
 
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from qsuite.domain.errors import Unavailable
+from qsuite.services.health import State
 
 log = structlog.get_logger(__name__)
 
-DISK_ALARM = 0.20
 JUMP_ALARM_S = 1.0
 DRIFT_ALARM_S = 1.0
 NS_PER_S = 1_000_000_000
+INFO, WARNING = 20, 30
 
 
 class HostWatch:
     """A supervised loop. ``disk_free`` is a share of the whole, ``clock_jump_s`` the greatest jump seen so far.
 
-    ``clock_drift_s`` is how far this clock is ahead of the one that ``database_time`` tells in nanoseconds.
+    ``clock_drift_s`` is how far this clock is ahead of the one that ``database_time`` tells in nanoseconds;
+    ``database_disk_free`` is what ``database_free`` last told, of a disk that may be another machine's. Below
+    ``alarm`` a disk is low, below ``halt`` it is full.
     """
 
     name = "host"
-    interval_s = 5.0
 
     def __init__(
         self,
         directory: Path,
         *,
+        alarm: float,
+        halt: float,
         free: Callable[[Path], float] | None = None,
+        database_free: Callable[[], Awaitable[float]] | None = None,
         database_time: Callable[[], Awaitable[int]] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.disk_free = 1.0
+        self.database_disk_free = 1.0
+        self.disk = State.UP
         self.clock_jump_s = 0.0
+        self.clock_jumps = 0
         self.clock_drift_s = 0.0
         self._directory = directory
+        self._alarm = alarm
+        self._halt = halt
         self._free = free or free_share
+        self._database_free = database_free
         self._database_time = database_time
         self._drifted = False
         self._monotonic = monotonic
-        self._low = False
         self._offset_s: float | None = None
+
+    @property
+    def interval_s(self) -> float:
+        """Return the pause between looks: shorter while there is little room."""
+        return 5.0 if self.disk is State.UP else 1.0
+
+    @property
+    def full(self) -> bool:
+        """Say whether there is too little room for new orders."""
+        return self.disk is State.FULL
 
     async def run_once(self, now: int) -> None:
         """Look at all of it."""
         self._look_at_clock(now)
-        self._look_at_disk()
+        await self._look_at_disks()
         if self._database_time is not None:
             await self._look_at_drift(now, self._database_time)
 
@@ -70,12 +92,22 @@ class HostWatch:
             log.warning("clock.drifted", seconds=round(self.clock_drift_s, 3))
         self._drifted = drifted
 
-    def _look_at_disk(self) -> None:
+    async def _look_at_disks(self) -> None:
         self.disk_free = self._free(self._directory)
-        low = self.disk_free < DISK_ALARM
-        if low and not self._low:
-            log.warning("disk.low", directory=str(self._directory), free_percent=round(self.disk_free * 100, 1))
-        self._low = low
+        if self._database_free is not None:
+            with suppress(Unavailable):  # away, which health tells, or one that never says
+                self.database_disk_free = await self._database_free()
+        least = min(self.disk_free, self.database_disk_free)
+        state = State.FULL if least < self._halt else State.LOW if least < self._alarm else State.UP
+        if state is not self.disk:
+            log.log(
+                INFO if state is State.UP else WARNING,
+                f"disk.{state.value}",
+                directory=str(self._directory),
+                free_percent=round(self.disk_free * 100, 1),
+                database_free_percent=round(self.database_disk_free * 100, 1),
+            )
+        self.disk = state
 
     def _look_at_clock(self, now: int) -> None:
         """Compare how far the wall clock went with how far time did."""
@@ -84,6 +116,7 @@ class HostWatch:
             jump_s = offset_s - self._offset_s
             if abs(jump_s) > JUMP_ALARM_S:
                 log.warning("clock.jumped", seconds=round(jump_s, 3))
+                self.clock_jumps += 1
                 self.clock_jump_s = max(self.clock_jump_s, abs(jump_s))
         self._offset_s = offset_s
 

@@ -23,6 +23,7 @@ import structlog
 
 from qsuite.domain import jobs
 from qsuite.domain.errors import QSuiteError, Unavailable
+from qsuite.domain.histogram import LONG_BOUNDS_S, Histogram
 from qsuite.domain.jobs import Job
 from qsuite.domain.times import floor_ms
 from qsuite.repos.database import Address
@@ -36,6 +37,9 @@ GRACE_S = 1.0
 """A task that does not end when told has its process ended this much later."""
 ROUND_S = 0.25
 IDLE_ROUND_S = 1.0
+NS_PER_S = 1_000_000_000
+AGAIN = "again"
+"""The outcome of an attempt whose job is to be begun again."""
 GIVE_BACK_S = 5.0
 
 
@@ -53,11 +57,28 @@ class Attended:
 
 @dataclass(slots=True)
 class RunnerCounts:
-    """What was done since the start, for the metrics; ``open`` are all jobs that have not ended, by state."""
+    """What was done since the start, for the metrics; ``open`` are all jobs that have not ended, by state.
+
+    ``seconds`` are of attempts, by kind and outcome: a state the job ended in, or ``again``; ``waits`` by kind.
+    """
 
     attempts: int = 0
     deaths: int = 0
     open: dict[str, int] = field(default_factory=dict)
+    seconds: dict[tuple[str, ...], Histogram] = field(default_factory=dict)
+    waits: dict[tuple[str, ...], Histogram] = field(default_factory=dict)
+
+    def began(self, job: Job) -> None:
+        """Count an attempt, and how long its job waited for it if it is the first."""
+        self.attempts += 1
+        if job.attempts == 1 and job.started_at is not None:
+            waited = self.waits.setdefault((job.kind,), Histogram(LONG_BOUNDS_S))
+            waited.observe(max(0, job.started_at - job.created_at) / NS_PER_S)
+
+    def ended(self, job: Job, seconds: float) -> None:
+        """Count how an attempt went, from its job as it is now."""
+        outcome = job.state.value if job.ended else AGAIN
+        self.seconds.setdefault((job.kind, outcome), Histogram(LONG_BOUNDS_S)).observe(seconds)
 
 
 class JobRunner:
@@ -193,13 +214,15 @@ class JobRunner:
                 return
             one = self._attended[held.claim] = Attended(held)
             one.task = asyncio.create_task(self._attend(one), name=f"job:{held.job.id}")
-            self.counts.attempts += 1
+            self.counts.began(held.job)
 
     # -- an attempt ---------------------------------------------------------------------------------------------
 
     async def _attend(self, one: Attended) -> None:
+        began_s = self._monotonic()
         try:
             await self._run(one)
+            self.counts.ended(await self._repo.get(one.held.job.id), self._monotonic() - began_s)
         except Exception as error:  # the database is away, or whatever it is: the claim lapses, and the job goes on
             unexpected = not isinstance(error, QSuiteError)
             log.warning("jobs.left", job=str(one.held.job.id), error=str(error), exc_info=unexpected)

@@ -16,6 +16,7 @@ from qsuite.domain.listing import Listing, Page
 from qsuite.domain.roles import Caller, Role
 from qsuite.domain.times import floor_ms, format_rfc3339
 from qsuite.repos.jobs import JobsRepo
+from qsuite.services.audit_trail import AuditTrail
 
 RETRY_AFTER_S = 5.0
 
@@ -27,12 +28,14 @@ class JobService:
         self,
         *,
         repo: JobsRepo,
+        trail: AuditTrail,
         most_queued: int,
         reachable: bool,
         new_id: Callable[[], UUID],
         clock: Callable[[], int],
     ) -> None:
         self._repo = repo
+        self._trail = trail
         self._most_queued = most_queued
         self._reachable = reachable
         self._new_id = new_id
@@ -44,9 +47,12 @@ class JobService:
         """Call back when a job was taken in or cancelled here."""
         self._wakes.append(wake)
 
-    async def submit(self, caller: Caller, kind: str, parameters: Mapping[str, Any], *, priority: int = 0) -> Job:
+    async def submit(
+        self, caller: Caller, kind: str, parameters: Mapping[str, Any], *, priority: int = 0, recorded_as: str = ""
+    ) -> Job:
         """Queue a job of a kind in ``services.tasks.catalogue``; its parameters are plain values, as in JSON.
 
+        ``recorded_as``: the kind of the entry in the record of who did what, for work that changes what others get.
         TooMany when the queue is full; Unavailable where all is kept in memory, which no worker can read.
         """
         if not self._reachable:
@@ -62,7 +68,12 @@ class JobService:
         async with self._entering:  # or as many as ask at once would be taken in
             if await self._repo.queued(self._most_queued) >= self._most_queued:
                 raise TooMany("too many jobs wait", code="jobs.queue_full", retry_after_s=RETRY_AFTER_S)
-            await self._repo.add(job)
+            if recorded_as:
+                await self._trail.record(
+                    recorded_as, subject=job.id, facts=parameters, change=lambda session: self._repo.add(job, session)
+                )
+            else:
+                await self._repo.add(job)
         self._wake()
         return job
 
@@ -78,7 +89,7 @@ class JobService:
         return await self._repo.page(listing, caller.reads_of)
 
     async def cancel(self, caller: Caller, identity: UUID) -> Job:
-        """End a job of the caller's, an admin anybody's; a running one ends a moment later.
+        """End a job of the caller's, an admin anybody's, which is recorded; a running one ends a moment later.
 
         A job cancelled before is returned as it is. Conflict when it ended otherwise.
         """
@@ -86,11 +97,22 @@ class JobService:
         if job.owner != caller.user and caller.role is not Role.ADMIN:
             raise NotFound(f"no job {identity} of yours")
         if not job.ended:
-            job = await self._repo.cancel(identity, floor_ms(self._clock()))
+            job = await self._cancel(job, own=job.owner == caller.user)
             self._wake()
         if job.state in (JobState.DONE, JobState.FAILED):
             raise Conflict(f"the job is {job.state.value} already", code="jobs.ended")
         return job
+
+    async def _cancel(self, job: Job, *, own: bool) -> Job:
+        now = floor_ms(self._clock())
+        if own:
+            return await self._repo.cancel(job.id, now)
+        return await self._trail.record(
+            "job.cancelled",
+            subject=job.id,
+            facts={"kind": job.kind, "owner": job.owner},
+            change=lambda session: self._repo.cancel(job.id, now, session),
+        )
 
     def _wake(self) -> None:
         for wake in self._wakes:

@@ -26,6 +26,7 @@ from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.services.live_bars import Arrived, LiveBars
 from qsuite.services.market_messages import Message, bar_channel, bar_message, tick_channel, tick_message
+from qsuite.services.price_marks import Mark, PriceMarks
 from qsuite.services.reference import ReferenceService
 from qsuite.services.tick_writer import TickWriter
 from qsuite.settings import MarketSettings
@@ -50,6 +51,7 @@ class LatestPrice(NamedTuple):
     ask: Decimal | None
     ts_ns: int
     source: str
+    mark: Mark
 
 
 class Publisher(Protocol):
@@ -78,12 +80,14 @@ class MarketDataService:
         market_data: MarketDataRepo,
         reference: ReferenceService,
         stream: Publisher,
+        marks: PriceMarks,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.interval_s = settings.tick_flush_s
         self.writer = TickWriter(ticks, interval_s=settings.tick_flush_s)
         self.published = 0
         self.newest_arrival_ns = 0
+        self.marks = marks
         self._settings = settings
         self._ticks = ticks
         self._market_data = market_data
@@ -188,15 +192,16 @@ class MarketDataService:
     def latest_price(self, symbol: str) -> LatestPrice:
         """Return what a symbol costs now. NotFound while no price of it is known."""
         trade, quote = self.snapshot(symbol)
+        mark = self.marks.of(symbol, self._clock())
         bid, ask = (quote.bid, quote.ask) if quote is not None else (None, None)
         if trade is not None:
             source = "bar" if symbol in self._closes else "trade"
-            return LatestPrice(symbol, trade.price, bid, ask, trade.ts_ns, source)
+            return LatestPrice(symbol, trade.price, bid, ask, trade.ts_ns, source, mark)
         if quote is None:
             raise NotFound(f"no price of {symbol} is known yet", code="ticker.no_price")
         middle = quote_price(quote, "mid") or quote.bid or quote.ask
         assert middle is not None
-        return LatestPrice(symbol, middle, bid, ask, quote.ts_ns, "quote")
+        return LatestPrice(symbol, middle, bid, ask, quote.ts_ns, "quote", mark)
 
     def on_ticks(self, callback: TickCallback) -> None:
         """Call back with every batch of ticks, after the snapshots show it and before it is stored."""
@@ -228,6 +233,7 @@ class MarketDataService:
         """Make ticks the market now, and tell whoever uses it."""
         now = self._clock()
         self._before = {}
+        suspect = [self.marks.see(tick, now) for tick in numbered]
         for tick in numbered:
             known = self._snapshots.get(tick.symbol, NO_MARKET)
             self._before.setdefault(tick.symbol, known)
@@ -240,10 +246,11 @@ class MarketDataService:
         self.newest_arrival_ns = now
         for callback in self._callbacks:
             callback(numbered)
-        for tick in numbered:
+        away = self.marks.away()
+        for tick, wild in zip(numbered, suspect, strict=True):
             channel = tick_channel(tick)
             if self._stream.wanted(channel):
-                self._stream.publish(channel, tick_message(tick))
+                self._stream.publish(channel, tick_message(tick, Mark(away, wild)))
 
     def _numbered(self, tick: Tick) -> Tick:
         seq = self._seqs.get(tick.symbol, self._first_seq) + 1
@@ -267,7 +274,8 @@ class MarketDataService:
         symbols = sorted(self._snapshots) if name.is_wildcard else [name.symbol]
         found = (self.snapshot(symbol) for symbol in symbols)
         newest = (each.trade if name.kind == "trades" else each.quote for each in found)
-        return [tick_message(tick) for tick in newest if tick is not None]
+        now = self._clock()
+        return [tick_message(tick, self.marks.of(tick.symbol, now)) for tick in newest if tick is not None]
 
     async def _bars_snapshot(self, caller: Caller, channel: str) -> list[Message]:
         name = parse_channel(channel)

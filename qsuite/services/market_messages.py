@@ -5,6 +5,7 @@ from typing import Any
 from qsuite.domain.market import Bar, Quote, Tick, Trade
 from qsuite.domain.money import show
 from qsuite.domain.times import format_rfc3339
+from qsuite.services.price_marks import Mark
 
 Message = dict[str, Any]
 
@@ -14,17 +15,25 @@ def tick_channel(tick: Tick) -> str:
     return f"trades:{tick.symbol}" if isinstance(tick, Trade) else f"quotes:{tick.symbol}"
 
 
-def tick_message(tick: Tick) -> Message:
-    """Show a tick."""
-    if isinstance(tick, Trade):
-        return {
-            "type": "trade",
-            "ts": format_rfc3339(tick.ts_ns),
-            "symbol": tick.symbol,
-            "price": show(tick.price),
-            "size": show(tick.size),
-        }
-    return quote_message(tick)
+def tick_message(tick: Tick, mark: Mark) -> Message:
+    """Show a tick; what is not to be relied on says so."""
+    message = trade_message(tick) if isinstance(tick, Trade) else quote_message(tick)
+    if mark.stale:
+        message["stale"] = True
+    if mark.suspect:
+        message["suspect"] = True
+    return message
+
+
+def trade_message(trade: Trade) -> Message:
+    """Show a trade."""
+    return {
+        "type": "trade",
+        "ts": format_rfc3339(trade.ts_ns),
+        "symbol": trade.symbol,
+        "price": show(trade.price),
+        "size": show(trade.size),
+    }
 
 
 def quote_message(quote: Quote) -> Message:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from qsuite.domain.analytics.learning.training import read_training
 from qsuite.domain.jobs import Job
 from qsuite.domain.roles import Caller
+from qsuite.services.models import TRAINING_ASKED
 from qsuite.services.reference import ReferenceService
 from qsuite.services.strategies import require_tickers
 from qsuite.services.tasks.train_market_model import KIND
@@ -14,7 +15,9 @@ from qsuite.services.tasks.train_market_model import KIND
 class Jobs(Protocol):
     """What takes jobs in."""
 
-    async def submit(self, caller: Caller, kind: str, parameters: Mapping[str, Any], *, priority: int = 0) -> Job:
+    async def submit(
+        self, caller: Caller, kind: str, parameters: Mapping[str, Any], *, priority: int = 0, recorded_as: str = ""
+    ) -> Job:
         """Queue one."""
 
 
@@ -29,4 +32,4 @@ class MarketModelTraining:
         """Queue the training of a model of the market. Invalid names what is wrong, TooMany when the queue is full."""
         asked = read_training(values)
         require_tickers(self._reference, asked.symbols)
-        return await self._jobs.submit(caller, KIND, asked.as_parameters())
+        return await self._jobs.submit(caller, KIND, asked.as_parameters(), recorded_as=TRAINING_ASKED)

@@ -7,8 +7,8 @@ template, never by path, so that clients cannot make series grow.
 Other services are read, not told: a gauge is a function that is called at the scrape.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -16,53 +16,17 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-LATENCY_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+from qsuite.domain.histogram import Histogram
+
+T = TypeVar("T")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "other"
+"""Stands for what a client made up as a method: it must not make series."""
+
 Reader = Callable[[], float]
-
-
-class Histogram:
-    """Counts of values by bucket; ``bounds`` are the buckets' upper ends, ascending."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...] = LATENCY_BOUNDS_S) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    @property
-    def count(self) -> int:
-        """Return how many values were counted."""
-        return sum(self.counts)
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Return Prometheus' cumulative buckets, the last one ``+Inf``."""
-        running, shown = 0, []
-        for bound, count in zip([*map(str, self.bounds), "+Inf"], self.counts, strict=True):
-            running += count
-            shown.append((bound, float(running)))
-        return shown
-
-    def quantile(self, q: float) -> float | None:
-        """Estimate a quantile, 0 to 1, within the bucket it falls in; None before the first value.
-
-        Linear inside the bucket as Prometheus' ``histogram_quantile`` does it; above the last bound, that bound.
-        """
-        rank, below = q * self.count, 0
-        for index, count in enumerate(self.counts):
-            if count and below + count >= rank:
-                low = self.bounds[index - 1] if index else 0.0
-                high = self.bounds[min(index, len(self.bounds) - 1)]
-                return low + (high - low) * max(0.0, rank - below) / count
-            below += count
-        return None
+Labels = tuple[str, ...]
 
 
 class Metrics:
@@ -72,7 +36,10 @@ class Metrics:
         self._requests: dict[tuple[str, str, int], int] = {}
         self._latencies: dict[str, Histogram] = {}
         self._readers: list[tuple[type[Metric], str, str, Reader]] = []
-        self._labelled: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
+        self._labelled: list[tuple[type[Metric], str, str, Labels, Callable[[], Mapping[Labels, float]]]] = []
+        self._histograms: list[tuple[str, str, Labels, Callable[[], Mapping[Labels, Histogram]]]] = []
+        self.turned_away = 0
+        """Requests refused before any handler saw them, because too many were under way."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -80,7 +47,7 @@ class Metrics:
 
     def request(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """Count one answered request under its route template; None for one that lasts by its nature."""
-        key = (route, method, status)
+        key = (route, method if method in METHODS else OTHER, status)
         self._requests[key] = self._requests.get(key, 0) + 1
         if seconds is None:
             return
@@ -103,7 +70,19 @@ class Metrics:
 
     def gauges(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Show one level for each value of a label."""
-        self._labelled.append((name, text, label, read))
+        self._labelled.append((GaugeMetricFamily, name, text, (label,), lambda: _keyed(read())))
+
+    def counters(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Show one total that only grows for each value of a label."""
+        self._labelled.append((CounterMetricFamily, name, text, (label,), lambda: _keyed(read())))
+
+    def histogram(self, name: str, text: str, histogram: Histogram) -> None:
+        """Show how values are spread."""
+        self._histograms.append((name, text, (), lambda: {(): histogram}))
+
+    def histograms(self, name: str, text: str, labels: Labels, read: Callable[[], Mapping[Labels, Histogram]]) -> None:
+        """Show how values are spread, by the values of these labels; values that clients make up are none."""
+        self._histograms.append((name, text, labels, read))
 
     def collect(self) -> Iterator[Metric]:
         """Give Prometheus all of it, in its client's terms."""
@@ -113,20 +92,33 @@ class Metrics:
         for (route, method, status), count in self._requests.items():
             requests.add_metric([route, method, str(status)], count)
         yield requests
-        latencies = HistogramMetricFamily(
-            "qsuite_http_request_seconds", "From the request's header to its answer", labels=["route"]
-        )
-        for route, histogram in self._latencies.items():
-            latencies.add_metric([route], histogram.buckets(), histogram.total)
-        yield latencies
         for family, name, text, read in self._readers:
             yield family(name, text, value=read())  # type: ignore[call-arg]
-        for name, text, label, read_all in self._labelled:
-            levels = GaugeMetricFamily(name, text, labels=[label])
-            for value, level in read_all().items():
-                levels.add_metric([value], level)
+        for family, name, text, labels, read_all in self._labelled:
+            levels: Any = family(name, text, labels=labels)  # type: ignore[call-arg]
+            for values, level in read_all().items():
+                levels.add_metric(values, level)
             yield levels
+        yield self._spread(
+            "qsuite_http_request_seconds",
+            "From the request's header to its answer",
+            ("route",),
+            _keyed(self._latencies),
+        )
+        for name, text, labels, read_spread in self._histograms:
+            yield self._spread(name, text, labels, read_spread())
+
+    @staticmethod
+    def _spread(name: str, text: str, labels: Labels, spread: Mapping[Labels, Histogram]) -> Metric:
+        shown = HistogramMetricFamily(name, text, labels=labels)
+        for values, histogram in spread.items():
+            shown.add_metric(values, histogram.buckets(), histogram.total)
+        return shown
 
     def render(self) -> bytes:
         """Write all of it in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _keyed(levels: Mapping[str, T]) -> dict[Labels, T]:
+    return {(value,): level for value, level in levels.items()}

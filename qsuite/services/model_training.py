@@ -12,6 +12,7 @@ from qsuite.domain.jobs import Job
 from qsuite.domain.roles import Caller
 from qsuite.domain.times import DAY_NS
 from qsuite.repos.model_files import ModelFilesRepo
+from qsuite.services.models import TRAINING_ASKED
 from qsuite.services.sentiment.labelled import Labelled, pack, read_rows
 from qsuite.services.tasks.train_sentiment import KIND
 
@@ -23,7 +24,9 @@ SEED = 1
 class Jobs(Protocol):
     """Where jobs are handed in."""
 
-    async def submit(self, caller: Caller, kind: str, parameters: Mapping[str, Any], *, priority: int = 0) -> Job:
+    async def submit(
+        self, caller: Caller, kind: str, parameters: Mapping[str, Any], *, priority: int = 0, recorded_as: str = ""
+    ) -> Job:
         """Queue a job."""
 
 
@@ -46,7 +49,7 @@ class ModelTraining:
         rows = await asyncio.to_thread(read_rows, raw)
         parameters = await store_rows(self._files, name, description, rows, new_id=self._new_id, now=self._clock())
         try:
-            return await self._jobs.submit(caller, KIND, parameters)
+            return await self._jobs.submit(caller, KIND, parameters, recorded_as=TRAINING_ASKED)
         except BaseException:
             await self._files.remove(UUID(parameters["file"]))
             raise

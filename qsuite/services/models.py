@@ -18,6 +18,10 @@ from qsuite.domain.models import Model, ModelKind, Scores
 from qsuite.domain.times import format_rfc3339
 from qsuite.repos.model_files import ModelFilesRepo
 from qsuite.repos.models import ModelsRepo
+from qsuite.services.audit_trail import AuditTrail
+
+TRAINING_ASKED = "model.training_asked"
+"""The record's word for having a model trained, which others' texts or bars may be judged by."""
 
 
 class ModelStore:
@@ -65,9 +69,15 @@ class ModelStore:
         """Return a model's file. Unavailable where it is not what was saved."""
         return await self._files.read(model.id, model.sha256)
 
-    async def delete(self, identity: UUID) -> None:
-        """Remove a model and its file. NotFound if there is none."""
-        await self._models.remove(identity)
+    async def delete(self, identity: UUID, trail: AuditTrail) -> None:
+        """Remove a model, which is recorded, and its file. NotFound if there is none."""
+        model = await self._models.get(identity)
+        await trail.record(
+            "model.deleted",
+            subject=identity,
+            facts={"name": model.name, "kind": model.kind.value, "sha256": model.sha256},
+            change=lambda session: self._models.remove(identity, session),
+        )
         await self._files.remove(identity)
 
 

@@ -4,7 +4,8 @@ Run as a script of its own (``python -I -S mongod_launcher.py PARENT_PID MONGOD 
 belong between fork and exec, where a program that already has threads may not run Python.
 
 Linux ends the database itself: the kernel sends SIGTERM when the parent's starting thread is gone. Elsewhere a small
-process beside mongod looks every half second whether the parent still lives.
+process beside mongod looks every half second whether the parent still lives. ``PARENT_PID:SIGNAL`` names another
+signal: the local stack ends any program of its so, frozen ones too, which only SIGKILL ends.
 """
 
 import ctypes
@@ -20,12 +21,13 @@ LOOK_EVERY_S = 0.5
 
 def main(arguments: Sequence[str]) -> None:
     """Tie this process to its parent, then replace it by mongod."""
-    parent = int(arguments[0])
+    named, _, number = arguments[0].partition(":")
+    parent, ending = int(named), int(number or signal.SIGTERM)
     command = list(arguments[1:])
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, ending, 0, 0, 0)
     else:
-        watch(parent)
+        watch(parent, ending)
     if os.getppid() != parent:  # it died before the tie was made
         return
     try:
@@ -35,14 +37,14 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(126)
 
 
-def watch(parent: int) -> None:
-    """Fork a process that sends mongod SIGTERM once ``parent`` is gone, and ends when mongod does."""
+def watch(parent: int, ending: int) -> None:
+    """Fork a process that sends mongod ``ending`` once ``parent`` is gone, and ends when mongod does."""
     mongod = os.getpid()  # exec keeps it
     if os.fork() != 0:
         return
     while os.getppid() == mongod:
         if not alive(parent):
-            os.kill(mongod, signal.SIGTERM)
+            os.kill(mongod, ending)
             break
         time.sleep(LOOK_EVERY_S)
     os._exit(0)

@@ -121,6 +121,11 @@ class ReferenceService:
             found = None if identity is None else self._by_id.get(identity)
         return found
 
+    def venue(self, symbol: str) -> str:
+        """Return where a symbol's orders trade: ``paper``, or ``book``; of one that has gone by now, ``paper``."""
+        ticker = self._by_symbol.get(symbol)
+        return "paper" if ticker is None else ticker.execution_mode
+
     def require(self, symbol_or_id: str) -> Ticker:
         """Return a ticker by symbol or id. NotFound if there is none."""
         found = self.ticker(symbol_or_id)

@@ -7,13 +7,14 @@ last count is shown where that did not do. Everything else is read from memory. 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
 
 from qsuite.domain.errors import QSuiteError
 from qsuite.domain.times import format_rfc3339
+from qsuite.services.order_latency import OrderLatency
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +27,11 @@ Count = Callable[[], Awaitable[int]]
 
 
 class EngineFigures(Protocol):
-    """What is read of the engine's counters; latencies in seconds, the newest last."""
+    """What is read of the engine's counters."""
 
     batches: int
     orders: int
     last_batch_size: int
-    latencies_s: deque[float]
 
 
 class SystemMetrics:
@@ -47,6 +47,7 @@ class SystemMetrics:
         engine: EngineFigures,
         queued: Callable[[], int],
         stream: Callable[[], tuple[int, float]],
+        latency: OrderLatency,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -55,6 +56,7 @@ class SystemMetrics:
         self._engine = engine
         self._queued = queued
         self._stream = stream
+        self._latency = latency
         self._clock = clock
         self._monotonic = monotonic
         self._counted: dict[str, int | None] = dict.fromkeys(counts)
@@ -63,7 +65,8 @@ class SystemMetrics:
         self._samples: deque[tuple[float, int]] = deque([(monotonic(), engine.orders)])
 
     async def run_once(self, now: int) -> None:
-        """Note the number of orders."""
+        """Note the number of orders, and how long they took."""
+        self._latency.sample()
         now_s = self._monotonic()
         self._samples.append((now_s, self._engine.orders))
         while self._samples[0][0] < now_s - WINDOW_S:
@@ -101,7 +104,7 @@ class SystemMetrics:
         clients, messages_per_second = self._stream()
         return {
             "database": dict(self._counted),
-            "performance": {"orders_per_minute": self._orders_per_minute(), **latencies(self._engine.latencies_s)},
+            "performance": self._performance(),
             "engine": {
                 "batches": self._engine.batches,
                 "batch_size": self._engine.last_batch_size,
@@ -111,19 +114,20 @@ class SystemMetrics:
             "timestamp": format_rfc3339(self._clock()),
         }
 
-    def _orders_per_minute(self) -> int:
-        """Return how many orders were answered in the last minute."""
-        return self._engine.orders - self._samples[0][1]
+    def _performance(self) -> dict[str, Any]:
+        """Return the orders of the last minute and how long callers waited for them.
+
+        A gateway has no engine, and strategies ask the engine without a request: whichever counted more saw them all.
+        """
+        recent = self._latency.recent()
+        decided = self._engine.orders - self._samples[0][1]
+        return {
+            "orders_per_minute": max(decided, recent.orders),
+            "avg_execution_latency_ms": _ms(recent.mean_s),
+            "p50_ms": _ms(recent.p50_s),
+            "p99_ms": _ms(recent.p99_s),
+        }
 
 
-def latencies(values_s: Sequence[float] | deque[float]) -> dict[str, float | None]:
-    """Return mean, median and 99th percentile in milliseconds, by nearest rank."""
-    ranked = sorted(values_s)
-    if not ranked:
-        return {"avg_execution_latency_ms": None, "p50_ms": None, "p99_ms": None}
-
-    def rank(percent: int) -> float:
-        return ranked[-(-percent * len(ranked) // 100) - 1]
-
-    figures = {"avg_execution_latency_ms": sum(ranked) / len(ranked), "p50_ms": rank(50), "p99_ms": rank(99)}
-    return {name: round(value * 1000, 3) for name, value in figures.items()}
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

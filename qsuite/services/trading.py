@@ -72,9 +72,12 @@ class TradingService:
 
     # -- orders -------------------------------------------------------------------------------------------------
 
-    async def place(self, caller: Caller, asked: Mapping[str, Any]) -> Order:
-        """Place an order and return it, durable. OrderRefused when a control said no, Conflict for a used id."""
-        return order_of(await self._engine.submit(self._place_command(caller, asked)))
+    async def place(self, caller: Caller, asked: Mapping[str, Any], id_: UUID | None = None) -> Order:
+        """Place an order and return it, durable. OrderRefused when a control said no, Conflict for a used client id.
+
+        ``id_``, where one was promised for it, was never used before.
+        """
+        return order_of(await self._engine.submit(self._place_command(caller, asked, id_)))
 
     async def place_many(self, caller: Caller, asked: Sequence[Mapping[str, Any]]) -> list[Order | QSuiteError]:
         """Place orders, one after the other as given; return the order or the error of each."""
@@ -173,9 +176,9 @@ class TradingService:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _place_command(self, caller: Caller, asked: Mapping[str, Any]) -> PlaceOrder:
+    def _place_command(self, caller: Caller, asked: Mapping[str, Any], id_: UUID | None = None) -> PlaceOrder:
         account = self._own(caller, asked.get("account"))
-        return place_command(asked, id_=self._new_id(), account=account, user=caller.user)
+        return place_command(asked, id_=id_ or self._new_id(), account=account, user=caller.user)
 
     async def _of_one(self, caller: Caller, command: ReplaceOrder | ReleaseOrder | CancelOrder) -> Order:
         """Have a command about one order decided. Forbidden where the caller may see the order, but not trade."""

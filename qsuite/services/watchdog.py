@@ -16,6 +16,8 @@ from types import FrameType
 
 import structlog
 
+from qsuite.domain.histogram import STAGE_BOUNDS_S, Histogram
+
 log = structlog.get_logger(__name__)
 
 BEAT_S = 0.05
@@ -31,6 +33,8 @@ class LoopWatchdog:
         self.lag_s = 0.0
         self.blocks = 0
         self.last_stack = ""
+        self.lag = Histogram(STAGE_BOUNDS_S)
+        """How late each beat was."""
         self._lag_max_s = 0.0
         self._beat = 0.0
         self._reported = 0.0
@@ -62,7 +66,9 @@ class LoopWatchdog:
 
     def _on_beat(self) -> None:
         now = time.monotonic()
-        self.lag_s = max(0.0, now - self._beat - BEAT_S) if self._handle is not None else 0.0
+        if self._handle is not None:
+            self.lag_s = max(0.0, now - self._beat - BEAT_S)
+            self.lag.observe(self.lag_s)
         self._lag_max_s = max(self._lag_max_s, self.lag_s)
         self._beat = now
         self._handle = asyncio.get_running_loop().call_later(BEAT_S, self._on_beat)

@@ -24,7 +24,7 @@ async def test_a_running_system_is_healthy_and_ready_for_anybody_who_asks(api: A
     answer = await api.anonymous.get("/health")
     assert answer.status == 200
     services = answer.json["services"]
-    assert set(services) == {"database", "redis", "engine", "workers", "feed"}
+    assert set(services) == {"database", "redis", "engine", "workers", "feed", "disk"}
     assert (services["database"], services["engine"], services["workers"]) == ("up", "up", "up")
     assert services["redis"] == "disabled"
     assert (await api.anonymous.get("/health/live")).json == {"status": "live"}

@@ -42,6 +42,13 @@ async def test_a_deleted_model_is_gone(api: Api) -> None:
     assert (await api.admin.delete(f"{MODELS}{model.id}/")).status == 204
     assert (await api.admin.delete(f"{MODELS}{model.id}/")).status == 404
     assert (await api.viewer.get(f"{MODELS}{model.id}/")).status == 404
+    [entry] = await recorded_of(api, str(model.id))
+    assert (entry["kind"], entry["facts"]["sha256"]) == ("model.deleted", model.sha256)
+
+
+async def recorded_of(api: Api, subject: str) -> list[dict[str, Any]]:
+    answer = await api.auditor.get("/api/v1/audit/", query={"chain": "access", "subject": subject})
+    return list(answer.json["results"])
 
 
 async def test_what_names_no_model_is_not_found(api: Api) -> None:
@@ -55,6 +62,8 @@ async def test_a_training_is_a_job_whose_worker_reads_the_rows_by_reference(api:
     answer = await api.admin.post(MODELS, asked)
     assert (answer.status, answer.json["kind"]) == (202, "train_sentiment")
     address = answer.headers["Location"]
+    [entry] = await recorded_of(api, answer.json["id"])
+    assert (entry["kind"], entry["facts"]["name"]) == ("model.training_asked", "mine")
     assert address == f"/api/v1/jobs/{answer.json['id']}/"
 
     async def ended() -> Any:

@@ -267,6 +267,8 @@ async def test_the_latest_price_is_the_last_trade_with_the_quote_around_it(api: 
         "ask": None,
         "timestamp": "2013-10-07T13:30:00.123456789Z",
         "source": "trade",
+        "stale": False,
+        "suspect": False,
     }
     unknown = await api.viewer.get("/api/v1/tickers/NOSUCH/latest_price/")
     assert (unknown.status, unknown.code) == (404, "ticker.unknown")

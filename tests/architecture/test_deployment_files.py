@@ -32,6 +32,7 @@ SECRETS = {
     "MONGODB_PASSWORD": "b2c3d4e5",
     "REDIS_PASSWORD": "c3d4e5f6",
 }
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ALL_PROFILES = ("--profile", "edge", "--profile", "monitoring")
 
 
@@ -208,23 +209,45 @@ def test_the_health_check_of_the_image_follows_readiness(status: int, exit_code:
 # ---------------------------------------------------------------- continuous integration and monitoring
 
 
-@pytest.mark.parametrize(
-    ("schema", "file"),
-    [("vendor.github-workflows", ".github/workflows/ci.yml"), ("vendor.compose-spec", "docker-compose.yml")],
-)
-def test_the_file_fits_its_published_schema(schema: str, file: str) -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, file]
+SCHEMAS = {
+    "docker-compose.yml": "vendor.compose-spec",
+    ".github/dependabot.yml": "vendor.dependabot",
+    **{path.relative_to(ROOT).as_posix(): "vendor.github-workflows" for path in WORKFLOWS},
+}
+
+
+@pytest.mark.parametrize("file", SCHEMAS)
+def test_the_file_fits_its_published_schema(file: str) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", SCHEMAS[file], file]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_github_calls_the_two_commands_with_read_rights_and_pinned_actions() -> None:
+def test_github_calls_the_two_commands() -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     assert {"make check", "make test"} <= {step.get("run") for step in steps}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_has_read_rights_pinned_actions_and_a_limit_of_time(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {"contents": "read"}
-    for step in steps:
-        assert "uses" not in step or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]), step
+    writers = {name for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert writers <= {"publish"}, "only what publishes a release may write"
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 180
+        for step in job["steps"]:
+            assert "uses" not in step or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]), step
+            assert "${{" not in step.get("run", ""), "what GitHub fills in reaches a shell by the environment alone"
+
+
+def test_what_workflows_and_the_commit_hook_call_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = "\n".join(path.read_text() for path in [*WORKFLOWS, ROOT / ".pre-commit-config.yaml"])
+    called = {name for line in re.findall(r"(?:run|entry): make ([a-z ]+)|\bmake ([a-z ]+)$", text, re.MULTILINE)
+              for name in " ".join(line).split()}  # fmt: skip
+    assert {"check", "test", "bench", "dist", "sbom"} <= called <= targets
 
 
 def test_the_same_script_runs_the_same_commands_elsewhere() -> None:

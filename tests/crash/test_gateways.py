@@ -270,11 +270,12 @@ async def fleet(uri: str, database: Database, redis: RedisServer, directory: Pat
 
 async def blow(fleet: Fleet, how: signal.Signals) -> None:
     """Freeze or kill Redis; see readers told from the database, and from Redis again when it is back."""
-    fleet.redis.signal(how)
+    blows = {signal.SIGSTOP: fleet.redis.freeze, signal.SIGKILL: fleet.redis.kill}
+    blows[how]()
     await fleet.sources("database")
     await fleet.load_on()
     if how is signal.SIGSTOP:
-        fleet.redis.signal(signal.SIGCONT)
+        fleet.redis.thaw()
     else:
         await asyncio.to_thread(fleet.redis.start)
     await fleet.sources("redis")
@@ -324,7 +325,7 @@ async def ordeal(fleet: Fleet) -> None:
         await eventually(lambda fold=fold, at=at: fleet.same_as_rest(fold, at), timeout_s=10, what=fold.name)
     assert fleet.meanings.faults == []
     assert [await fleet.stop(1), await fleet.stop(0)] == [0, 0]
-    fleet.redis.signal(signal.SIGSTOP)
+    fleet.redis.freeze()
     assert await fleet.stop(2) == 0
 
 

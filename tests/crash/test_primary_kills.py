@@ -15,10 +15,11 @@ import pytest
 from pymongo.errors import PyMongoError
 from tornado.ioloop import IOLoop
 
+from ops.stack.replica_set import Member, ReplicaSet
 from qsuite.repos.database import Database, connect
 from tests.crash.clients import SCALE, Connection, Victim, check_stored, retry_unknown
 from tests.crash.crowd import CLIENTS, crowd
-from tests.support.replica_set import Member, ReplicaSet, running_replica_set
+from tests.support.mongod import running_replica_set
 from tests.support.waiting import eventually
 
 FAULTS = ["kill"] * 4 + ["freeze", "kill", "kill", "kill", "step down", "kill", "freeze", "kill", "kill"]

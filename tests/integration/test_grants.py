@@ -14,10 +14,11 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from ops.stack.process import Process, free_port
+from ops.stack.replica_set import direct, find_mongod, mongod_command
 from qsuite.domain.roles import Role
 from qsuite.repos.database import connect
 from qsuite.settings import Settings
-from tests.support.mongod import direct, find_mongod, free_port, mongod_command
 from tests.support.running_app import PASSWORD, running_api
 from tests.support.waiting import wait_until
 
@@ -37,15 +38,15 @@ def guarded() -> Iterator[int]:
         key.write_text(secrets.token_urlsafe(64).replace("-", "a").replace("_", "b"))
         key.chmod(0o600)
         port = free_port()
-        command = [*mongod_command(binary, directory, port), "--auth", "--keyFile", str(key)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        command = [*mongod_command(binary, Path(directory), port), "--auth", "--keyFile", str(key)]
+        process = Process("guarded", command, Path(directory), port=port)
+        process.launch()
         try:
             wait_until(lambda: _initiated(port), timeout_s=30)
             wait_until(lambda: _root_made(port), timeout_s=30)
             yield port
         finally:
-            process.terminate()
-            process.wait(timeout=60)
+            process.kill()
 
 
 def _initiated(port: int) -> bool:

@@ -249,3 +249,8 @@ async def test_an_admin_may_cancel_anybodys_job_and_a_risk_manager_only_their_ow
     assert (await api.risk_manager.delete(path)).status == 404
     assert (await api.admin.delete(path)).status == 200
     assert (await end_of(api, job))["state"] == "cancelled"
+    [entry] = (await api.auditor.get("/api/v1/audit/", query={"chain": "access", "subject": str(job.id)})).json[
+        "results"
+    ]
+    assert (entry["kind"], entry["actor"]) == ("job.cancelled", api.admin.user["id"])
+    assert entry["facts"] == {"kind": "wait", "owner": str(job.owner)}

@@ -88,7 +88,7 @@ async def test_a_killed_worker_costs_one_attempt(grid: Grid, database: Database,
         await eventually(lambda: note.exists() and note.read_text(), timeout_s=START_S)
         first = int(note.read_text())
         with capture_logs():
-            grid.kill(first)
+            next(worker for worker in grid.workers if worker.pid == first).kill()
             await eventually(lambda: int(note.read_text() or first) != first, timeout_s=START_S)
         note.unlink()
         end = await queue.end_of(job)
@@ -103,7 +103,7 @@ async def test_a_killed_scheduler_loses_no_job(grid: Grid, database: Database, t
         going = await queue.submit("wait", note=str(note))
         await eventually(lambda: note.exists() and note.read_text(), timeout_s=START_S)
         with capture_logs():
-            grid.kill_scheduler()
+            grid.scheduler.kill()
             await eventually(lambda: not executor.ready)
             kept, unwanted = await queue.submit("add", left=1, right=2), await queue.submit("add", left=1, right=2)
             assert (await queue.cancel(unwanted)).state.value == "cancelled"
@@ -111,7 +111,7 @@ async def test_a_killed_scheduler_loses_no_job(grid: Grid, database: Database, t
             end = await queue.end_of(going)
             assert (end.state.value, end.attempts) == ("done", 1)
             assert (await queue.now(kept)).state.value == "queued"
-            grid.start(1)
+            grid.launch(1)
             end = await queue.end_of(kept)
         assert (end.state.value, end.result) == ("done", {"sum": 3})
 

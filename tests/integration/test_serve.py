@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ops.stack.replica_set import find_mongod
 from qsuite.services.data_dir import lock_holder, read_runtime
-from tests.support.mongod import find_mongod
 from tests.support.server import Server, run_command, serving
 from tests.support.waiting import wait_until
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -110,7 +109,7 @@ async def test_while_redis_is_frozen_each_server_counts_to_half_and_nobody_waits
     assert shared is not None
     assert await take_many(throttle, WHO, 400) == 400
     with capture_logs() as lines:
-        redis.signal(signal.SIGSTOP)
+        redis.freeze()
         try:
             # All of them are under way when it turns out; what comes later is answered without awaiting.
             assert await take_many(throttle, WHO, 2_000) == 500
@@ -120,7 +119,7 @@ async def test_while_redis_is_frozen_each_server_counts_to_half_and_nobody_waits
             await shared.run_once(0)
             assert not shared.up
         finally:
-            redis.signal(signal.SIGCONT)
+            redis.thaw()
         await eventually(lambda: _is_back(throttle))
     assert [line["event"] for line in lines] == ["throttle.alone", "throttle.shared"]
     assert shared.falls == 1

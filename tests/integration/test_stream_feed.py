@@ -12,6 +12,7 @@ import pytest
 import structlog
 from bson import Int64
 
+from ops.stack.process import free_port
 from qsuite.domain.errors import SetupError
 from qsuite.domain.feeds.breaker import BreakerState
 from qsuite.domain.market import Quote, Tick, Trade
@@ -26,7 +27,6 @@ from qsuite.services.supervisor import Supervisor
 from qsuite.settings import SourceSettings
 from tests.support.bad_source import BadSource
 from tests.support.market import Parts, open_market
-from tests.support.mongod import free_port
 from tests.support.waiting import eventually
 
 START = parse_rfc3339("2026-11-21T14:30:00Z")

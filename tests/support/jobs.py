@@ -11,8 +11,10 @@ from uuid_utils.compat import uuid7
 from qsuite.domain.jobs import Job
 from qsuite.domain.roles import Caller, Role
 from qsuite.repos import jobs
+from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.schema import migrate
+from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.executors import JobExecutor
 from qsuite.services.job_runner import JobRunner
 from qsuite.services.jobs import JobService
@@ -31,7 +33,14 @@ class JobQueue:
         self.runner = runner
         self.repo = jobs.JobsRepo(database)
         self.caller = Caller(UUID(int=7), "worker's employer", Role.TRADER)
-        self.service = JobService(repo=self.repo, most_queued=most, reachable=True, new_id=uuid7, clock=time.time_ns)
+        self.service = JobService(
+            repo=self.repo,
+            trail=AuditTrail(AuditAccessRepo(database)),
+            most_queued=most,
+            reachable=True,
+            new_id=uuid7,
+            clock=time.time_ns,
+        )
         if runner is not None:
             self.service.on_change(runner.wake)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from qsuite.domain.market import Quote, Trade
 from qsuite.domain.roles import Caller
+from qsuite.domain.times import NS_PER_S
 from qsuite.repos import data_sources, imports, market_data, tick_blocks, tick_seals, tickers, ticks
 from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.data_sources import DataSourcesRepo
@@ -18,6 +19,7 @@ from qsuite.repos.tickers import TickersRepo
 from qsuite.repos.ticks import TicksRepo
 from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.market_data import MarketDataService
+from qsuite.services.price_marks import PriceMarks
 from qsuite.services.reference import ReferenceService
 from qsuite.settings import MarketSettings
 
@@ -86,6 +88,7 @@ class Parts:
             market_data=self.market_data,
             reference=self.reference,
             stream=self.stream,
+            marks=PriceMarks(jump=Decimal("0.10"), stale_ns=30 * NS_PER_S, in_book=lambda _: False),
             clock=self.clock,
         )
 

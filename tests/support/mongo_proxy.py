@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from tests.support.proxy import Line, Lines, copying
+from ops.stack.lines import Line, Lines, copying
 
 HEADER = 4  # a message begins with its length, little-endian
 COMMIT = b"\x10commitTransaction\x00"  # the command's name as the first field of its document

@@ -8,59 +8,11 @@ What was lost is kept, so that a test can hold the answer to a retry against it.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple
+from contextlib import asynccontextmanager
 
-CHUNK = 65_536
+from ops.stack.lines import CHUNK, Line, Lines, copying
+
 Whole = Callable[[bytes], bool]
-
-
-class Line(NamedTuple):
-    """A connection to one of the two that the proxy is between."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-
-class Lines:
-    """The connections of a proxy: each client gets one of its own to the server, and all of them can be cut."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._open: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
-        self.port = 0
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open[task] = [writer]
-        try:
-            server = Line(*await asyncio.open_connection("127.0.0.1", self._to))
-            self._open[task].append(server.writer)
-            with suppress(OSError, asyncio.IncompleteReadError):  # either side is gone
-                await self.between(Line(reader, writer), server)
-        finally:
-            for one in self._open.pop(task):
-                one.close()
-
-    async def between(self, client: Line, server: Line) -> None:
-        """Be between one client and the server until there is nothing more to pass on."""
-        raise NotImplementedError
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Listen on a free port; cut every line in the end."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield
-        finally:
-            server.close()
-            for writers in self._open.values():
-                for writer in writers:
-                    writer.transport.abort()
-            await asyncio.gather(*self._open, return_exceptions=True)
-            await server.wait_closed()
 
 
 class Proxy(Lines):
@@ -98,24 +50,6 @@ class Proxy(Lines):
         while not self._whole(data):
             data += await server.reader.read(CHUNK)
         self._lost.set_result(data)
-
-
-@asynccontextmanager
-async def copying(source: Line, target: Line) -> AsyncIterator[None]:
-    """Pass on what comes from the one to the other meanwhile, and that nothing more will."""
-
-    async def copy() -> None:
-        while data := await source.reader.read(CHUNK):
-            target.writer.write(data)
-            await target.writer.drain()
-        target.writer.write_eof()
-
-    task = asyncio.create_task(copy())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def whole_http(answer: bytes) -> bool:

@@ -20,6 +20,7 @@ from qsuite.handlers.operations import CSV, JSON, operation
 from qsuite.handlers.routes import Route, make_application
 from qsuite.handlers.server import ApiServer
 from qsuite.services.audit_trail import AuditTrail
+from qsuite.services.metrics import Metrics
 from qsuite.services.throttle import Throttle
 from qsuite.settings import HttpSettings, load_settings
 
@@ -158,7 +159,11 @@ async def small_server(
     WaitingHandler.release.clear()
     throttle = throttle or Throttle(load_settings({"QSUITE_PROFILE": "test"}, dotenv=None).throttle)
     services: Any = SimpleNamespace(
-        auth=FakeAuth(), settings=SimpleNamespace(http=limits), throttle=throttle, audit=AuditTrail(cast(Any, None))
+        auth=FakeAuth(),
+        settings=SimpleNamespace(http=limits),
+        throttle=throttle,
+        audit=AuditTrail(cast(Any, None)),
+        metrics=Metrics(),
     )
     server = ApiServer(make_application(services, routes=routes), limits)
     server.listen(0, "127.0.0.1")

@@ -16,6 +16,8 @@ from qsuite.handlers.server import ApiServer
 from qsuite.handlers.stream import routes
 from qsuite.services.audit_trail import AuditTrail
 from qsuite.services.container import Services
+from qsuite.services.metrics import Metrics
+from qsuite.services.order_latency import OrderLatency
 from qsuite.services.stream import StreamHub
 from qsuite.services.throttle import Throttle
 from qsuite.settings import Settings
@@ -151,7 +153,15 @@ async def stream_server(
     throttle = throttle or Throttle(settings.throttle)
     trail = AuditTrail(cast(Any, None))
     services = SimpleNamespace(
-        settings=settings, auth=auth, stream=hub, trading=trading, throttle=throttle, audit=trail
+        settings=settings,
+        auth=auth,
+        stream=hub,
+        trading=trading,
+        throttle=throttle,
+        audit=trail,
+        metrics=Metrics(),
+        latency=OrderLatency(),
+        reference=SimpleNamespace(venue=lambda symbol: "paper"),
     )
     application = make_application(cast(Services, services), routes=[Route(*route) for route in routes])
     server = ApiServer(application, limits=settings.http)

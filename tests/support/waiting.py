@@ -6,8 +6,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from ops.stack.waiting import POLL_S
+from ops.stack.waiting import wait_until as wait_until
+
 T = TypeVar("T")
-POLL_S = 0.01
 
 
 async def eventually(
@@ -38,12 +40,3 @@ async def turns(count: int = 1) -> None:
     """Let everything that is ready go on, so many times; no time passes."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-def wait_until(condition: Callable[[], T], *, timeout_s: float = 10.0, what: str = "the condition") -> T:
-    """Wait like ``eventually``, where there is no event loop (a process started from a test)."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s} s"
-        time.sleep(POLL_S)
-    return value

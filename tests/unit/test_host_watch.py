@@ -22,7 +22,9 @@ class Machine:
         return int(self.there_s * S)
 
     def watch(self) -> HostWatch:
-        return HostWatch(Path("/data"), free=lambda _: self.free, monotonic=lambda: self.monotonic_s)
+        return HostWatch(
+            Path("/data"), alarm=0.2, halt=0.05, free=lambda _: self.free, monotonic=lambda: self.monotonic_s
+        )
 
 
 async def test_a_disk_under_a_fifth_free_is_told_once_until_it_recovers() -> None:
@@ -32,8 +34,40 @@ async def test_a_disk_under_a_fifth_free_is_told_once_until_it_recovers() -> Non
         for free in (0.21, 0.20, 0.199, 0.15, 0.3, 0.1):
             machine.free = free
             await watch.run_once(0)
-    assert [(line["event"], line["free_percent"]) for line in lines] == [("disk.low", 19.9), ("disk.low", 10.0)]
+    assert [(line["event"], line["free_percent"]) for line in lines] == [
+        ("disk.low", 19.9),
+        ("disk.up", 30.0),
+        ("disk.low", 10.0),
+    ]
     assert watch.disk_free == 0.1
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "state"),
+    [(0.5, 0.5, "up"), (0.05, 0.5, "low"), (0.049, 0.5, "full"), (0.5, 0.19, "low"), (0.5, 0.04, "full")],
+)
+async def test_the_fuller_of_our_disk_and_the_databases_counts(ours: float, theirs: float, state: str) -> None:
+    async def database_free() -> float:
+        return theirs
+
+    watch = HostWatch(Path("/data"), alarm=0.2, halt=0.05, free=lambda _: ours, database_free=database_free)
+    await watch.run_once(0)
+    assert (watch.disk, watch.full) == (state, state == "full")
+
+
+async def test_a_full_disk_of_a_database_that_went_away_is_still_full() -> None:
+    told = [0.01]
+
+    async def database_free() -> float:
+        if not told:
+            raise Unavailable("the database is away")
+        return told.pop()
+
+    watch = HostWatch(Path("/data"), alarm=0.2, halt=0.05, free=lambda _: 0.5, database_free=database_free)
+    await watch.run_once(0)
+    await watch.run_once(0)
+    assert watch.full
+    assert watch.interval_s == 1.0  # looked at more often while there is little room
 
 
 async def test_a_clock_that_keeps_time_is_left_alone_and_one_that_jumps_is_told() -> None:
@@ -57,7 +91,12 @@ async def test_a_clock_that_keeps_time_is_left_alone_and_one_that_jumps_is_told(
 async def test_a_clock_that_differs_from_the_databases_is_told_once_until_it_agrees() -> None:
     machine = Machine()
     watch = HostWatch(
-        Path("/data"), free=lambda _: 0.5, monotonic=lambda: machine.monotonic_s, database_time=machine.database_time
+        Path("/data"),
+        alarm=0.2,
+        halt=0.05,
+        free=lambda _: 0.5,
+        monotonic=lambda: machine.monotonic_s,
+        database_time=machine.database_time,
     )
     drifts = []
     with structlog.testing.capture_logs() as lines:
@@ -74,7 +113,7 @@ async def test_a_database_that_is_away_says_nothing_about_the_clock() -> None:
     async def away() -> int:
         raise Unavailable("the database is away")
 
-    watch = HostWatch(Path("/data"), free=lambda _: 0.5, database_time=away)
+    watch = HostWatch(Path("/data"), alarm=0.2, halt=0.05, free=lambda _: 0.5, database_time=away)
     await watch.run_once(0)
     assert watch.clock_drift_s == 0.0
 

@@ -5,7 +5,8 @@ import math
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from qsuite.services.metrics import Histogram, Metrics
+from qsuite.domain.histogram import Histogram
+from qsuite.services.metrics import Metrics
 
 
 def shown(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -48,6 +49,28 @@ def test_a_request_that_lasts_by_its_nature_is_counted_but_not_timed() -> None:
     samples = shown(metrics)
     assert samples["qsuite_http_requests_total", (("method", "GET"), ("route", "/ws"), ("status", "101"))] == 1
     assert ("qsuite_http_request_seconds_count", (("route", "/ws"),)) not in samples
+
+
+def test_a_method_that_a_client_made_up_makes_no_series_of_its_own() -> None:
+    metrics = Metrics()
+    for number in range(100):
+        metrics.request("unknown", f"X{number}", 405, 0.001)
+    assert (
+        shown(metrics)["qsuite_http_requests_total", (("method", "other"), ("route", "unknown"), ("status", "405"))]
+        == 100
+    )
+
+
+def test_histograms_of_several_labels_are_shown_with_all_of_them() -> None:
+    metrics, spread = Metrics(), Histogram((1.0, 2.0))
+    spread.observe(1.5, times=3)
+    metrics.histograms("qsuite_work_seconds", "work", ("kind", "outcome"), lambda: {("sweep", "done"): spread})
+    metrics.counters("qsuite_refused", "refusals", "code", lambda: {"risk.halted": 2.0})
+    samples = shown(metrics)
+    labels = (("kind", "sweep"), ("outcome", "done"))
+    assert samples["qsuite_work_seconds_bucket", (labels[0], ("le", "2.0"), labels[1])] == 3
+    assert samples["qsuite_work_seconds_sum", labels] == 4.5
+    assert samples["qsuite_refused_total", (("code", "risk.halted"),)] == 2
 
 
 def test_readers_are_asked_at_each_scrape() -> None:

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from ops.stack.process import free_port
 from qsuite.services.health import State
 from qsuite.services.redis_probe import RedisProbe
-from tests.support.mongod import free_port
 from tests.support.waiting import eventually
 
 

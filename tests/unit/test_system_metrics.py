@@ -1,15 +1,16 @@
 """The figures operators look at."""
 
 import asyncio
-from collections import deque
+import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
 from qsuite.domain.errors import Unavailable
 from qsuite.services import system_metrics
-from qsuite.services.system_metrics import SystemMetrics, latencies
+from qsuite.services.order_latency import BOUNDS_S, OrderLatency
+from qsuite.services.system_metrics import SystemMetrics
 
 
 @dataclass
@@ -17,7 +18,6 @@ class Engine:
     batches: int = 3
     orders: int = 0
     last_batch_size: int = 2
-    latencies_s: deque[float] = field(default_factory=deque)
 
 
 class Watch:
@@ -34,6 +34,7 @@ def figures(
     watch: Watch,
     counted: list[int] | None = None,
     count: Callable[[], Awaitable[int]] | None = None,
+    latency: OrderLatency | None = None,
 ) -> SystemMetrics:
     async def count_42() -> int:
         (counted if counted is not None else []).append(1)
@@ -44,6 +45,7 @@ def figures(
         engine=engine,
         queued=lambda: 7,
         stream=lambda: (5, 12.34),
+        latency=latency or OrderLatency(monotonic=watch),
         clock=lambda: 0,
         monotonic=watch,
     )
@@ -118,8 +120,40 @@ async def _never() -> int:
     return 0
 
 
-def test_latencies_are_by_nearest_rank() -> None:
-    # 1 to 200 ms: mean 100.5, the 100th and the 198th of 200.
-    found = latencies([number / 1000 for number in range(200, 0, -1)])
-    assert found == {"avg_execution_latency_ms": 100.5, "p50_ms": 100.0, "p99_ms": 198.0}
-    assert latencies([0.004]) == {"avg_execution_latency_ms": 4.0, "p50_ms": 4.0, "p99_ms": 4.0}
+async def test_latencies_are_those_of_the_last_minute() -> None:
+    # 1 to 200 ms, one of each: mean 100.5, the median 100, the 99th percentile 198; percentiles to within their step.
+    engine, watch = Engine(), Watch()
+    latency = OrderLatency(monotonic=watch)
+    system = figures(engine, watch, latency=latency)
+    for number in range(1, 201):
+        latency.acknowledged("rest", ("paper",), watch.now - number / 1000)
+    shown = (await system.now())["performance"]
+    assert shown["orders_per_minute"] == 200
+    assert shown["avg_execution_latency_ms"] == pytest.approx(100.5)
+    assert shown["p50_ms"] == pytest.approx(100, rel=0.13)
+    assert shown["p99_ms"] == pytest.approx(198, rel=0.13)
+    for _ in range(62):
+        watch.now += 1
+        await system.run_once(0)
+    assert (await system.now())["performance"] == {
+        "orders_per_minute": 0,
+        "avg_execution_latency_ms": None,
+        "p50_ms": None,
+        "p99_ms": None,
+    }
+
+
+def test_orders_of_one_request_have_its_time_each_at_its_venue() -> None:
+    watch = Watch()
+    latency = OrderLatency(monotonic=watch)
+    latency.acknowledged("bulk", ("paper", "book", "paper"), watch.now - 0.1)
+    assert latency.spread["bulk", "paper"].count == 2
+    assert latency.spread["bulk", "book"].count == 1
+    assert latency.recent().orders == 3
+    assert latency.recent().mean_s == pytest.approx(0.1)
+
+
+def test_a_step_of_a_latency_is_never_more_than_a_third_of_a_doubling() -> None:
+    steps = [high / low for low, high in itertools.pairwise(BOUNDS_S)]
+    assert max(steps) <= 1.28
+    assert (BOUNDS_S[0], BOUNDS_S[-1]) == (0.0002, 8.0)

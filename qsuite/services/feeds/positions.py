@@ -7,6 +7,7 @@ Invariant: a position is saved only once everything before it is durable. After 
 it may be stored, too: those are looked up, and not stored again when they come again.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 
@@ -40,6 +41,7 @@ class Positions:
         self._begun = False
         self._saved: dict[str, FeedPosition] = {}
         self._saved_ns = 0
+        self._saving: asyncio.Task[None] | None = None
         self._stored: dict[str, AlreadyStored] = {}
 
     def forget(self) -> None:
@@ -75,7 +77,7 @@ class Positions:
         return [tick for tick in ticks if not self._is_stored(tick)]
 
     async def save(self, gaps: Gaps, now_ns: int, *, sure: bool = False) -> None:
-        """Save where the sequences are, now and then, or for sure in the end. While storage is away it waits."""
+        """Save where the sequences are: now and then, and the feed does not wait for it; for sure in the end."""
         if not self._begun or (not sure and now_ns - self._saved_ns < SAVE_NS):
             return
         self._saved_ns = now_ns
@@ -83,6 +85,15 @@ class Positions:
         changed = {key: position for key, position in found.items() if self._saved.get(key) != position}
         if not changed:
             return
+        if self._saving is not None and not self._saving.done():
+            if not sure:
+                return
+            await self._saving
+        self._saving = asyncio.create_task(self._write(changed), name="feed-positions")
+        if sure:
+            await self._saving
+
+    async def _write(self, changed: dict[str, FeedPosition]) -> None:
         try:
             await self._market.stored()
             await self._repo.save(self._name, changed, self._market.now())

@@ -2,7 +2,7 @@
 
     starting   a feed is configured and has brought nothing yet     down    its source is left alone for a while
     idle       none is configured and nobody sent prices            stale   no price for ``feed.stale_s``
-    up         prices come
+    up         prices come                                          suspect they come, and some are not to be believed
 
 Invariant: an alarm is logged once when it begins and once when it ends, however long it lasts.
 """
@@ -68,7 +68,7 @@ class FeedWatch:
             return State.DOWN
         newest_ns = self._newest_ns(playing=playing)
         if newest_ns and now - newest_ns < self._stale_ns:
-            return State.UP
+            return State.SUSPECT if self._market.marks.suspects else State.UP
         if not playing:
             return State.STALE if newest_ns else State.IDLE
         # What plays since a moment ago has its time, too.
@@ -76,8 +76,8 @@ class FeedWatch:
 
     @property
     def alarmed(self) -> bool:
-        """Say whether prices should come in and do not."""
-        return self.state in (State.STALE, State.DOWN)
+        """Say whether prices should come in and do not, or make no sense."""
+        return self.state in (State.STALE, State.DOWN, State.SUSPECT)
 
     async def run_once(self, now: int) -> None:
         """Look, and log what changed."""

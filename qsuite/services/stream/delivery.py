@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
+from qsuite.domain.histogram import STAGE_BOUNDS_S, Histogram
 from qsuite.services.stream.groups import Groups
 from qsuite.services.stream.subscriber import INTERNAL, TRY_AGAIN, Subscriber
 
@@ -33,6 +34,9 @@ class Delivery:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.Handle | None = None
         self._not_before = 0.0
+        self._woken_s = 0.0
+        self.lag = Histogram(STAGE_BOUNDS_S)
+        """One value a flush: how old its oldest message was when the last of its sockets was written to."""
 
     def start(self) -> None:
         """Take the running loop."""
@@ -55,7 +59,8 @@ class Delivery:
     def wake(self) -> None:
         """See to it that what is pending is flushed soon."""
         if self._handle is None and self._loop is not None:
-            wait = self._not_before - self._loop.time()
+            self._woken_s = now = self._loop.time()
+            wait = self._not_before - now
             self._handle = self._loop.call_later(wait, self._flush) if wait > 0 else self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
@@ -76,6 +81,9 @@ class Delivery:
         else:
             self._handle = None
             self._not_before = now + max(PAUSE_S, spent)
+            self.lag.observe(now - self._woken_s)
+            if self._groups.waiting:  # published while others were being written to
+                self.wake()
 
     def _flush_one(self, subscriber: Subscriber) -> None:
         try:

@@ -68,6 +68,11 @@ class Groups:
     def _route(self, channel: Channel) -> tuple[Group, ...]:
         return tuple({**self._listening.get(channel.name, {}), **self._listening.get(channel.wild, {})})
 
+    @property
+    def waiting(self) -> bool:
+        """Say whether a message is pending."""
+        return bool(self._dirty)
+
     def settle(self) -> None:
         """Hand every pending message to the members of its groups."""
         dirty, self._dirty = self._dirty, []

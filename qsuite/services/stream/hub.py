@@ -20,6 +20,7 @@ from uuid import UUID
 import structlog
 
 from qsuite.domain.errors import Forbidden, Unavailable
+from qsuite.domain.histogram import Histogram
 from qsuite.domain.roles import Caller
 from qsuite.domain.times import format_rfc3339
 from qsuite.services.stream.counters import Counters
@@ -84,6 +85,8 @@ class StreamHub:
             self.registry, max_subscriptions=settings.max_subscriptions, known_symbol=known_symbol
         )
         self.upkeep = Upkeep(self)
+        self.prices_stale: Callable[[], bool] = bool
+        """Says whether prices that should come do not, or come and cannot be stored."""
         self.tap: Tap | None = None
         self.elsewhere: Callable[[str, Mapping[str, Any]], None] | None = None
         """Has the process that is mirrored publish what only this one knows."""
@@ -213,6 +216,16 @@ class StreamHub:
     def clients(self) -> int:
         """Return the number of open sockets."""
         return len(self.sockets)
+
+    @property
+    def lag(self) -> Histogram:
+        """Return how old messages were when their sockets were written to."""
+        return self._delivery.lag
+
+    @property
+    def unsent(self) -> list[int]:
+        """Return the bytes that wait for each socket."""
+        return [subscriber.outbox.unsent for subscriber in self.sockets]
 
     def admit(self) -> None:
         """Raise Unavailable when no further socket may be opened."""

@@ -74,8 +74,9 @@ class Upkeep:
                 self._hub.close(subscriber, TRY_AGAIN, "overflow")
 
     def _beat(self, now: int) -> None:
-        """Send a heartbeat to every socket that has nothing else to read."""
-        data = encode({"type": "heartbeat", "ts": format_rfc3339(now)})
+        """Send a heartbeat to every socket that has nothing else to read; it says when prices stopped."""
+        stale = {"stale": True} if self._hub.prices_stale() else {}
+        data = encode({"type": "heartbeat", "ts": format_rfc3339(now), **stale})
         for subscriber in self._hub.sockets:
             if subscriber.idle:
                 subscriber.add(data)

@@ -1,4 +1,4 @@
-"""Where tests keep what is gone after them: in memory where there is room, so that nobody waits for a disk.
+"""Where a stack keeps what is gone after it: in memory where there is room, so that nobody waits for a disk.
 
 A database flushes for each collection, index and transaction. Processes are killed in the tests, machines are not, and
 memory outlives a process as a disk does.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm")  # noqa: S108  what is made there has a name of its own
 ROOM = 6 << 30
 """Bytes that must be free in it before anything is begun there; all databases of the suite together take half."""
 PREFIX = "qsuite-test-"

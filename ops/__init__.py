@@ -1,0 +1,1 @@
+"""What people who run QSuite use beside it."""

@@ -1,0 +1,28 @@
+"""Where the engine is: the lease as other processes read it, by majority, so that no stale primary is believed."""
+
+from typing import NamedTuple
+
+from qsuite.repos.database import Database, translated
+from qsuite.repos.engine_store import ENGINE, SPEC
+
+
+class Seat(NamedTuple):
+    """Who has the engine; ``address`` is "" where that one does not say, ``lapsed`` by the database's clock."""
+
+    epoch: int
+    address: str
+    lapsed: bool
+
+
+class EngineSeatRepo:
+    """Read the lease."""
+
+    def __init__(self, database: Database) -> None:
+        self._states = database.collection(SPEC.name)
+
+    async def find(self) -> Seat | None:
+        """Return who has the engine, or had it last; None before anybody had it. Unavailable."""
+        wanted = {"epoch": 1, "address": 1, "lapsed": {"$lt": ["$lease_until", "$$NOW"]}}
+        with translated("the lease"):
+            found = await self._states.find_one(ENGINE, wanted)
+        return None if found is None else Seat(found["epoch"], found.get("address", ""), found["lapsed"])
