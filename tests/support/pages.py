@@ -27,7 +27,7 @@ UNTOLD = ("", "bash", "console", "shell", "shell-session", "zsh", "pycon", "py")
 """Languages of which nobody could tell whether they are to be run."""
 MARK = "\036"
 GAP = "…"
-PAGE_S = 300.0
+PAGE_S = 600.0
 
 PRELUDE = r"""
 set -e -o pipefail
