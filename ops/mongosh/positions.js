@@ -1,14 +1,14 @@
-// What an account holds, and its money. Market values are the API's: they change with every tick and are not stored.
+// What accounts hold, and their money. Market values are the API's: they change with every tick and are not stored.
 //
-//     [TRADER=demo | ACCOUNT=id] mongosh "$URI" ops/mongosh/positions.js
+//     [TRADER=demo | ACCOUNT=id] [LIMIT=200] mongosh "$URI" ops/mongosh/positions.js
 
 load(`${__dirname}/shared.js`);
 
-const accounts = chosenAccounts();
-show(books.accounts.find(accounts ? { _id: { $in: accounts } } : {}).sort({ _id: 1 }).toArray(), [
+const limit = most(200);
+const accounts = accountsAtMost(limit);
+show(books.accounts.find({ _id: { $in: accounts } }).sort({ _id: 1 }).limit(limit).toArray(), [
   "_id", "name", "currency", "cash", "reserved", "realized_pnl", "commission", "is_active", "updated_at",
 ]);
 print("");
-show(books.positions.find(accounts ? { account: { $in: accounts } } : {}).sort({ account: 1, symbol: 1 }).toArray(), [
-  "account", "symbol", "quantity", "avg_cost", "cost", "realized_pnl", "updated_at",
-]);
+const held = books.positions.find({ account: { $in: accounts } }).sort({ account: 1, symbol: 1 });
+show(held.limit(limit).toArray(), ["account", "symbol", "quantity", "avg_cost", "cost", "realized_pnl", "updated_at"]);

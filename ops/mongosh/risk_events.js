@@ -1,18 +1,27 @@
-// What the controls refused and who was halted in the last hour, newest first; then how often, by code.
+// What the controls refused and who was halted lately, newest first; then how often, by code.
 //
-//     [MINUTES=60] [SEVERITY=critical] [TRADER=demo | ACCOUNT=id] mongosh "$URI" ops/mongosh/risk_events.js
+//     [HOURS=1] [SEVERITY=critical] [TRADER=demo | ACCOUNT=id] [LIMIT=100] [READ=10000] \
+//         mongosh "$URI" ops/mongosh/risk_events.js
 
 load(`${__dirname}/shared.js`);
 
 const accounts = chosenAccounts();
-const wanted = { ts: { $gte: minutesAgo(Number(process.env.MINUTES || 60)) } };
-if (process.env.SEVERITY) wanted.severity = process.env.SEVERITY;
+const severity = choice("SEVERITY", ["info", "warning", "critical"]);
+const limit = most(100);
+const wanted = recent(books.risk_events, hoursAgo(hours(1)), readAtMost(10_000));
+if (severity) wanted.severity = severity;
 if (accounts) wanted.account = { $in: accounts };
 
-const events = books.risk_events.find(wanted).sort({ ts: -1, _id: -1 }).toArray();
-show(events, ["ts", "severity", "code", "scope", "target", "symbol", "order", "limit", "value", "detail"]);
-
-const counts = new Map();
-for (const event of events) counts.set(event.code, (counts.get(event.code) || 0) + 1);
+show(books.risk_events.find(wanted).hint({ _id: 1 }).sort({ _id: -1 }).limit(limit).toArray(), [
+  "ts", "severity", "code", "scope", "target", "symbol", "order", "limit", "value", "detail",
+]);
 print("\nBy code");
-show([...counts].sort((one, other) => other[1] - one[1]).map(([code, times]) => ({ code, times })), ["code", "times"]);
+show(
+  books.risk_events.aggregate([
+    { $match: wanted },
+    { $group: { _id: "$code", times: { $sum: 1 }, last: { $max: "$ts" } } },
+    { $sort: { times: -1, _id: 1 } },
+    { $set: { code: "$_id" } },
+  ], { hint: { _id: 1 } }).toArray(),
+  ["code", "times", "last"],
+);

@@ -1,7 +1,7 @@
 """The connections of a proxy: each client gets one of its own to the server, and all of them can be cut."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -40,11 +40,12 @@ class Lines:
         """Be between one client and the server until there is nothing more to pass on."""
         raise NotImplementedError
 
-    def abort_lines(self) -> None:
-        """Reset every connection."""
-        for writers in self._open.values():
-            for writer in writers:
-                writer.transport.abort()
+    def abort_lines(self, concerned: Callable[[asyncio.StreamWriter], bool] = lambda _: True) -> None:
+        """Reset every connection of the clients that are concerned."""
+        for client, *server in list(self._open.values()):
+            if concerned(client):
+                for writer in (client, *server):
+                    writer.transport.abort()
 
     @asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[None]:

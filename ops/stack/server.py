@@ -18,20 +18,31 @@ READY = re.compile(r"(?:is ready|stands by|is a gateway) at http")
 ANSWER_S = 30.0
 
 
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
+NOTHING: Mapping[str, str] = {}
+
+
+def environment(settings: Mapping[str, str], variables: Mapping[str, str] = NOTHING) -> dict[str, str]:
     """Return this process's environment without its own QSuite settings, and with these (named without QSUITE_)."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("QSUITE_")}
-    return {**clean, "PYTHONPATH": str(CHECKOUT), **{f"QSUITE_{name}": value for name, value in settings.items()}}
+    ours = {f"QSUITE_{name}": value for name, value in settings.items()}
+    return {**clean, "PYTHONPATH": str(CHECKOUT), **ours, **variables}
 
 
 class Server(Process):
-    """One of them; ``arguments`` go to ``qsuite serve``."""
+    """One of them; ``arguments`` go to ``qsuite serve``, ``variables`` into its environment."""
 
     def __init__(
-        self, name: str, folder: Path, settings: Mapping[str, str], *, port: int, arguments: Sequence[str] = ()
+        self,
+        name: str,
+        folder: Path,
+        settings: Mapping[str, str],
+        *,
+        port: int,
+        arguments: Sequence[str] = (),
+        variables: Mapping[str, str] = NOTHING,
     ) -> None:
         command = [*COMMAND, "serve", "--port", str(port), *arguments]
-        super().__init__(name, command, folder, port=port, environment=environment(settings))
+        super().__init__(name, command, folder, port=port, environment=environment(settings, variables))
         self.url = f"http://{HOST}:{port}"
 
     def ready(self) -> bool:

@@ -47,6 +47,8 @@ class Plan:
     users: Sequence[User] = (OPERATOR, TRADER)
     """The first is an admin, who makes the others."""
     settings: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Further variables of the environment of all QSuites."""
 
 
 class Stack:
@@ -116,7 +118,7 @@ class Stack:
     def server(self, name: str, role: str = "all", **settings: str) -> Server:
         """Make one more QSuite of this stack, not yet started."""
         told = {**self.settings, "ROLE": role, **settings}
-        made = Server(name, self.folder, told, port=self.kept.port(name))
+        made = Server(name, self.folder, told, port=self.kept.port(name), variables=self.plan.variables)
         self._ends.callback(made.kill)
         return made
 
@@ -215,12 +217,24 @@ def running_stack(
     profile: str = "test",
     users: Sequence[User] = (OPERATOR, TRADER),
     settings: Mapping[str, str] = NOTHING,
+    variables: Mapping[str, str] = NOTHING,
 ) -> Iterator[Stack]:
     """Run a stack, in a folder that is gone afterwards unless one is given; every process has ended in the end.
 
     SetupError where a program it needs is missing: mongod, and for ``redis`` and ``workers`` redis-server and Dask.
     """
-    plan = Plan(members, redis, standby, gateways, workers, proxies, profile, users=users, settings=settings)
+    plan = Plan(
+        members,
+        redis,
+        standby,
+        gateways,
+        workers,
+        proxies,
+        profile,
+        users=users,
+        settings=settings,
+        variables=variables,
+    )
     with ExitStack() as ends:
         place = folder or Path(ends.enter_context(scratch()))
         place.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,9 @@ def migrate(dry_run: bool, force: bool, grant: bool, user: str) -> None:
     A database that a newer QSuite has migrated is left alone. Servers may go on trading meanwhile.
 
     With --grant it makes or renews the role that QSuite's own database user should have and no more: it may read and
-    add to the audit record, and never change or remove an entry. The administrator's address and a new user's password
-    come from the environment, QSUITE_MONGO__ADMIN_URI and QSUITE_MONGO__GRANT_PASSWORD.
+    add to the audit record, and never change or remove an entry. It also makes the role qsuiteOps, for operators: it
+    reads, but no keys. The administrator's address and a new user's password come from the environment,
+    QSUITE_MONGO__ADMIN_URI and QSUITE_MONGO__GRANT_PASSWORD.
 
     \b
     Example:  qsuite migrate --dry-run
@@ -32,6 +33,7 @@ def migrate(dry_run: bool, force: bool, grant: bool, user: str) -> None:
     if grant:
         made = asyncio.run(_grant(settings, user))
         click.echo(f"The user {user} {'was made and ' if made else ''}has the role qsuite, and no other")
+        click.echo("The role qsuiteOps, for who runs ops/mongosh, may read and no more")
         return
     changes = asyncio.run(_dry_run(settings) if dry_run else _migrate(settings, force=force))
     for line in changes:

@@ -111,7 +111,7 @@ async def _serve(
     from qsuite.services.logging import configure_logging
     from qsuite.services.secrets import secrets_of
 
-    configure_logging(settings, extra_secrets=secrets_of(settings).all)
+    reports = configure_logging(settings, extra_secrets=secrets_of(settings).all)
     for warning in loud(settings):
         structlog.get_logger(__name__).warning("start.unsafe", reason=warning)
     stopping = _stop_on_signals()
@@ -134,6 +134,8 @@ async def _serve(
             click.echo("Stopping", err=True)
         finally:
             await app.stop()
+            if reports is not None:
+                await asyncio.to_thread(reports.stop)
 
 
 def calm_collector() -> None:

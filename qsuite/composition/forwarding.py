@@ -58,7 +58,8 @@ def make_forwarding(
         elsewhere=elsewhere,
         new_id=new_id,
     )
-    whereabouts.on_look = forwarder.moved
+    whereabouts.on_look = forwarder.looked
+    whereabouts.in_use = lambda: forwarder.in_use
     show_forward(metrics, forwarder)
     return Forwarding(forwarder=forwarder, whereabouts=whereabouts)
 

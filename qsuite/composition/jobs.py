@@ -15,6 +15,7 @@ from qsuite.services.executors.processes import ProcessExecutor
 from qsuite.services.job_runner import JobRunner
 from qsuite.services.job_stream import CHANNEL, JobStream
 from qsuite.services.jobs import JobService
+from qsuite.services.tracing import Traces
 from qsuite.settings import Settings, WorkerSettings
 
 
@@ -34,6 +35,7 @@ def make_jobs(
     market: Market,
     trail: AuditTrail,
     catalogue: str,
+    traces: Traces | None,
     new_id: Callable[[], UUID],
     clock: Callable[[], int],
 ) -> Jobs:
@@ -60,6 +62,7 @@ def make_jobs(
             at_once=workers.jobs_at_once,
             timeout_s=workers.job_timeout_s,
             lease_s=workers.job_lease_s,
+            traces=traces,
             new_claim=uuid4,
             clock=clock,
         )

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from qsuite.composition.audit import Audit
 from qsuite.composition.feeds import Feeds
 from qsuite.composition.gateways import GATEWAY, Gateways, stream_source
 from qsuite.composition.jobs import Jobs
 from qsuite.composition.market import Market
 from qsuite.composition.trading import Trading
 from qsuite.repos.database import Database
+from qsuite.services.audit_heads import AuditHeads
 from qsuite.services.engine_jobs import EngineState
 from qsuite.services.figures import (
     show_database,
@@ -24,7 +27,7 @@ from qsuite.services.figures import (
     show_stream,
     show_workers,
 )
-from qsuite.services.health import HealthService, State
+from qsuite.services.health import HealthService, Record, State
 from qsuite.services.host_watch import HostWatch
 from qsuite.services.job_runner import JobRunner
 from qsuite.services.metrics import Metrics
@@ -60,6 +63,7 @@ def make_operations(
     *,
     settings: Settings,
     database: Database,
+    audit: Audit,
     supervisor: Supervisor,
     metrics: Metrics,
     workers: WorkerPool,
@@ -84,6 +88,7 @@ def make_operations(
         gateway=settings.role == GATEWAY,
     )
     health.stream = stream_source(trading, gateways)
+    health.audit = partial(record_state, audit.heads)
     health.probe("workers", lambda: workers_state(workers, jobs.runner))
     if redis is not None:
         health.probe("redis", lambda: redis.state)
@@ -97,6 +102,7 @@ def make_operations(
     market.data.marks.away = lambda: health.database_away
     market.stream.prices_stale = lambda: health.database_away or feeds.watch.state in (State.STALE, State.DOWN)
     health.probe("disk", lambda: host.disk)
+    health.probe("clock", lambda: host.clock)
     engine.disk_full = lambda: host.full
     watchdog = LoopWatchdog() if watched else None
     show_engine(metrics, engine)
@@ -114,6 +120,13 @@ def make_operations(
     show_database(metrics, database)
     system = make_system_metrics(market=market, trading=trading, latency=latency, clock=clock)
     return Operations(health=health, host=host, system=system, latency=latency, watchdog=watchdog, redis=redis)
+
+
+def record_state(heads: AuditHeads) -> Record:
+    """Return how the audit record is, as the last look at it found."""
+    if heads.broken:
+        return Record.BROKEN
+    return Record.UNSIGNED if heads.lost else Record.OK
 
 
 def workers_state(workers: WorkerPool, runner: JobRunner | None) -> State:

@@ -30,6 +30,7 @@ from qsuite.services.supervisor import Supervisor
 from qsuite.services.sweeps import SweepService
 from qsuite.services.throttle import Throttle
 from qsuite.services.tick_sealer import TickSealer
+from qsuite.services.tracing import Traces, make_traces
 from qsuite.services.workers import WorkerPool
 from qsuite.settings import Settings
 
@@ -40,6 +41,7 @@ class Sections:
 
     supervisor: Supervisor
     metrics: Metrics
+    traces: Traces | None
     workers: WorkerPool
     audit: Audit
     access: Access
@@ -68,6 +70,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     """Make every section; nothing runs yet."""
     clock, new_id = parts.clock, parts.new_id
     supervisor, metrics, workers = Supervisor(clock=clock), Metrics(), WorkerPool(settings.workers)
+    traces = make_traces(settings.tracing, role=settings.role)
     audit = make_audit(settings=settings, database=database, metrics=metrics, clock=clock)
     access = make_access(settings=settings, database=database, trail=audit.trail, clock=clock)
     market = make_market(
@@ -90,6 +93,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         market=market,
         accounts=access.accounts,
         strategy=strategies.service.strategy,
+        traces=traces,
         new_id=new_id,
         clock=clock,
     )
@@ -118,6 +122,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         market=market,
         trail=audit.trail,
         catalogue=parts.catalogue,
+        traces=traces,
         new_id=new_id,
         clock=clock,
     )
@@ -136,6 +141,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
     operations = make_operations(
         settings=settings,
         database=database,
+        audit=audit,
         supervisor=supervisor,
         metrics=metrics,
         workers=workers,
@@ -151,6 +157,7 @@ def make_sections(settings: Settings, database: Database, parts: Parts) -> Secti
         audit=audit,
         supervisor=supervisor,
         metrics=metrics,
+        traces=traces,
         workers=workers,
         access=access,
         throttle=make_throttle(settings=settings, database=database, metrics=metrics),

@@ -34,6 +34,7 @@ from qsuite.services.follower import Follower
 from qsuite.services.market_values import MarketValues
 from qsuite.services.reference import ReferenceService
 from qsuite.services.stream import StreamHub
+from qsuite.services.tracing import Traces
 from qsuite.services.trading import TradingService
 from qsuite.services.trading_stream import CHANNEL_OF, TradingStream
 from qsuite.settings import RiskSettings, Settings
@@ -61,6 +62,7 @@ def make_trading(
     market: Market,
     accounts: AccountsRepo,
     strategy: Callable[[UUID], Strategy | None],
+    traces: Traces | None,
     new_id: Callable[[], UUID],
     clock: Callable[[], int],
 ) -> Trading:
@@ -72,6 +74,7 @@ def make_trading(
         settings=settings.engine,
         clock=clock,
         follower=make_follower(database, market.stream) if database.transactions else None,
+        traces=traces,
     )
     book_market = BookMarket(market.data.publish, clock)
     engine.listen(book_market.heard)

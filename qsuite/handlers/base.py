@@ -8,7 +8,7 @@ stands on every order's way: what it does for one request is counted in microsec
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 import structlog
@@ -29,6 +29,11 @@ from qsuite.handlers.places import Entry
 from qsuite.handlers.queries import Query, check_address, read_query, single_values
 from qsuite.services.audit_trail import Origin, asked_by
 from qsuite.services.forwarding.forwarder import Forwarder
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from qsuite.services.tracing import Traces
 
 __all__ = ["ApiHandler", "UnknownRoute", "encode", "flatten", "load", "read_json"]
 
@@ -56,6 +61,12 @@ class ApiHandler(ForwardingAnswers):
     placed: tuple[str, list[str]] | None = None
     """Orders this request had accepted: the way they came, and the venue of each."""
 
+    traced: ClassVar[bool] = True
+    """Whether requests are traced: not where one is a stream, open for as long as its client likes."""
+
+    span: "Span | None" = None
+    """Where it is traced."""
+
     _listing: Listing | None = None
     _given: Query = {}  # noqa: RUF012
 
@@ -81,6 +92,8 @@ class ApiHandler(ForwardingAnswers):
         # Each request runs in a task of its own, whose context this is: nothing needs to be cleared.
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
         asked_by.set(self.origin)
+        if self.services.traces is not None and self.traced:
+            self._trace(self.services.traces)
         method = self.request.method or ""
         declared = self.operations.get("GET" if method == "HEAD" else method)
         if declared is None or not declared.roles:
@@ -90,6 +103,10 @@ class ApiHandler(ForwardingAnswers):
         if caller is None:
             return self._authenticate(declared, header)
         return self._count(declared, caller)
+
+    def _trace(self, traces: "Traces") -> None:
+        self.span = span = traces.request(self.request.headers, self.request_id)
+        structlog.contextvars.bind_contextvars(trace_id=traces.trace_id(span))
 
     def origin(self) -> Origin:
         """Return who asks, and from where, for the audit record."""

@@ -34,6 +34,7 @@ class EventsHandler(ApiHandler):
     """``/api/v1/stream/``."""
 
     lasting = True
+    traced = False
     _subscriber: Subscriber | None = None
     _wire: "EventWire | None" = None
 

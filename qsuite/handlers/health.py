@@ -10,7 +10,7 @@ from qsuite.domain.roles import ANYONE
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.base import ApiHandler
 from qsuite.handlers.operations import operation
-from qsuite.services.health import State
+from qsuite.services.health import Record, State
 
 TAG = "operations"
 
@@ -24,6 +24,7 @@ class ServicesSchema(Schema):
     workers = fields.Enum(State, by_value=True, required=True)
     feed = fields.Enum(State, by_value=True, required=True)
     disk = fields.Enum(State, by_value=True, required=True)
+    clock = fields.Enum(State, by_value=True, required=True)
 
 
 class StreamSourceSchema(Schema):
@@ -40,6 +41,7 @@ class HealthSchema(Schema):
     role = fields.String(required=True, metadata={"enum": ["all", "gateway"]})
     services = fields.Nested(ServicesSchema, required=True)
     stream = fields.Nested(StreamSourceSchema, required=True)
+    audit = fields.Enum(Record, by_value=True, required=True)
 
 
 class StatusSchema(Schema):
@@ -64,7 +66,7 @@ class HealthHandler(ApiHandler):
         lag_s = health.stream.lag_s
         stream = {"source": health.stream.name, "lag_ms": None if lag_s is None else round(lag_s * 1000, 1)}
         told = {"status": health.status, "role": health.role, "services": services, "stream": stream}
-        self.answer(told, 200 if health.serves else 503)
+        self.answer(told | {"audit": health.audit.value}, 200 if health.serves else 503)
 
 
 class LiveHandler(ApiHandler):

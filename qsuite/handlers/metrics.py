@@ -17,6 +17,7 @@ from qsuite.handlers.operations import operation
 from qsuite.handlers.routes import LogFunction, Route
 from qsuite.services.metrics import CONTENT_TYPE, Metrics
 from qsuite.services.order_latency import OrderLatency
+from qsuite.services.tracing import Traces
 
 log = structlog.get_logger("qsuite.access")
 
@@ -41,7 +42,12 @@ class MetricsHandler(ApiHandler):
 
 
 def access_log(
-    metrics: Metrics, routes: Iterable[Route], *, lowest: int, latency: OrderLatency | None = None
+    metrics: Metrics,
+    routes: Iterable[Route],
+    *,
+    lowest: int,
+    latency: OrderLatency | None = None,
+    traces: Traces | None = None,
 ) -> LogFunction:
     """Make the server's ``log_function``: count each request under its route, and write the lines worth reading.
 
@@ -59,10 +65,14 @@ def access_log(
         seconds = request.request_time()
         lasting = status == SWITCHING or getattr(handler, "lasting", False)
         method = request.method or ""
-        metrics.request(templates.get(type(handler), UNKNOWN), method, status, None if lasting else seconds)
+        route = templates.get(type(handler), UNKNOWN)
+        metrics.request(route, method, status, None if lasting else seconds)
         placed: tuple[str, list[str]] | None = getattr(handler, "placed", None)
         if placed is not None and latency is not None:
             latency.acknowledged(*placed, request.received_s)  # type: ignore[attr-defined]
+        span = getattr(handler, "span", None)
+        if span is not None and traces is not None:
+            traces.answered(span, route=route, method=method, status=status)
         level = _level(status, slow=seconds >= SLOW_S and not lasting)
         if level < lowest:
             return

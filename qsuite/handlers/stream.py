@@ -34,6 +34,7 @@ SEND_BUFFER_BYTES = 131_072
 class StreamHandler(ApiHandler, WebSocketHandler):
     """One socket."""
 
+    traced = False
     _who: Caller | None = None
     _compressed = False
     _subscriber: Subscriber | None = None
@@ -92,6 +93,8 @@ class StreamHandler(ApiHandler, WebSocketHandler):
     def get_websocket_protocol(self) -> FrameReader:
         """Read frames in our own way."""
         limit = self.services.settings.stream.max_message_bytes
+        if self.forwarded is not None:  # numbers were written as text on their way
+            limit *= 2
         return FrameReader(self, limit=limit, compressed=self._compressed, violated=self._violated)
 
     def _violated(self, code: int, reason: str) -> None:
@@ -106,7 +109,9 @@ class StreamHandler(ApiHandler, WebSocketHandler):
         connection.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         hub = self.services.stream
         self._subscriber = hub.attach(_Wire(self, connection), compressed=self._compressed)
-        self._session = StreamSession(self.services, self._subscriber, self.request.remote_ip or "")
+        # What another process sent on is done here, or refused: never sent on again.
+        forward = self.application.forward if self.forwarded is None else None
+        self._session = StreamSession(self.services, self._subscriber, self.request.remote_ip or "", forward)
         if self._who is not None:
             hub.identify(self._subscriber, self._who, self.request.headers["Authorization"])
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from qsuite.domain.errors import Invalid
 
 MAX_ID = 128
 MAX_NUMBER = 2**53
+MAX_ORDERS = 1_000
 
 
 def read_id(raw: object) -> str | int:
@@ -30,6 +32,17 @@ def read_order_id(asked: Mapping[str, Any]) -> str:
     if not isinstance(order_id, str):
         raise Invalid("an order_id is required", errors={"order_id": ["a string"]})
     return order_id
+
+
+def read_orders(asked: Mapping[str, Any]) -> list[UUID]:
+    """Return the orders that were placed before and are meant as well."""
+    orders = asked.get("orders", [])
+    try:
+        if isinstance(orders, list) and len(orders) <= MAX_ORDERS:
+            return [UUID(order) for order in orders]
+    except (ValueError, AttributeError, TypeError):
+        pass
+    raise Invalid("orders names orders", errors={"orders": [f"a list of at most {MAX_ORDERS} ids"]})
 
 
 def read_channels(asked: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,8 @@
                        ├──> order, cancel, replace                side by side, so that the engine commits them together
                        └──> ticks                                 one after the other, answered when they are stored
 
+Where another process has the engine, the last two lines and what this socket leaves behind go there over a ``Channel``.
+
 Invariant: nothing but ``auth`` and ``ping`` is done before a token was verified; what is a request over HTTP also takes
 of the same buckets here; every message is answered; a client that does not read its answers is not read from; a client
 that asked for it leaves no open order of this socket behind when it goes (``cancel_on_disconnect``) - as long as this
@@ -27,9 +29,11 @@ from qsuite.handlers.market_schemas import shown_errors
 from qsuite.handlers.orders import as_id
 from qsuite.handlers.payloads import load, read_json
 from qsuite.handlers.problems import with_facts
-from qsuite.handlers.stream_fields import read_channels, read_id, read_order_id, read_since, require_id
+from qsuite.handlers.stream_fields import read_channels, read_id, read_order_id, read_orders, read_since, require_id
 from qsuite.handlers.trading_schemas import PlaceOrderSchema, ReplaceOrderSchema
 from qsuite.services.container import Services
+from qsuite.services.forwarding.channel import Channel
+from qsuite.services.forwarding.forwarder import Forwarder
 from qsuite.services.market_records import BulkResult
 from qsuite.services.stream import Subscriber
 from qsuite.services.stream.subscriber import POLICY
@@ -53,13 +57,18 @@ _REPLACE = ReplaceOrderSchema()
 class StreamSession:
     """The conversation with one subscriber."""
 
-    __slots__ = ("_address", "_heard_s", "_placed", "_services", "_subscriber", "_under_way")
+    __slots__ = ("_address", "_channel", "_forward", "_heard_s", "_placed", "_services", "_subscriber", "_under_way")
 
     _leaving: ClassVar[set[asyncio.Task[None]]] = set()
     """What goes on for sockets that are closed."""
 
-    def __init__(self, services: Services, subscriber: Subscriber, address: str) -> None:
+    def __init__(
+        self, services: Services, subscriber: Subscriber, address: str, forward: Forwarder | None = None
+    ) -> None:
         self._services = services
+        self._forward = forward
+        self._channel: Channel | None = None
+        """The way to the engine's process, once a command was sent on."""
         self._address = address
         self._heard_s = 0.0
         self._subscriber = subscriber
@@ -70,7 +79,11 @@ class StreamSession:
     def left(self) -> None:
         """Cancel what this socket leaves open, if that was asked for. Orders under way go on."""
         caller = self._subscriber.caller
-        if self._placed is not None and caller is not None:
+        if self._placed and self._elsewhere:  # this process lost the engine since they were placed
+            self._way()
+        if self._channel is not None:
+            self._channel.left()
+        elif self._placed is not None and caller is not None:
             task = asyncio.get_running_loop().create_task(self._take_back(caller))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
@@ -165,6 +178,8 @@ class StreamSession:
         await self._count(ThrottleScope.DEFAULT, caller)
         if not self._subscriber.closed:
             self._services.stream.identify(self._subscriber, caller, header, **reply)
+            if self._channel is not None:
+                self._channel.renew(token)
 
     async def _subscribe(self, asked: Fields, reply: Fields) -> None:
         names, since = read_channels(asked), read_since(asked)
@@ -191,12 +206,51 @@ class StreamSession:
         if verdict.refusal is not None:
             raise verdict.refusal
 
+    # -- where another process has the engine -------------------------------------------------------------------------
+
+    @property
+    def _elsewhere(self) -> bool:
+        """Say whether commands are sent on. A way once taken is kept, so that the order of commands is, too."""
+        return self._channel is not None or (self._forward is not None and self._forward.elsewhere)
+
+    async def _send_on(self, asked: Fields, reply: Fields) -> None:
+        """Have the engine's process do it and answer."""
+        await self._way().ask(asked, reply)
+
+    def _way(self) -> Channel:
+        """Return the way to the engine's process; orders that end with this socket are its business from here on."""
+        assert self._forward is not None
+        if self._channel is None:
+            self._channel = Channel(
+                self._forward,
+                header=lambda: self._subscriber.header,
+                address=self._address,
+                tell=self._subscriber.send,
+                fail=self._tell,
+            )
+            if self._placed is not None:
+                self._channel.take_over(self._placed)
+                self._placed = None
+        return self._channel
+
     # -- trading ----------------------------------------------------------------------------------------------------
 
     async def _order(self, asked: Fields, reply: Fields) -> None:
-        await self._begin(self._place(self._asking_trader(reply), asked.get("order"), reply, self._heard_s), reply)
+        caller = self._asking_trader(reply)
+        if self._elsewhere:
+            await self._send_on(asked, reply)
+        else:
+            await self._begin(self._place(caller, asked.get("order"), reply, self._heard_s), reply)
 
     async def _place(self, caller: Caller, order: Any, reply: Fields, heard_s: float) -> None:
+        traces = self._services.traces
+        if traces is None:
+            await self._place_now(caller, order, reply, heard_s)
+            return
+        with traces.message("order"):
+            await self._place_now(caller, order, reply, heard_s)
+
+    async def _place_now(self, caller: Caller, order: Any, reply: Fields, heard_s: float) -> None:
         await self._count(ThrottleScope.ORDERS, caller)
         placed = await self._services.trading.place(caller, load(_PLACE, order))
         if self._placed is not None and placed.status in OPEN:
@@ -206,6 +260,9 @@ class StreamSession:
 
     async def _cancel(self, asked: Fields, reply: Fields) -> None:
         caller = self._asking_trader(reply)
+        if self._elsewhere:
+            await self._send_on(asked, reply)
+            return
         await self._begin(self._cancel_one(caller, read_order_id(asked), reply), reply)
 
     async def _cancel_one(self, caller: Caller, order_id: str, reply: Fields) -> None:
@@ -215,6 +272,9 @@ class StreamSession:
 
     async def _replace(self, asked: Fields, reply: Fields) -> None:
         caller = self._asking_trader(reply)
+        if self._elsewhere:
+            await self._send_on(asked, reply)
+            return
         await self._begin(self._replace_one(caller, read_order_id(asked), asked.get("changes"), reply), reply)
 
     async def _replace_one(self, caller: Caller, order_id: str, changes: Any, reply: Fields) -> None:
@@ -232,6 +292,9 @@ class StreamSession:
         ticks = asked.get("ticks")
         if not isinstance(ticks, list):
             raise Invalid("ticks are required", errors={"ticks": ["a list of ticks"]})
+        if self._elsewhere and self._forward is not None and self._forward.whereabouts.away_since_s is None:
+            await self._send_on(asked, reply)
+            return
         try:
             await self._count(ThrottleScope.MARKET_DATA, caller)
             result = await self._services.ingest.publish(ticks)
@@ -252,10 +315,17 @@ class StreamSession:
         enabled = asked.get("enabled", True)
         if not isinstance(enabled, bool):
             raise Invalid("enabled is true or false", errors={"enabled": ["true or false"]})
+        orders = read_orders(asked)
+        if self._elsewhere:
+            await self._send_on(asked, reply)
+            return
         if not enabled:
             self._placed = None
         elif self._placed is None:
             self._placed = set()
+        if self._placed is not None:
+            for order in orders:
+                self._remember(order)
         self._subscriber.send({"type": "cancel_on_disconnect", "enabled": enabled, **reply})
 
     def _remember(self, order: UUID) -> None:

@@ -52,6 +52,8 @@ Session: TypeAlias = AsyncIOMotorClientSession | None
 CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 DURABLE = WriteConcern(w="majority", j=True)
 DOCUMENT_VALIDATION_FAILURE = 121
+NO_ROOM = (8, 14031)
+"""What a write is refused with just before a full disk ends mongod: an error of the system's, or out of disk space."""
 READERS = 2
 
 
@@ -200,10 +202,14 @@ def translated(what: str = "") -> Iterator[None]:
         raise AlreadyExists(f"{what or 'it'} already exists", **_duplicate_facts(error.details)) from None
     except BulkWriteError as error:
         first = (error.details.get("writeErrors") or [{}])[0]
+        if first.get("code") in NO_ROOM:
+            raise Unavailable("the database has no room left") from error
         if first.get("code") == 11000:
             raise AlreadyExists(f"{what or 'it'} already exists", **_duplicate_facts(first)) from None
         raise Invalid(f"{what or 'it'} was refused by the database") from error
     except (DocumentTooLarge, InvalidDocument, WriteError, OverflowError) as error:
+        if isinstance(error, WriteError) and error.code in NO_ROOM:
+            raise Unavailable("the database has no room left") from error
         raise Invalid(f"{what or 'it'} cannot be stored") from error
     except ExecutionTimeout as error:
         raise Unavailable("the database took too long") from error

@@ -13,6 +13,10 @@ class Seat(NamedTuple):
     address: str
     lapsed: bool
 
+    def is_same(self, other: "Seat") -> bool:
+        """Say whether both are one process's, under one lease."""
+        return (self.epoch, self.address) == (other.epoch, other.address)
+
 
 class EngineSeatRepo:
     """Read the lease."""

@@ -1,15 +1,17 @@
-"""The database role that QSuite works under: it does with its own data what it needs, and only adds to the record.
+"""The database's roles: QSuite's own, which does what it needs and only adds to the record, and the operators'.
 
-The same as ``config/mongodb/initiate.js`` makes with mongosh; a test compares the two. Invariant: on the collections of
-``APPEND_ONLY`` nothing is granted that changes or removes an entry, and nowhere that drops a collection.
+The same as ``config/mongodb/initiate.js`` makes with mongosh; a test compares the two. Invariants: on the collections
+of ``APPEND_ONLY`` nothing is granted that changes or removes an entry, and nowhere that drops a collection; operators
+read, and not what lets anybody in.
 """
 
 from typing import Any
 
+from pymongo.database import Database as SyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from qsuite.domain.errors import SetupError
-from qsuite.repos import audit, audit_access, tick_feed
+from qsuite.repos import api_keys, audit, audit_access, idempotency_keys, second_factors, signing_keys, tick_feed
 from qsuite.repos.collections import COLLECTIONS
 from qsuite.repos.database import Database, Document
 
@@ -23,6 +25,12 @@ CAPPED = tick_feed.SPEC.name
 """Made as a ring, which needs a right that would let a chain's oldest entries be thrown away: nowhere else."""
 CHANGEABLE = ("update", "remove")
 
+OPS_ROLE = "qsuiteOps"
+SECRET = tuple(each.SPEC.name for each in (api_keys, idempotency_keys, second_factors, signing_keys))
+"""What operators do not read: keys, and answers kept for whoever asks twice, in which keys may be."""
+OPS_ON_DATABASE = ("listCollections", "listIndexes", "indexStats", "collStats", "dbStats")
+OPS_ON_CLUSTER = ("serverStatus", "replSetGetStatus", "inprog", "getLog")
+
 
 def privileges(database: str) -> list[Document]:
     """Return what the role may do, in MongoDB's words."""
@@ -34,8 +42,18 @@ def privileges(database: str) -> list[Document]:
     ]
 
 
+def ops_privileges(database: str) -> list[Document]:
+    """Return what the role of ``ops/mongosh`` may do: read, and see how the server is."""
+    readable = sorted(spec.name for spec in COLLECTIONS if spec.name not in SECRET)
+    return [
+        {"resource": {"db": database, "collection": ""}, "actions": list(OPS_ON_DATABASE)},
+        {"resource": {"cluster": True}, "actions": list(OPS_ON_CLUSTER)},
+        *({"resource": {"db": database, "collection": name}, "actions": ["find"]} for name in readable),
+    ]
+
+
 async def grant(admin: Database, database: str, user: str, password: str | None) -> bool:
-    """Make or renew the role, and the user who has it and nothing else; return whether the user was made.
+    """Make or renew the roles, and the user who has QSuite's and nothing else; return whether the user was made.
 
     ``admin`` is a connection with an administrator's rights. SetupError where it has not, or where a new user gets no
     password.
@@ -44,11 +62,10 @@ async def grant(admin: Database, database: str, user: str, password: str | None)
 
 
 def _grant(admin: Database, database: str, user: str, password: str | None) -> bool:
-    roles = [{"role": "clusterMonitor", "db": "admin"}]
     try:
         db = admin.sync_client.admin
-        known = bool(db.command("rolesInfo", ROLE)["roles"])
-        db.command("updateRole" if known else "createRole", ROLE, privileges=privileges(database), roles=roles)
+        _put_role(db, ROLE, privileges(database), [{"role": "clusterMonitor", "db": "admin"}])
+        _put_role(db, OPS_ROLE, ops_privileges(database), [])
         exists = bool(db.command("usersInfo", user)["users"])
         if not exists and password is None:
             raise SetupError(f"there is no database user {user} yet: give QSUITE_MONGO__GRANT_PASSWORD")
@@ -59,3 +76,8 @@ def _grant(admin: Database, database: str, user: str, password: str | None) -> b
     except PyMongoError:
         raise SetupError("the database does not answer at QSUITE_MONGO__ADMIN_URI") from None
     return not exists
+
+
+def _put_role(db: SyncDatabase[Document], role: str, allowed: list[Document], roles: list[Document]) -> None:
+    known = bool(db.command("rolesInfo", role)["roles"])
+    db.command("updateRole" if known else "createRole", role, privileges=allowed, roles=roles)

@@ -33,7 +33,7 @@ GONE = {"host": "", "boot": "", "space": "", "pid": 0}
 """The owner of an engine that nobody has."""
 INSERT_DOCUMENTS = 5_000
 QUICK = WriteConcern(w=1)
-"""Of the documents alone: the mark is taken away with a majority, which has what was written before it."""
+"""Of the documents alone: ``settle`` waits for a majority, which then has what was written before."""
 
 
 class Restoring:
@@ -92,6 +92,11 @@ class Restoring:
                     raise SetupError(f"{name} cannot be filled: {_first_fault(error)}") from None
             stored += len(group)
         return stored
+
+    def settle(self) -> None:
+        """Wait until a majority has what was inserted, so that a snapshot shows all of it."""
+        with translated(STATES):
+            self._states.with_options(write_concern=DURABLE).update_one(RESTORING, {"$set": {"filled": True}})
 
     def bring_up(self, version: int) -> list[str]:
         """Give the collections their validators and indexes, and bring documents of an older version forward."""

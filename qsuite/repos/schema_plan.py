@@ -122,14 +122,18 @@ def _index_changes(spec: "CollectionSpec", live: dict[str, Document], stale: set
         gone |= {other for other, found in live.items() if other == name or _place(found) == _place(wanted)}
     for name in sorted(gone):
         yield Change(spec.name, f"drop the index {name} {_shown(live[name])}", _dropping(spec.name, name))
-    for index in build:
-        text = f"build the index {index.document['name']} {_shown(index.document)}"
-        yield Change(spec.name, text, _building(spec.name, index))
+    if build:
+        shown = "; ".join(f"{index.document['name']} {_shown(index.document)}" for index in build)
+        yield Change(
+            spec.name, f"build {'the index' if len(build) == 1 else 'the indexes'} {shown}", _building(spec.name, build)
+        )
 
 
-def _building(collection: str, index: IndexModel) -> Callable[[Db], None]:
+def _building(collection: str, indexes: list[IndexModel]) -> Callable[[Db], None]:
+    """Build all of them in one pass over the documents."""
+
     def make(db: Db) -> None:
-        db[collection].create_indexes([index])
+        db[collection].create_indexes(indexes)
 
     return make
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from qsuite.services.system_metrics import SystemMetrics
     from qsuite.services.throttle import Throttle
     from qsuite.services.tick_ingest import TickIngest
+    from qsuite.services.tracing import Traces
     from qsuite.services.trading import TradingService
     from qsuite.services.user_sessions import UserSessions
     from qsuite.services.users import UserService
@@ -85,6 +86,7 @@ class Services:
     stream: "StreamHub"
     health: "HealthService"
     metrics: "Metrics"
+    traces: "Traces | None"
     latency: "OrderLatency"
     system: "SystemMetrics"
     workers: "WorkerPool"

@@ -60,6 +60,7 @@ from qsuite.services.engine_stages import CommitFigures
 from qsuite.services.engine_storage import EngineStorage
 from qsuite.services.follower import Follower
 from qsuite.services.missed_ticks import MissedTicks
+from qsuite.services.tracing import Traces
 from qsuite.services.turns import IN_A_TURN
 from qsuite.settings import EngineSettings
 
@@ -79,6 +80,9 @@ ENOUGH_FOR_A_COMMIT = 64
 
 # Ticks that wait behind other commands are met in portions of about so many: deciding one holds the loop.
 TICKS_TOGETHER = 500
+
+# After whatever went wrong, memory is rebuilt not before this.
+AGAIN_S = 0.1
 
 # Accounts are valued, and their losses looked at, this often.
 MARK_S = 1.0
@@ -102,10 +106,12 @@ class TradingEngine:
         settings: EngineSettings,
         clock: Callable[[], int] = time.time_ns,
         follower: Follower | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._storage = EngineStorage(store, lease_s=settings.lease_s)
         self._memories = EngineMemory(self._storage, new_state)
         self._follower = follower
+        self._traces = traces
         self._settings = settings
         self._enough = min(ENOUGH_FOR_A_COMMIT, settings.batch_max)
         self._clock = clock
@@ -115,6 +121,7 @@ class TradingEngine:
         self._started = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
         self._stopping = False
         self._committing: asyncio.Future[None] | None = None
         self._in_flight: InFlight | None = None
@@ -144,7 +151,7 @@ class TradingEngine:
         self._stopping = False
         if self._follower is not None:
             await self._follower.start()
-        self._task = asyncio.create_task(self._run(), name="engine")
+        self._begin()
         self._watch = asyncio.create_task(give_up_late(self._jobs, self.stats), name="engine-deadlines")
         await self._started.wait()
 
@@ -155,6 +162,8 @@ class TradingEngine:
         if self._task is not None:
             await asyncio.wait([self._task], timeout=self._settings.commit_timeout_s)
             self._task.cancel()
+        if self._again is not None:
+            self._again.cancel()
         if self._watch is not None:
             self._watch.cancel()
         self._memories.stop_learning()
@@ -236,6 +245,21 @@ class TradingEngine:
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="engine")
+        self._task.add_done_callback(self._died)
+
+    def _died(self, task: asyncio.Task[None]) -> None:
+        """Begin again with a memory rebuilt from storage, should the loop end that never does; until then not ready."""
+        if self._stopping:
+            return
+        error = None if task.cancelled() else task.exception()
+        log.error("engine.died", error=repr(error), exc_info=error)
+        if self.state is EngineState.ACTIVE:
+            self.state = EngineState.RECOVERING
+        self.stats.deaths += 1
+        self._again = asyncio.get_running_loop().call_later(AGAIN_S, self._begin)
+
     async def _run(self) -> None:
         while not self._stopping:
             try:
@@ -253,7 +277,7 @@ class TradingEngine:
                     log.error("engine.failed", error=str(error), exc_info=not isinstance(error, EXPECTED))
                 if self.state is not EngineState.STANDBY:
                     self.state = EngineState.RECOVERING
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(AGAIN_S)
         await self._finish()
 
     async def _recover(self) -> bool:
@@ -418,8 +442,22 @@ class TradingEngine:
         self._committing.add_done_callback(lambda _: self._wake.set())
 
     async def _commit(self, batch: Batch) -> None:
+        if self._traces is None:
+            await self._send(batch)
+            return
+        assert self._in_flight is not None
+        commands = [job.span for job in self._in_flight.jobs if job.span is not None]
+        with self._traces.batch(batch.number, commands):
+            await self._send(batch)
+
+    async def _send(self, batch: Batch) -> None:
+        """Have a batch committed, then answer it."""
         began_s = time.monotonic()
-        await self._storage.commit(batch)
+        if self._traces is None:
+            await self._storage.commit(batch)
+        else:
+            with self._traces.work("commit", statements=batch.statements):
+                await self._storage.commit(batch)
         self._storage.signed_s = now_s = time.monotonic()
         self.stats.stages.commit.observe(now_s - began_s)
         flight, self._in_flight = self._in_flight, None
@@ -451,10 +489,12 @@ class TradingEngine:
 
     async def _settled(self) -> None:
         """Let a commit on its way come to its end, whatever it is."""
-        committing, self._committing = self._committing, None
+        committing = self._committing
         if committing is not None:
             await asyncio.wait([committing])
-            committing.exception()
+            self._committing = None  # not before: a loop that dies in between must wait for it, too
+            if not committing.cancelled():
+                committing.exception()
 
     # -- standing by, stopping ----------------------------------------------------------------------------------
 
@@ -494,7 +534,10 @@ class TradingEngine:
 
     def _job(self, command: Command, future: asyncio.Future[Outcome] | None) -> Job:
         now_s = time.monotonic()
-        return Job(command, future, now_s, now_s + self._settings.commit_timeout_s)
+        job = Job(command, future, now_s, now_s + self._settings.commit_timeout_s)
+        if self._traces is not None and future is not None:
+            job.span = self._traces.command(command, future)
+        return job
 
     def _put(self, command: Command) -> None:
         """Queue a command of our own, that nobody waits for."""

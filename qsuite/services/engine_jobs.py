@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qsuite.domain.errors import OutcomeUnknown, QSuiteError, Unavailable
 from qsuite.domain.histogram import Histogram
 from qsuite.domain.trading.changes import Announcement
 from qsuite.domain.trading.commands import Command, Outcome, PlaceOrder
 from qsuite.services.engine_stages import EngineStages
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 LOOK_FOR_LATE_S = 0.2
 WATCHED_REFUSALS = ("risk.halted", "risk.invariant", "risk.reference_stale", "risk.reference_suspect")
@@ -46,6 +49,8 @@ class Job:
     deadline_s: float
     attempted: bool = False
     outcome: Outcome | None = None
+    span: "Span | None" = None
+    """Where it is traced."""
 
     def give_up(self, error: QSuiteError, stats: "EngineStats") -> None:
         """Tell whoever waits that nothing was done, or that this is unknown if a commit was tried."""
@@ -80,6 +85,7 @@ class EngineStats:
     batches: int = 0
     commands: int = 0
     recoveries: int = 0
+    deaths: int = 0
     last_batch_size: int = 0
     orders: int = 0
     retried: int = 0

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from qsuite.services.gateways.relay import Relay
     from qsuite.services.gateways.uplink import Uplink
 
+WATCHED_ENDS = {"overflow": 0, "stuck": 0}
+"""Shown before the first one, so that the first is seen to be more."""
+
 
 def show_engine(metrics: Metrics, engine: TradingEngine) -> None:
     """Show the engine's counters and the latencies of its last thousand orders."""
@@ -39,6 +42,7 @@ def show_engine(metrics: Metrics, engine: TradingEngine) -> None:
     metrics.counter("qsuite_engine_batches", "Batches committed", lambda: stats.batches)
     metrics.counter("qsuite_engine_commands", "Commands answered", lambda: stats.commands)
     metrics.counter("qsuite_engine_orders", "Orders answered", lambda: stats.orders)
+    metrics.counter("qsuite_engine_deaths", "Times the engine's loop ended and was begun again", lambda: stats.deaths)
     metrics.counter("qsuite_engine_recoveries", "Times the memory was rebuilt from storage", lambda: stats.recoveries)
     metrics.gauge("qsuite_engine_batch_size", "Commands in the last batch", lambda: stats.last_batch_size)
     metrics.counter("qsuite_engine_commands_retried", "Commands decided again after a recovery", lambda: stats.retried)
@@ -161,7 +165,9 @@ def show_stream(metrics: Metrics, stream: StreamHub) -> None:
     )
     metrics.counter("qsuite_stream_delivered", "Messages handed to sockets", lambda: counters.delivered)
     metrics.counter("qsuite_stream_conflated", "Price messages replaced by newer ones", lambda: counters.conflated)
-    metrics.gauges("qsuite_stream_closed", "Sockets closed, by reason", "reason", lambda: dict(counters.closed))
+    metrics.gauges(
+        "qsuite_stream_closed", "Sockets closed, by reason", "reason", lambda: WATCHED_ENDS | counters.closed
+    )
     metrics.histogram(
         "qsuite_stream_lag_seconds", "Age of a flush's oldest message when its last socket was written to", stream.lag
     )

@@ -9,6 +9,7 @@ open at a time, so that a frozen database turns the answer to ``down`` and can n
     suspect    a price jumped, and nothing confirmed it yet
     disabled   not configured              away       the grid that jobs run on; all else works
     low        a disk has little room      full       a disk has next to none: no new orders, cancels pass
+    wrong      a clock tells another time than the database's
 """
 
 import asyncio
@@ -27,6 +28,14 @@ REFRESH_S = 0.5
 PING_TIMEOUT_S = 1.0
 
 
+class Record(StrEnum):
+    """How the audit record is: as it was signed, changed by somebody since, or not signed because no file takes it."""
+
+    OK = "ok"
+    BROKEN = "broken"
+    UNSIGNED = "unsigned"
+
+
 class State(StrEnum):
     """The words of the picture above."""
 
@@ -41,6 +50,7 @@ class State(StrEnum):
     AWAY = "away"
     LOW = "low"
     FULL = "full"
+    WRONG = "wrong"
 
 
 FINE = frozenset({State.UP, State.IDLE, State.DISABLED, State.LOW})
@@ -68,6 +78,7 @@ class Health:
     services: Mapping[str, State]
     role: str
     stream: StreamSource
+    audit: Record = Record.OK
 
     @property
     def serves(self) -> bool:
@@ -103,10 +114,13 @@ class HealthService:
             "feed": lambda: State.IDLE,
             "workers": lambda: State.UP,
             "disk": lambda: State.UP,
+            "clock": lambda: State.UP,
             **(probes or {}),
         }
         self.stream: Callable[[], StreamSource] = lambda: StreamSource("engine")
         """Says where the stream's messages come from."""
+        self.audit: Callable[[], Record] = lambda: Record.OK
+        """Says how the audit record is. Trading goes on whatever it is; somebody must look."""
         self._gateway = gateway
         self._question: asyncio.Task[bool] | None = None
         self._database = State.STARTING
@@ -157,12 +171,15 @@ class HealthService:
             "workers": self._workers(),
             "feed": self._probes["feed"](),
             "disk": self._probes["disk"](),
+            "clock": self._probes["clock"](),
         }
         fine = FINE | {State.STANDBY} if self._gateway else FINE
-        status = "ok" if all(state in fine for state in services.values()) else "degraded"
+        audit = self.audit()
+        well = audit is Record.OK and all(state in fine for state in services.values())
+        status = "ok" if well else "degraded"
         if any(services[name] not in FINE | {State.STANDBY, State.AWAY} for name in NEEDED):
             status = "down"
-        return Health(status, services, "gateway" if self._gateway else "all", self.stream())
+        return Health(status, services, "gateway" if self._gateway else "all", self.stream(), audit)
 
     @property
     def ready(self) -> bool:

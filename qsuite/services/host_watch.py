@@ -48,6 +48,7 @@ class HostWatch:
         self.disk_free = 1.0
         self.database_disk_free = 1.0
         self.disk = State.UP
+        self.clock = State.UP
         self.clock_jump_s = 0.0
         self.clock_jumps = 0
         self.clock_drift_s = 0.0
@@ -57,14 +58,13 @@ class HostWatch:
         self._free = free or free_share
         self._database_free = database_free
         self._database_time = database_time
-        self._drifted = False
         self._monotonic = monotonic
         self._offset_s: float | None = None
 
     @property
     def interval_s(self) -> float:
-        """Return the pause between looks: shorter while there is little room."""
-        return 5.0 if self.disk is State.UP else 1.0
+        """Return the pause between looks: shorter while something is the matter."""
+        return 5.0 if self.disk is self.clock is State.UP else 1.0
 
     @property
     def full(self) -> bool:
@@ -88,9 +88,9 @@ class HostWatch:
         took_s = self._monotonic() - asked_s
         self.clock_drift_s = (now - there) / NS_PER_S + took_s / 2
         drifted = abs(self.clock_drift_s) > DRIFT_ALARM_S + took_s / 2
-        if drifted and not self._drifted:
+        if drifted and self.clock is State.UP:
             log.warning("clock.drifted", seconds=round(self.clock_drift_s, 3))
-        self._drifted = drifted
+        self.clock = State.WRONG if drifted else State.UP
 
     async def _look_at_disks(self) -> None:
         self.disk_free = self._free(self._directory)

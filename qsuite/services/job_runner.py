@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
@@ -30,6 +30,7 @@ from qsuite.repos.database import Address
 from qsuite.repos.jobs import Held, JobsRepo
 from qsuite.services.executors import GridLost, JobExecutor, WorkerDied
 from qsuite.services.tasks.run import Attempt, run_attempt
+from qsuite.services.tracing import Traces
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,7 @@ class JobRunner:
         timeout_s: float,
         lease_s: float,
         new_claim: Callable[[], UUID],
+        traces: Traces | None = None,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -110,6 +112,7 @@ class JobRunner:
         self._timeout_s = timeout_s
         self._lease_s = lease_s
         self._new_claim = new_claim
+        self._traces = traces
         self._clock = clock
         self._monotonic = monotonic
         self._attended: dict[UUID, Attended] = {}
@@ -220,9 +223,11 @@ class JobRunner:
 
     async def _attend(self, one: Attended) -> None:
         began_s = self._monotonic()
+        job = one.held.job
         try:
-            await self._run(one)
-            self.counts.ended(await self._repo.get(one.held.job.id), self._monotonic() - began_s)
+            with nullcontext() if self._traces is None else self._traces.work(f"job {job.kind}", job=str(job.id)):
+                await self._run(one)
+            self.counts.ended(await self._repo.get(job.id), self._monotonic() - began_s)
         except Exception as error:  # the database is away, or whatever it is: the claim lapses, and the job goes on
             unexpected = not isinstance(error, QSuiteError)
             log.warning("jobs.left", job=str(one.held.job.id), error=str(error), exc_info=unexpected)

@@ -4,11 +4,15 @@ Invariant: every line of a request carries its ``request_id``, whoever writes it
 no line carries a secret: the configured ones, and what has the shape of a token, are cut out wherever they stand, and
 fields named like secrets are hidden.
 
+Every line has ``timestamp`` (UTC), ``level``, ``event``, and ``role`` and ``pid`` of its process; a request's lines
+have its ``request_id``, and where it is traced its ``trace_id``. What else there is are facts of the event.
+
 Standard output stays free for what a command answers.
 """
 
 import dataclasses
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +24,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from qsuite.domain.access import KEY_PREFIX
+from qsuite.services.error_reports import ErrorReports, make_error_reports
 from qsuite.settings import Settings
 
 HIDDEN = "***"
@@ -44,18 +49,19 @@ class Redactor:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """Work as a structlog processor, after exceptions were turned into text."""
-        return {key: self._clean(key, value) for key, value in event.items()}
+        return {key: self.clean(key, value) for key, value in event.items()}
 
-    def _clean(self, key: str, value: Any) -> Any:
+    def clean(self, key: str, value: Any) -> Any:
+        """Return a value without its secrets, what is inside it included; whole hidden where its name tells so."""
         if SECRET_FIELDS.search(key):
             return HIDDEN
         if isinstance(value, str):
             return self._known.sub(HIDDEN, value)
         if isinstance(value, Mapping):
-            return {str(name): self._clean(str(name), inner) for name, inner in value.items()}
+            return {str(name): self.clean(str(name), inner) for name, inner in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self._clean("", inner) for inner in value]
-        return value if isinstance(value, (int, float, bool, type(None))) else self._clean("", str(value))
+            return [self.clean("", inner) for inner in value]
+        return value if isinstance(value, (int, float, bool, type(None))) else self.clean("", str(value))
 
 
 def configured_secrets(settings: Settings) -> list[str]:
@@ -101,15 +107,24 @@ def _inside_json(text: str) -> Iterator[str]:
             waiting += [(name, each) for each in value]
 
 
-def configure_logging(settings: Settings, *, extra_secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
-    """Set up structlog, and let the standard library's loggers end in the same stream (standard error) and shape."""
+def configure_logging(
+    settings: Settings, *, extra_secrets: Iterable[str] = (), stream: TextIO | None = None
+) -> ErrorReports | None:
+    """Set up structlog, and let the standard library's loggers end in the same stream (standard error) and shape.
+
+    Returns what sends errors to Sentry, for the caller to stop, where that is configured. SetupError without its
+    library.
+    """
     stream = stream or sys.stderr
     redactor = Redactor([*configured_secrets(settings), *extra_secrets])
     level = getattr(logging, settings.log.level.upper())
+    reports = make_error_reports(settings, clean=redactor.clean)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        _of_process(settings.role),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *([] if reports is None else [reports.look]),
         structlog.processors.format_exc_info,
         redactor,
     ]
@@ -133,10 +148,23 @@ def configure_logging(settings: Settings, *, extra_secrets: Iterable[str] = (), 
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(True)
+    return reports
+
+
+def _of_process(role: str) -> Processor:
+    """Return what says on each line which process wrote it."""
+    pid = os.getpid()
+
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("role", role)
+        event.setdefault("pid", pid)
+        return event
+
+    return add
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event", "role", "pid") if name in event}
     return orjson.dumps({**first, **event}, default=str).decode()
 
 

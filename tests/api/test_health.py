@@ -1,10 +1,13 @@
 """Health, metrics and system metrics, as those who ask see them."""
 
 import asyncio
+import time
+from decimal import Decimal
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from qsuite.domain.errors import Unavailable
+from qsuite.domain.market import Quote
 from qsuite.services.engine_jobs import EngineState
 from tests.support.running_app import Api
 from tests.support.waiting import eventually
@@ -24,11 +27,20 @@ async def test_a_running_system_is_healthy_and_ready_for_anybody_who_asks(api: A
     answer = await api.anonymous.get("/health")
     assert answer.status == 200
     services = answer.json["services"]
-    assert set(services) == {"database", "redis", "engine", "workers", "feed", "disk"}
+    assert set(services) == {"database", "redis", "engine", "workers", "feed", "disk", "clock"}
     assert (services["database"], services["engine"], services["workers"]) == ("up", "up", "up")
     assert services["redis"] == "disabled"
     assert (await api.anonymous.get("/health/live")).json == {"status": "live"}
     assert (await api.anonymous.get("/health/ready/")).json == {"status": "ready"}
+
+
+async def test_a_broken_audit_record_is_told_by_name_and_takes_orders_all_the_same(api: Api, monkeypatch) -> None:
+    assert (await api.anonymous.get("/health")).json["audit"] == "ok"
+    monkeypatch.setattr(api.app._audit.heads, "broken", {"access"})
+    answer = await api.anonymous.get("/health")
+    assert (answer.status, answer.json["audit"], answer.json["status"]) == (200, "broken", "degraded")
+    assert (await api.anonymous.get("/health/ready")).status == 200
+    assert (await samples(api))["qsuite_audit_broken", ()] == 1
 
 
 async def test_without_the_database_it_is_neither_healthy_nor_ready_but_alive(api: Api, monkeypatch) -> None:
@@ -106,3 +118,21 @@ async def test_many_askers_are_answered_from_memory(api: Api, monkeypatch) -> No
     answers = await asyncio.gather(*(api.anonymous.get("/health") for _ in range(200)))
     assert {answer.status for answer in answers} == {200}
     assert len(asked) < 20
+
+
+async def test_with_next_to_no_room_no_order_is_taken_and_one_can_be_cancelled(api: Api, monkeypatch) -> None:
+    await api.services.reference.ensure_ticker("ROOM", {"name": "for full disks"})
+    await api.services.market.publish([Quote("ROOM", time.time_ns(), Decimal("99.99"), Decimal("100.01"))])
+    terms = {"symbol": "ROOM", "side": "BUY", "order_type": "LIMIT", "price": "60", "quantity": 1}
+    placed, held = [(await api.trader.post("/api/v1/orders/", terms | {"hold": hold})).json for hold in (False, True)]
+    monkeypatch.setattr(api.app.engine, "disk_full", lambda: True)
+    for path, body in (("", terms), (f"{held['id']}/execute/", None), ("bulk/", [terms])):
+        answer = await api.trader.post(f"/api/v1/orders/{path}", body)
+        assert (answer.status, answer.code) == (503, "disk.full"), path
+    changed = await api.trader.patch(f"/api/v1/orders/{placed['id']}/", {"quantity": 2})
+    assert (changed.status, changed.code) == (503, "disk.full")
+    checked = await api.trader.post("/api/v1/risk/check/", terms)
+    assert checked.status == 200
+    for order in (placed, held):
+        cancelled = await api.trader.post(f"/api/v1/orders/{order['id']}/cancel/")
+        assert (cancelled.status, cancelled.json["status"]) == (200, "CANCELLED")

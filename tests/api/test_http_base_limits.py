@@ -160,6 +160,7 @@ async def test_what_comes_beyond_the_requests_under_way_is_turned_away_at_once_a
         )
         assert away.count(b"HTTP/1.1 503 ") == 2  # and the connection is kept
         assert away.count(b"Retry-After: 1\r\n") == 2
+        assert server.application.settings["services"].metrics.turned_away == 2
         assert json.loads(away.rpartition(b"\r\n\r\n")[2])["code"] == "server.busy"
         assert (await client.delete("/who/")).status == 405, "what ends orders is let in"
         WaitingHandler.release.set()

@@ -14,7 +14,9 @@ import pytest
 from qsuite import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("base", "run", "test")
+LOCKS = ("base", "run", "full", "test")
+LAZY = ("tracing", "sentry")
+"""Extras whose packages are imported inside functions, where they are configured."""
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +88,19 @@ def test_a_lock_file_names_no_host_and_no_local_path(name: str) -> None:
 
 
 def test_the_smaller_locks_are_part_of_the_test_lock() -> None:
-    base, run, test = ({entry.split(" ")[0] for entry in _entries(name)} for name in LOCKS)
+    base, run, full, test = ({entry.split(" ")[0] for entry in _entries(name)} for name in LOCKS)
     assert base <= run <= test
+    assert base <= full <= test
 
 
 @pytest.mark.parametrize(
-    ("name", "extras"), [("base", []), ("run", ["embedded", "demo"]), ("test", ["embedded", "demo", "test", "bench"])]
+    ("name", "extras"),
+    [
+        ("base", []),
+        ("run", ["embedded", "demo"]),
+        ("full", ["dask", "models"]),
+        ("test", ["embedded", "demo", "test", "bench"]),
+    ],
 )
 def test_what_setup_cfg_requires_is_locked(name: str, extras: list[str]) -> None:
     setup = configparser.ConfigParser()
@@ -107,15 +116,22 @@ def test_every_package_that_qsuite_imports_is_declared_not_just_there_by_chance(
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     declared = _names(setup["options"]["install_requires"].split("\n"))
+    optional = _names([line for extra in LAZY for line in setup["options.extras_require"][extra].split("\n")])
     providers = metadata.packages_distributions()
     for module in sorted(_imported(ROOT / "qsuite") - sys.stdlib_module_names - {"qsuite"}):
-        assert {_normal(name) for name in providers[module]} & declared, f"{module} is not in install_requires"
+        by = {_normal(name) for name in providers[module]}
+        assert by & (declared | optional), f"{module} is not in install_requires"
+    for module in sorted(_imported(ROOT / "qsuite", at_start=True) - sys.stdlib_module_names - {"qsuite"}):
+        by = {_normal(name) for name in providers[module]}
+        assert by & declared, f"{module} is an extra's: import it where it is needed"
 
 
-def _imported(folder: Path) -> set[str]:
+def _imported(folder: Path, *, at_start: bool = False) -> set[str]:
+    """Name the packages that are imported; ``at_start``: with their modules, and not later inside a function."""
     found: set[str] = set()
     for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        for node in tree.body if at_start else ast.walk(tree):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

@@ -18,9 +18,8 @@ from tornado.ioloop import IOLoop
 from ops.stack.replica_set import Member, ReplicaSet
 from qsuite.repos.database import Database, connect
 from tests.crash.clients import SCALE, Connection, Victim, check_stored, retry_unknown
-from tests.crash.crowd import CLIENTS, crowd
+from tests.crash.crowd import crowd
 from tests.support.mongod import running_replica_set
-from tests.support.waiting import eventually
 
 FAULTS = ["kill"] * 4 + ["freeze", "kill", "kill", "kill", "step down", "kill", "freeze", "kill", "kill"]
 ROUNDS = range(SCALE)
@@ -127,46 +126,3 @@ async def fail_often(members: ReplicaSet, victim: Victim, database: Database) ->
 def spread(seconds: list[float]) -> str:
     """Name the number, the median and the largest of some times."""
     return f"n {len(seconds)}, median {statistics.median(seconds):.3f} s, max {max(seconds):.3f} s"
-
-
-@pytest.mark.timeout(120)
-def test_without_a_quorum_no_order_is_acknowledged_and_those_in_doubt_are_settled_afterwards(
-    io_loop: IOLoop, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with running_replica_set() as members, victim_on(members) as (victim, database):
-        told = io_loop.run_sync(lambda: lose_quorum(members, victim, database), timeout=110)
-        assert victim.stop() == 0
-    with capsys.disabled():
-        print(f"\n{told}")  # noqa: T201  the figures to quote
-
-
-async def lose_quorum(members: ReplicaSet, victim: Victim, database: Database) -> str:
-    assert victim.port is not None
-    async with crowd(victim.port) as clients, Pulse(victim.port) as pulse:
-        await clients.more()
-        primary = await asyncio.to_thread(members.wait_primary)
-        others = [one for one in members.members if one is not primary]
-        for one in others:
-            one.kill()
-        lost_at = time.monotonic()
-        await eventually(lambda: len(clients.refused) > 3 * CLIENTS, timeout_s=40, what="refusals")
-        answered = [at for name, at in clients.sent.items() if at > lost_at]
-        assert answered == [], "an order sent without a quorum was acknowledged"
-        refused = [wait for at, wait in clients.refused if at > lost_at]
-        in_doubt = set(clients.ledger.unknown)
-        for one in others:
-            one.start()
-        healed_at = time.monotonic()
-        await asyncio.to_thread(members.wait_primary)
-        primary_s = time.monotonic() - healed_at
-        await clients.more()
-        await clients.quiet()
-        await retry_unknown(victim.port, clients.token, clients.ledger)
-        settled_s = time.monotonic() - healed_at
-        assert in_doubt <= set(clients.ledger.acknowledged)
-        await asyncio.to_thread(check_stored, database, clients.ledger)
-    return (
-        f"no quorum: 0 of {len(refused)} answers were acknowledgements; 503 after {spread(refused)}; "
-        f"{len(in_doubt)} orders in doubt settled {settled_s:.1f} s after healing, "
-        f"{settled_s - primary_s:.1f} s after there was a primary; /health/live {spread(pulse.waits_s)}"
-    )

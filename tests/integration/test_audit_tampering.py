@@ -17,6 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 from tornado.ioloop import IOLoop
 
+from qsuite.composition.operations import record_state
 from qsuite.domain.audit_proof import ACCESS, CHAINS, TRADING, ChainShape
 from qsuite.domain.trading.audit import Chain
 from qsuite.repos.audit import entry_document
@@ -27,6 +28,7 @@ from qsuite.services.audit_heads import AuditHeads
 from qsuite.services.audit_keys import AuditSigner
 from qsuite.services.audit_proof import export_chains, verify_chain, verify_chains, verify_file
 from qsuite.services.audit_trail import AuditTrail
+from qsuite.services.health import Record
 from tests.support.auth import SECRET
 
 TRIES = 1_000
@@ -252,10 +254,12 @@ async def test_the_loop_raises_the_alarm_when_the_chain_is_not_what_it_signed(ma
     await heads.run_once(NOW)
     assert told == [("access", ENTRIES)]
     assert heads.broken == {"access"}
+    assert record_state(heads) is Record.BROKEN
     assert made.heads.path.read_bytes() == before  # no new signature for what was changed
     replace_all(made, ACCESS, documents)
     await heads.run_once(NOW)
     assert heads.broken == set()
+    assert record_state(heads) is Record.OK
 
 
 def report(text: str) -> None:

@@ -316,6 +316,25 @@ async def test_a_commit_that_failed_is_done_again_and_one_whose_answer_was_lost_
     assert world.engine.stats.recoveries == 3
 
 
+async def test_an_engine_whose_loop_ends_is_begun_again_and_answers_what_waited(world: World) -> None:
+    engine = world.engine
+    waiting = [asyncio.ensure_future(engine.submit(world.order(quantity=Decimal(1)))) for _ in range(30)]
+    states = []
+    for _ in range(3):
+        await eventually(lambda: engine.active)
+        await asyncio.sleep(0)
+        (loop,) = [task for task in asyncio.all_tasks() if task.get_name() == "engine"]
+        loop.cancel()
+        await asyncio.wait([loop])
+        states.append(engine.state)
+    outcomes = await asyncio.gather(*waiting)
+    assert states == [EngineState.RECOVERING] * 3
+    assert engine.stats.deaths == 3
+    assert [outcome.order.status for outcome in outcomes if outcome.order] == [Status.FILLED] * 30
+    assert world.database.sync.orders.count_documents({}) == 30
+    assert world.money()[0] == 100_000 - 30 * (Decimal("181.51") + Decimal("0.005"))
+
+
 async def test_a_second_engine_stands_by_and_the_stale_one_is_fenced(world: World) -> None:
     store = EngineStore(world.database, lease_s=1, commit_timeout_s=3)
     other, in_thread = {"host": "other", "boot": "", "pid": 1}, world.database.in_thread

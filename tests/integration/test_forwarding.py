@@ -17,6 +17,7 @@ from qsuite.settings import Settings
 from tests.support.client import ApiClient, send_raw
 from tests.support.fleet import Fleet, running_fleet
 from tests.support.waiting import eventually
+from tests.support.ws import WsClient
 
 SYMBOL = "ALFA"
 ORDERS = "/api/v1/orders/"
@@ -220,3 +221,83 @@ async def test_a_slow_sender_and_a_huge_body_hold_up_nobody(fleet: Fleet) -> Non
     finally:
         for _, writer in opened:
             writer.close()
+
+
+# -- WebSocket --------------------------------------------------------------------------------------------------------
+
+
+async def socket(fleet: Fleet, gateway: int, client: ApiClient) -> WsClient:
+    found = await WsClient.open(fleet.ports[gateway], token=client.token)
+    assert [one["type"] for one in await found.receive_some(2)] == ["welcome", "authenticated"]
+    return found
+
+
+async def results(reader: WsClient, count: int) -> dict[Any, dict[str, Any]]:
+    """Return the next answers by id."""
+    found: dict[Any, dict[str, Any]] = {}
+    while len(found) < count:
+        message = await reader.receive()
+        if "id" in message:
+            found[message["id"]] = message
+    return found
+
+
+async def test_a_sockets_commands_are_answered_under_its_ids_and_done_in_their_order(fleet: Fleet) -> None:
+    trader = await fleet.api.new_client(Role.TRADER)
+    async with await socket(fleet, 0, trader) as reader:
+        prices = [f"9{number // 10}.{number % 10}0" for number in range(40)]
+        for number, price in enumerate(prices):
+            await reader.send({"action": "order", "id": f"o{number}", "order": RESTS | {"price": price}})
+        placed = await results(reader, 40)
+        ids = [placed[f"o{number}"]["order"]["id"] for number in range(40)]
+        assert [placed[f"o{number}"]["order"]["price"] for number in range(40)] == prices
+        assert sorted(ids) == ids  # the engine's process gives them out in the order of its commands
+        await reader.send({"action": "replace", "id": 1, "order_id": ids[0], "changes": {"price": "80.00"}})
+        await reader.send({"action": "cancel", "id": 2, "order_id": ids[1]})
+        await reader.send({"action": "order", "id": 3, "order": {"symbol": SYMBOL}})
+        await reader.send({"action": "order", "id": 4, "order": RESTS | {"quantity": 10**9}})
+        told = await results(reader, 4)
+        assert told[1]["order"]["price"] == "80.00"
+        assert told[2]["order"]["status"] == "CANCELLED"
+        assert [told[number]["code"] for number in (3, 4)] == ["validation", "risk.max_quantity"]
+
+
+async def test_ticks_on_a_socket_of_a_gateway_come_before_the_orders_behind_them(fleet: Fleet) -> None:
+    now = format_rfc3339(time.time_ns())
+    ticks = [{"symbol": SYMBOL, "ts": now, "kind": "quote", "bid": 103.98, "ask": 103.99, "bid_size": 9, "ask_size": 9}]
+    async with await socket(fleet, 0, fleet.api.admin) as feed:
+        await feed.send({"action": "ticks", "id": 1, "ticks": ticks})
+        assert (await results(feed, 1))[1]["accepted"] == 1
+    assert (await fleet.at(1, fleet.api.trader).post(ORDERS, FILLS)).json["avg_fill_price"] == "103.99"
+    await tick(fleet.at(0, fleet.api.admin), "100.00")
+
+
+async def test_what_a_socket_of_a_gateway_leaves_behind_is_cancelled_where_it_asked_for_that(fleet: Fleet) -> None:
+    trader = await fleet.api.new_client(Role.TRADER)
+    outside = (await trader.post(ORDERS, RESTS)).json["id"]
+    adopted = (await trader.post(ORDERS, RESTS)).json["id"]
+    async with await socket(fleet, 1, trader) as reader:
+        await reader.send({"action": "order", "id": 0, "order": RESTS})
+        before = (await results(reader, 1))[0]["order"]["id"]
+        await reader.send({"action": "cancel_on_disconnect", "enabled": True, "orders": [adopted]})
+        assert (await reader.receive()) == {"type": "cancel_on_disconnect", "enabled": True}
+        await reader.send({"action": "order", "id": 1, "order": RESTS})
+        own = (await results(reader, 1))[1]["order"]["id"]
+
+    async def statuses() -> list[str]:
+        return [(await trader.get(f"{ORDERS}{one}/")).json["status"] for one in (outside, before, adopted, own)]
+
+    async def gone() -> bool:
+        return await statuses() == ["PENDING", "PENDING", "CANCELLED", "CANCELLED"]
+
+    await eventually(gone, what="the cancels")
+
+
+async def test_a_socket_without_the_right_to_trade_is_refused_at_the_gateway(fleet: Fleet) -> None:
+    forward = fleet.gateways[0].application.forward
+    assert forward is not None
+    before = dict(forward.counts)
+    async with await socket(fleet, 0, fleet.api.viewer) as reader:
+        await reader.send({"action": "order", "id": 1, "order": RESTS})
+        assert (await results(reader, 1))[1]["code"] == "forbidden"
+    assert forward.counts == before

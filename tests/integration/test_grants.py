@@ -2,27 +2,22 @@
 
 import asyncio
 import os
-import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
-from ops.stack.process import Process, free_port
-from ops.stack.replica_set import direct, find_mongod, mongod_command
 from qsuite.domain.roles import Role
 from qsuite.repos.database import connect
 from qsuite.settings import Settings
+from tests.support.guarded_mongod import ROOT, guarded_mongod, uri
 from tests.support.running_app import PASSWORD, running_api
-from tests.support.waiting import wait_until
 
-ROOT = "root-password"
 OWN = "own-password"
 NOT_AUTHORISED = 13
 
@@ -30,49 +25,8 @@ NOT_AUTHORISED = 13
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[int]:
     """The port of a mongod with --auth (of a set, so with a key file) and a root user."""
-    binary = find_mongod()
-    if binary is None:
-        pytest.skip("no mongod")
-    with tempfile.TemporaryDirectory(prefix="qsuite-test-") as directory:
-        key = Path(directory) / "key"
-        key.write_text(secrets.token_urlsafe(64).replace("-", "a").replace("_", "b"))
-        key.chmod(0o600)
-        port = free_port()
-        command = [*mongod_command(binary, Path(directory), port), "--auth", "--keyFile", str(key)]
-        process = Process("guarded", command, Path(directory), port=port)
-        process.launch()
-        try:
-            wait_until(lambda: _initiated(port), timeout_s=30)
-            wait_until(lambda: _root_made(port), timeout_s=30)
-            yield port
-        finally:
-            process.kill()
-
-
-def _initiated(port: int) -> bool:
-    """Begin the set; the first user may be made from the machine itself before there is one."""
-    try:
-        with direct(port) as client:
-            client.admin.command(
-                "replSetInitiate", {"_id": "qsuite", "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]}
-            )
-    except OperationFailure:
-        raise
-    except PyMongoError:
-        return False
-    return True
-
-
-def _root_made(port: int) -> bool:
-    with direct(port) as client:
-        if not client.admin.command("hello")["isWritablePrimary"]:
-            return False
-        client.admin.command("createUser", "root", pwd=ROOT, roles=["root"])
-    return True
-
-
-def uri(port: int, user: str, password: str) -> str:
-    return f"mongodb://{user}:{password}@127.0.0.1:{port}/?replicaSet=qsuite&authSource=admin"
+    with guarded_mongod() as port:
+        yield port
 
 
 def granted(port: int, tmp_path: Path) -> None:

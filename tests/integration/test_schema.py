@@ -40,9 +40,7 @@ async def test_an_index_that_is_defined_otherwise_now_is_built_anew(database: Da
     assert await migrate(database, (changed,)) == [
         "things: drop the index by_name (name)",
         "things: drop the index by_size (size)",
-        "things: build the index by_name (name), unique",
-        "things: build the index by_size (size, name)",
-        "things: build the index renamed (size)",
+        "things: build the indexes by_name (name), unique; by_size (size, name); renamed (size)",
     ]
     indexes = database.sync.things.index_information()
     assert indexes["by_name"]["unique"]

@@ -164,6 +164,7 @@ async def small_server(
         throttle=throttle,
         audit=AuditTrail(cast(Any, None)),
         metrics=Metrics(),
+        traces=None,
     )
     server = ApiServer(make_application(services, routes=routes), limits)
     server.listen(0, "127.0.0.1")

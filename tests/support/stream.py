@@ -160,6 +160,7 @@ async def stream_server(
         throttle=throttle,
         audit=trail,
         metrics=Metrics(),
+        traces=None,
         latency=OrderLatency(),
         reference=SimpleNamespace(venue=lambda symbol: "paper"),
     )

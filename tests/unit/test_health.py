@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from qsuite.domain.errors import Unavailable
-from qsuite.services.health import HealthService, State
+from qsuite.services.health import HealthService, Record, State
 from qsuite.services.supervisor import Supervisor
 
 
@@ -40,6 +40,15 @@ async def test_with_all_well_it_serves() -> None:
         "workers": State.UP,
         "feed": State.IDLE,
     }
+
+
+async def test_a_record_that_somebody_changed_is_told_and_stops_no_trading() -> None:
+    health = service()
+    await health.run_once(0)
+    for record in (Record.BROKEN, Record.UNSIGNED):
+        health.audit = lambda record=record: record  # type: ignore[misc]
+        assert (health.now.audit, health.now.status, health.now.serves) == (record, "degraded", True)
+        assert health.now.services["database"] is State.UP
 
 
 async def test_a_database_that_refuses_is_down_and_comes_back() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -45,8 +46,9 @@ def test_a_line_is_one_json_object_with_the_request_it_belongs_to(stream: io.Str
     structlog.get_logger().info("order.placed", symbol="AAPL", quantity="10")
     (line,) = lines(stream)
     assert line.pop("timestamp").endswith("Z")
+    process = {"role": "all", "pid": os.getpid()}
     expected = {"level": "info", "event": "order.placed", "request_id": "r-1", "symbol": "AAPL", "quantity": "10"}
-    assert line == expected
+    assert line == expected | process
 
 
 def test_other_libraries_log_in_the_same_shape_and_with_the_request(stream: io.StringIO, settings: Settings) -> None:
@@ -71,6 +73,16 @@ def test_no_secret_reaches_the_log_by_any_way(stream: io.StringIO, settings: Set
         logging.getLogger("tornado.application").exception("failed with canary-password")
     assert "canary" not in stream.getvalue()
     assert stream.getvalue().count(HIDDEN) >= 7
+
+
+def test_every_line_says_which_process_wrote_it(stream: io.StringIO, settings: Settings) -> None:
+    configured(stream, replace(settings, role="gateway"))
+    structlog.get_logger().info("first")
+    logging.getLogger("tornado.general").warning("second")
+    for line in lines(stream):
+        assert {"timestamp", "level", "event"} <= line.keys()
+        assert (line["role"], line["pid"]) == ("gateway", os.getpid())
+    assert [line["event"] for line in lines(stream)] == ["first", "second"]
 
 
 def test_lines_below_the_level_are_not_written(stream: io.StringIO, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from qsuite.domain.errors import SetupError
 from qsuite.repos.database import Database
-from qsuite.repos.migration_lock import MigrationLock
+from qsuite.repos.migration_lock import LEASE_S, MigrationLock
 from qsuite.repos.restoring import Restoring
 from qsuite.repos.schema import require_known
 from qsuite.repos.snapshots import open_snapshot
@@ -52,6 +52,7 @@ def put_back(
     heads_file: Path,
     progress: Progress = lambda done, total: None,
     stage: Stage = lambda what: None,
+    lease_s: float = LEASE_S,
 ) -> PutBack:
     """Fill a database from a checked file; for threads.
 
@@ -64,12 +65,13 @@ def put_back(
     manifest = archive.manifest
     restoring = Restoring(database, archive.sha256)
     restoring.require_free(replace=replace)
-    with MigrationLock(database.sync, "restore"):
+    with MigrationLock(database.sync, "restore", lease_s=lease_s):
         restoring.require_free(replace=replace)  # another restore may have been first
         stage("emptying")
         restoring.begin(manifest["engine_epoch"])
         stage("filling")
         documents = _fill(restoring, archive, progress)
+        restoring.settle()
         stage("comparing")
         state = _compare(database, archive, progress)
         stage("indexes")

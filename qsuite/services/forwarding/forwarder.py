@@ -16,7 +16,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import orjson
@@ -59,6 +59,16 @@ class Ask(NamedTuple):
     """Wait while there is no engine; else whoever asks knows better."""
 
 
+class Mover(Protocol):
+    """What holds a connection of its own to the engine's process."""
+
+    def is_at(self, seat: Seat) -> bool:
+        """Say whether its connection is to this holder of the lease."""
+
+    def moved(self) -> None:
+        """Let go of a process that lost the engine."""
+
+
 class Forwarder:
     """One of a process. ``elsewhere`` says whether another process has the engine."""
 
@@ -81,11 +91,19 @@ class Forwarder:
         self._elsewhere = elsewhere
         self._lines: tuple[Seat, Lines] | None = None
         self._retiring: set[asyncio.TimerHandle] = set()
+        self.channels: set[Mover] = set()
+        """Sockets whose commands are sent on."""
+        self._seen: Seat | None = None
 
     @property
     def elsewhere(self) -> bool:
         """Say whether another process has the engine, or none."""
         return self._elsewhere()
+
+    @property
+    def in_use(self) -> bool:
+        """Say whether somebody may wait for the engine's process."""
+        return self._lines is not None or bool(self.channels)
 
     @property
     def connections(self) -> int:
@@ -128,13 +146,12 @@ class Forwarder:
             self._lines[1].close()
             self._lines = None
 
-    def head_of_socket(self, ask: Ask) -> tuple[str, dict[str, str]]:
+    def head_of_socket(self, path: str, authorization: str, address: str) -> tuple[Seat, dict[str, str]]:
         """Return where a socket of commands is opened now, and the headers that say for whom. NotSent."""
         seat = self._reachable()
-        return seat.address, {
-            "Authorization": ask.authorization,
-            HEADER: self.proof.make(_forwarded(ask), _subject(ask)),
-        }
+        said = Forwarded(address, "http", self.new_id())
+        proof = self.proof.make(said, Subject("GET", path, authorization))
+        return seat, {"Authorization": authorization, HEADER: proof}
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
@@ -151,7 +168,7 @@ class Forwarder:
     def _lines_to(self, seat: Seat) -> Lines:
         """Return the connections of the present lease; those of the one before end a moment later."""
         known = self._lines
-        if known is not None and (known[0].epoch, known[0].address) == (seat.epoch, seat.address):
+        if known is not None and known[0].is_same(seat):
             return known[1]
         settings = self.settings
         lines = Lines(
@@ -162,25 +179,27 @@ class Forwarder:
         )
         self._lines = seat, lines
         if known is not None:
-            self._retire(known[1])
+            self._later(known[1].close)
         return lines
 
-    def moved(self) -> None:
+    def looked(self) -> None:
         """Let go of a process that lost the engine: who waits for its answer would wait for ever if it is frozen."""
-        seat, known = self.whereabouts.seat, self._lines
-        if known is None or seat is None:
+        seat, seen = self.whereabouts.seat, self._seen
+        self._seen = seat
+        if seat is None or not (self._is_given_up or (seen is not None and not seat.is_same(seen))):
             return
-        if (known[0].epoch, known[0].address) != (seat.epoch, seat.address):
+        known = self._lines
+        if known is not None and (self._is_given_up or not known[0].is_same(seat)):
             self._lines = None
-            self._retire(known[1])
-        elif self._is_given_up:
-            known[1].close()
-            self._lines = None
+            self._later(known[1].close)
+        for channel in self.channels:
+            if self._is_given_up or not channel.is_at(seat):
+                self._later(channel.moved)
 
-    def _retire(self, lines: Lines) -> None:
+    def _later(self, work: Callable[[], None]) -> None:
         def end() -> None:
             self._retiring.discard(handle)
-            lines.close()
+            work()
 
         handle = asyncio.get_running_loop().call_later(GRACE_S, end)
         self._retiring.add(handle)

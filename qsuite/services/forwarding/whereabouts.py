@@ -36,6 +36,8 @@ class Whereabouts:
         """Since when nobody who can be reached holds the lease."""
         self.on_look: Callable[[], None] = lambda: None
         """Called after each look."""
+        self.in_use: Callable[[], bool] = lambda: False
+        """Says whether there are connections still, also after this process took the engine itself."""
         self._find = find
         self._elsewhere = elsewhere
         self._pause_s = lease_s / LOOKS_PER_LEASE
@@ -50,7 +52,7 @@ class Whereabouts:
 
     async def run_once(self, now: int) -> None:
         """Look once."""
-        if self._elsewhere():
+        if self._elsewhere() or self._waiting or self.in_use():
             await self.look()
 
     async def look(self) -> None:

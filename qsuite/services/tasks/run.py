@@ -29,6 +29,7 @@ from qsuite.domain.errors import QSuiteError, Unavailable
 from qsuite.domain.jobs import Job
 from qsuite.repos.database import Address, Database, connect
 from qsuite.repos.jobs import Held, JobsRepo
+from qsuite.secret_files import with_secret_files
 from qsuite.services.executors import WorkerDied
 from qsuite.services.tasks.work import Task
 
@@ -71,7 +72,7 @@ def run_attempt(attempt: Attempt) -> str:
 
 
 async def _run(attempt: Attempt) -> str:
-    uri = attempt.address.uri or os.environ.get("QSUITE_MONGODB_URI")
+    uri = attempt.address.uri or _own_address()
     if not uri:
         raise RuntimeError("the database has a password: set QSUITE_MONGODB_URI where the workers run")
     database = connect(uri, attempt.address.name, pool_size=POOL_SIZE)
@@ -88,6 +89,12 @@ async def _run(attempt: Attempt) -> str:
         return work.trace
     finally:
         database.close()
+
+
+def _own_address() -> str:
+    """Return the address that this worker was given, by its environment or in a file."""
+    given = {name: os.environ.get(f"QSUITE_{name.upper()}", "") for name in ("mongodb_uri", "mongodb_uri_file")}
+    return with_secret_files(given, ["mongodb_uri"], "QSUITE_")["mongodb_uri"]
 
 
 async def _explain(repo: JobsRepo, attempt: Attempt) -> None:
