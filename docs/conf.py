@@ -36,17 +36,33 @@ autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 
 
+CONTENTS = """
+```{toctree}
+:hidden:
+:glob:
+
+*
+```
+"""
+
+
 def setup(app: Any) -> None:
     """Register what is ours."""
-    app.connect("source-read", _only_globs_that_find)
+    app.connect("source-read", _with_what_is_here)
 
 
-def _only_globs_that_find(app: Any, name: str, source: list[str]) -> None:
-    """Take patterns out of the start page that add no page; a page joins by lying in its folder."""
+def _with_what_is_here(app: Any, name: str, source: list[str]) -> None:
+    """Let pages join by lying in a folder.
+
+    Patterns of the start page that add no page are taken out, and the README of a folder, which knows nothing of
+    Sphinx, gets the folder's pages as its contents.
+    """
     if name == "index":
         lines = source[0].splitlines(keepends=True)
         named = {"index", *map(str.strip, lines)}
         source[0] = "".join(line for line in lines if "*" not in line or _found(line.strip()) - named)
+    elif name.endswith("/README"):
+        source[0] += CONTENTS
 
 
 def _found(pattern: str) -> set[str]:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from qsuite.domain.channels import ACCOUNT_CHANNELS, MARKET_KINDS, USER_CHANNELS
+from qsuite.domain.trading.risk.controls import CONTROLS
 from qsuite.handlers.stream_session import StreamSession
 from tests.support.server import CHECKOUT
 
@@ -57,6 +58,12 @@ def test_the_page_of_the_stream_names_every_action_and_every_kind_of_channel() -
     assert set(re.findall(r"^\| `(\w+)` \|", asked, re.MULTILINE)) == set(StreamSession._actions)
     kinds = MARKET_KINDS | ACCOUNT_CHANNELS | USER_CHANNELS | {"bars"}
     assert {name for name in kinds if f"`{name}" not in channels} == set()
+
+
+@pytest.mark.parametrize("name", ["architecture/order.md", "how-to/limits.md", "pictures/order.svg"])
+def test_the_controls_are_counted_as_the_code_has_them(name: str) -> None:
+    text = (CHECKOUT / "docs" / name).read_text(encoding="utf-8")
+    assert re.findall(r"(\d+) controls", text) == [str(len(CONTROLS))]
 
 
 def test_python_is_documented_from_its_docstrings(site: Path) -> None:

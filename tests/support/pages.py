@@ -13,7 +13,9 @@ A fence's first word is its language, what follows is for the tests and not show
 Other languages show something that nobody runs. Invariant: nothing that looks like commands is passed over in silence.
 """
 
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ UNTOLD = ("", "bash", "console", "shell", "shell-session", "zsh", "pycon", "py")
 """Languages of which nobody could tell whether they are to be run."""
 MARK = "\036"
 GAP = "…"
-PAGE_S = 300.0
+PAGE_S = 600.0
 
 PRELUDE = r"""
 set -e -o pipefail
@@ -110,13 +112,18 @@ def script_of(blocks: Sequence[Block], passwords: Mapping[str, str]) -> str:
 
 
 def run_page(script: str, folder: Path, environment: Mapping[str, str]) -> Ran:
-    """Run a script in a folder that looks like a checkout beside a running server."""
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=dict(environment), capture_output=True, text=True,
-        stdin=subprocess.DEVNULL, timeout=PAGE_S,
+    """Run a script in a folder that looks like a checkout beside a running server; PAGE_S at the most."""
+    reader = subprocess.Popen(
+        ["bash", "-c", script], cwd=folder, env=dict(environment), text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    pieces = done.stdout.split(MARK)[1:]
-    return Ran(done.returncode, dict(zip(map(int, pieces[::2]), pieces[1::2], strict=True)), done.stderr)
+    try:
+        written, errors = reader.communicate(timeout=PAGE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(reader.pid, signal.SIGKILL)
+        written, errors = reader.communicate()
+    pieces = written.split(MARK)[1:]
+    return Ran(reader.returncode, dict(zip(map(int, pieces[::2]), pieces[1::2], strict=True)), errors)
 
 
 def is_shown(expected: str, written: str) -> bool:
