@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from structlog.testing import capture_logs
 
 from config.compose import certificates
+from qsuite.services.executors.grid import GridExecutor
 from tests.support.mongod import free_port
 from tests.support.waiting import wait_until
 
@@ -41,6 +43,16 @@ def test_a_grid_answers_whoever_shows_its_certificate_and_nobody_else(tmp_path: 
         scheduler.kill()
         scheduler.wait()
     assert told == [("Scheduler\n", True), ("", False)]
+
+
+def test_an_engine_without_a_certificate_for_its_grid_says_so_and_goes_on() -> None:
+    executor = GridExecutor("tls://127.0.0.1:8786")
+    with capture_logs() as lines:
+        executor.look()
+    assert not executor.ready
+    assert [line["event"] for line in lines] == ["grid.away"]
+    assert "wants DASK_DISTRIBUTED__COMM__TLS__CA_FILE" in lines[0]["error"]
+    executor.shutdown()
 
 
 def ask(port: int, environment: dict[str, str]) -> "subprocess.Popen[str]":
