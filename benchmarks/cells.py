@@ -12,16 +12,13 @@ from benchmarks.server import Running, running_qsuite
 
 CLIENTS = 4
 REQUESTS = 800
-SECRET = "of-a-benchmark-that-nobody-else-can-reach"
 
 
 def figures() -> list[Figure]:
     """Measure what a second engine adds."""
     with (
-        running_qsuite(QSUITE_SECRET_KEY=SECRET) as one,
-        running_qsuite(
-            QSUITE_SECRET_KEY=SECRET, QSUITE_MONGODB_URI=one.mongodb_uri, QSUITE_DATABASE="second_cell"
-        ) as two,
+        running_qsuite() as one,
+        running_qsuite(QSUITE_MONGODB_URI=one.mongodb_uri, QSUITE_DATABASE="second_cell") as two,
         ThreadPoolExecutor(2) as pool,
     ):
         orders_per_s(one), orders_per_s(two)  # warm up
