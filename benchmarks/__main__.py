@@ -15,6 +15,7 @@ SUITES = (
     "book",
     "startup",
     "recovery",
+    "backup",
     "stream",
     "stream_compression",
     "memory",
