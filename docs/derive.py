@@ -114,13 +114,30 @@ def metrics_page() -> str:
 
 
 def _metrics() -> Iterator[tuple[str, str]]:
-    """Find the calls that name a figure and say what it is."""
+    """Find the calls that name a figure and say what it is, there or in a text that was given a name before."""
     for path in (ROOT / "qsuite").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        for node in nodes:
             match node:
                 case ast.Call(args=[ast.Constant(value=str(name)), ast.Constant(value=str(text)), *_]):
                     if name.startswith("qsuite_"):
                         yield f"`{name}`", text
+                case ast.Call(args=[ast.Constant(value=str(name)), ast.Name(id=named), *_]):
+                    if name.startswith("qsuite_"):
+                        yield f"`{name}`", _last_text(nodes, named, node.lineno)
+
+
+def _last_text(nodes: Iterable[ast.AST], named: str, before: int) -> str:
+    """Return the text that a name was given last before a line."""
+    given = [
+        (node.lineno, node.value.value)
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and node.lineno < before
+        and any(isinstance(target, ast.Name) and target.id == named for target in node.targets)
+    ]
+    return str(max(given)[1])
 
 
 def documents_page() -> str:

@@ -17,7 +17,7 @@ from qsuite import __version__
 from qsuite.domain.errors import SetupError
 
 if TYPE_CHECKING:
-    import sentry_sdk
+    from sentry_sdk import Client
     from structlog.typing import EventDict, WrappedLogger
 
     from qsuite.settings import Settings
@@ -36,7 +36,7 @@ Clean = Callable[[str, Any], Any]
 class ErrorReports:
     """Send errors. ``look`` is a structlog processor."""
 
-    def __init__(self, client: "sentry_sdk.Client", to_event: Callable[..., Any]) -> None:
+    def __init__(self, client: "Client", to_event: Callable[..., Any]) -> None:
         self._client = client
         self._to_event = to_event
 
