@@ -29,6 +29,7 @@ from tests.failures.stacks import stack_or_skip
 from tests.support.client import ApiClient
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.timeout(300)
 INJECT = Path(__file__).with_name("inject")
 CHECKOUT = INJECT.parents[2]
 HOUR_S = 3600

@@ -26,6 +26,7 @@ from tests.support.proxy import proxy_to
 from tests.support.waiting import eventually
 from tests.support.ws import Closed, WsClient
 
+pytestmark = pytest.mark.timeout(300 * SCALE)
 OPEN_ORDERS = 10_000
 IN_A_BULK = 1_000
 OPEN = {"client_order_id": {"$regex": "^open-"}}

@@ -50,6 +50,7 @@ def ids(text: str) -> list[int]:
     return [int(pid) for pid in re.findall(r"pid (\d+)", text)]
 
 
+@pytest.mark.timeout(300)
 def test_it_says_where_it_is_and_has_the_same_address_and_users_at_its_next_start(tmp_path: Path) -> None:
     found = []
     for how in (signal.SIGINT, signal.SIGKILL):

@@ -34,6 +34,16 @@ class Store(EngineStore):
         return super().acquire(self.process.identity, self.process.world.is_dead)
 
 
+class Engine(TradingEngine):
+    """The engine, which in a dead process is not begun again: nothing is."""
+
+    process: "Process"
+
+    def _begin(self) -> None:
+        if self.process.alive:
+            super()._begin()
+
+
 class Process:
     """A server that takes commands while it lives."""
 
@@ -50,9 +60,10 @@ class Process:
         database: Any = Client(world.server, world.new_id, self._at, self._in_doubt)
         self.store = Store(database, lease_s=SETTINGS.lease_s, commit_timeout_s=SETTINGS.commit_timeout_s)
         self.store.process = self
-        self.engine = TradingEngine(
+        self.engine = Engine(
             store=self.store, new_state=world.new_state, settings=SETTINGS, clock=lambda: world.now_ns() + self.skew_ns
         )
+        self.engine.process = self
         self.engine.listen(lambda announcements: world.judge.heard(self, announcements))
 
     def __repr__(self) -> str:
