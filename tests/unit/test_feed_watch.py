@@ -15,11 +15,19 @@ STALE_S = 30.0
 
 
 @dataclass
+class FakeMarks:
+    """As much of the marks of prices as is looked at."""
+
+    suspects: int = 0
+
+
+@dataclass
 class Fake:
     """As much of a market and of a stream feed as is looked at. Times in seconds."""
 
     newest_arrival_ns: int = 0
     newest_ns: int = 0
+    marks: FakeMarks = field(default_factory=FakeMarks)
     breaker: Breaker = field(default_factory=lambda: Breaker(failures_max=1, open_ns=0))
     suspects: set[str] = field(default_factory=set)
 
@@ -122,3 +130,16 @@ async def test_an_alarm_is_logged_once_when_it_begins_and_once_when_it_ends(roun
         ("health.feed", "info", "up"),
     ]
     assert lines[0]["silent_s"] == 40.0
+
+
+async def test_prices_that_come_and_make_no_sense_are_suspect_and_that_is_logged_once() -> None:
+    watched = Watched()
+    watched.price(watched.market)
+    states = []
+    with structlog.testing.capture_logs() as lines:
+        for suspects in (0, 1, 2, 0):
+            watched.market.marks.suspects = suspects
+            states.append(await watched.after(1))
+    assert states == [State.UP, State.SUSPECT, State.SUSPECT, State.UP]
+    assert not watched.watch.alarmed
+    assert [(line["event"], line["state"]) for line in lines] == [("health.feed", "suspect"), ("health.feed", "up")]
