@@ -291,6 +291,9 @@ async def test_what_a_socket_of_a_gateway_leaves_behind_is_cancelled_where_it_as
         return await statuses() == ["PENDING", "PENDING", "CANCELLED", "CANCELLED"]
 
     await eventually(gone, what="the cancels")
+    forward = fleet.gateways[1].application.forward
+    assert forward is not None
+    await eventually(lambda: not forward.channels, what="the end of its way to the engine")
 
 
 async def test_a_socket_without_the_right_to_trade_is_refused_at_the_gateway(fleet: Fleet) -> None:

@@ -99,6 +99,7 @@ class Channel:
         self._keeps = False
         self._left = False
         self._placed: dict[str, None] = {}
+        self._ends_s = 0.0
         forward.channels.add(self)
 
     async def ask(self, asked: Fields, reply: Fields) -> None:
@@ -110,6 +111,8 @@ class Channel:
             self._room.clear()
         if asked["action"] == "cancel_on_disconnect":
             self._keeps = asked.get("enabled", True)
+            if not self._keeps:
+                self._placed.clear()
         if self._connection is not None and not self._refused:
             self._send(self._connection, number)
         elif self._work is None or self._work.done():
@@ -136,11 +139,11 @@ class Channel:
     def left(self) -> None:
         """End, the client has gone. Where its orders are to be cancelled, see that they are."""
         self._left = True
+        self._ends_s = self._deadline()
         for number in [number for number, command in self._pending.items() if not command.sent]:
             del self._pending[number]
         if self._connection is not None:
             self._connection.close()  # whoever is there cancels, after all that was sent before this
-            self._placed.clear()
         if not self._wanted:
             self._forward.channels.discard(self)
         elif self._work is None or self._work.done():
@@ -167,17 +170,20 @@ class Channel:
 
     async def _serve(self) -> None:
         """Have a connection while one is needed; give up what waits when there was none for too long."""
-        ends_s = self._deadline()
+        self._ends_s = self._deadline()
         while self._wanted:
             self._moved.clear()
+            reason = "the connection ended"
             try:
                 await self._converse(await self._connect())
-                ends_s = self._deadline()
+                if not self._left:
+                    self._ends_s = self._deadline()
             except NotSent as error:
-                if time.monotonic() >= ends_s:
-                    self._give_up(str(error))
-                    if self._left:
-                        break
+                reason = str(error)
+            if time.monotonic() >= self._ends_s:
+                self._give_up(reason)
+                if self._left:
+                    break
             if self._wanted:
                 await self._forward.whereabouts.change(AGAIN_S)
 
@@ -229,6 +235,8 @@ class Channel:
         finally:
             moved.cancel()
             self._connection = None
+            if self._left and connection.close_code is not None:
+                self._placed.clear()  # the engine's process has answered the close, and cancels
             self._hang_up(connection)
             self._lose()
 
@@ -242,12 +250,12 @@ class Channel:
 
     def _adopt(self, connection: WebSocketClientConnection) -> None:
         """Have orders placed over an earlier connection cancelled with this one, too."""
-        orders = list(self._placed) if self._keeps else []
-        for start in range(0, len(orders), ADOPTED_AT_ONCE):
+        if not self._keeps:
+            return
+        orders = list(self._placed)
+        for start in range(0, max(1, len(orders)), ADOPTED_AT_ONCE):
             some = orders[start : start + ADOPTED_AT_ONCE]
             self._write(connection, {"action": "cancel_on_disconnect", "enabled": True, "orders": some})
-        if self._left:
-            self._placed.clear()  # from here on it is the engine's process that cancels
 
     def _send(self, connection: WebSocketClientConnection, number: int) -> None:
         command = self._pending[number]
