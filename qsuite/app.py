@@ -30,7 +30,7 @@ from qsuite.handlers.server import ApiServer
 from qsuite.repos.collections import collections_of
 from qsuite.repos.database import Database
 from qsuite.repos.market_data import MarketDataRepo
-from qsuite.repos.schema import migrate
+from qsuite.repos.schema import migrate, require_migrated
 from qsuite.services.backup.told import tell_restored
 from qsuite.services.book_market import BookMarket
 from qsuite.services.container import Services
@@ -149,7 +149,8 @@ class App:
         if services.traces is not None:
             ends.push_async_callback(services.traces.stop)
         ends.push_async_callback(services.workers.stop)
-        await migrate(self.database, collections_of(self.database))
+        bring_up = migrate if services.settings.migrate.at_start else require_migrated
+        await bring_up(self.database, collections_of(self.database))
         await tell_restored(self.database, services.audit)
         ends.push_async_callback(self._audit.stop)
         await self._keyring.start()

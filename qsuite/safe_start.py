@@ -77,6 +77,11 @@ def _production(settings: "Settings") -> None:
     _guarded("QSUITE_MONGODB_URI", settings.mongodb_uri, plain_network=settings.plain_network)
     if settings.redis_url is not None:
         _guarded("QSUITE_REDIS_URL", settings.redis_url, plain_network=settings.plain_network)
+    if is_plain_http(settings.http.advertise) and not settings.plain_network:
+        raise SetupError(
+            "QSUITE_HTTP__ADVERTISE has other processes send tokens without TLS: name an https:// address, or set"
+            " QSUITE_PLAIN_NETWORK=true where nobody else is on that network"
+        )
 
 
 def _guarded(name: str, address: str, *, plain_network: bool) -> None:
@@ -105,6 +110,11 @@ def is_plain(address: str | None) -> bool:
         return False
     _, hosts, options = _parts(address)
     return not all(_is_local(host) for host in hosts) and not _is_encrypted(address, options)
+
+
+def is_plain_http(address: str | None) -> bool:
+    """Say whether requests to an address could be read on the way: another machine, and no TLS."""
+    return address is not None and address.startswith("http://") and not _is_local(urlsplit(address).hostname or "")
 
 
 def _durable(address: str) -> None:
@@ -160,3 +170,5 @@ def loud(settings: "Settings") -> Iterable[str]:
         for name, address in (("QSUITE_MONGODB_URI", settings.mongodb_uri), ("QSUITE_REDIS_URL", settings.redis_url)):
             if is_plain(address):
                 yield f"{name} is reached without TLS, as QSUITE_PLAIN_NETWORK allows"
+        if is_plain_http(settings.http.advertise):
+            yield "commands come from other processes without TLS, as QSUITE_PLAIN_NETWORK allows"

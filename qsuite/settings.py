@@ -345,6 +345,13 @@ class MongoSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateSettings:
+    """Who brings the database up to date."""
+
+    at_start: bool = _setting(True, "servers and commands do when they start; else only `qsuite migrate` does")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
     """The record of who did what, and the signed copies of where it ends."""
 
@@ -400,7 +407,7 @@ class Settings:
     mongod: Path | None = _setting(None, "mongod binary for the embedded database")
     redis_url: str | None = _secret("Redis for several processes")
     plain_network: bool = _setting(
-        False, "the network to MongoDB and Redis is closed to others: production starts without TLS on it"
+        False, "the network to MongoDB, Redis and other processes is closed to others: no TLS is asked for there"
     )
     secret_key: str | None = _secret("at least 32 characters; signs tokens; made on first start in the local profile")
     secret_keys_retired: tuple[str, ...] = _secret(
@@ -422,6 +429,7 @@ class Settings:
     source: SourceSettings = field(default_factory=SourceSettings)
     exchange: ExchangeSettings = field(default_factory=ExchangeSettings)
     mongo: MongoSettings = field(default_factory=MongoSettings)
+    migrate: MigrateSettings = field(default_factory=MigrateSettings)
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)

@@ -30,7 +30,7 @@ keep() {
     chmod "$mode" "secrets/$1"
 }
 
-for name in secret_key mongodb_root_password mongodb_password redis_password grafana_password; do
+for name in secret_key mongodb_root_password mongodb_password mongodb_ops_password redis_password grafana_password; do
     random | keep "$name"
 done
 { random; random; random; } | keep mongodb_keyfile

@@ -150,13 +150,18 @@ function recentEntries(chain, since, read) {
   let [before, end] = [0, Number(last._id) + 1];
   while (end - before > 1) {
     const middle = Math.floor((before + end) / 2);
-    if (chain.findOne({ _id: middle }, { ts: 1 }).ts < since) before = middle;
+    if (entryFrom(chain, middle).ts < since) before = middle;
     else end = middle;
   }
   const bound = Number(last._id) - read;
   if (bound <= before) print(`Since ${text(since)}`);
-  else partly(read, chain.findOne({ _id: bound + 1 }).ts);
+  else partly(read, entryFrom(chain, bound + 1).ts);
   return { _id: { $gt: Math.max(before, bound) } };
+}
+
+// The entry of a number, or the next one: of a record that was tampered with some may be gone.
+function entryFrom(chain, number) {
+  return chain.find({ _id: { $gte: number } }, { ts: 1 }).sort({ _id: 1 }).limit(1).toArray()[0];
 }
 
 function partly(read, back) {

@@ -9,6 +9,7 @@ Whatever can begin beside something else does. Invariant: what was begun has end
 """
 
 import itertools
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -26,7 +27,8 @@ from ops.stack.scratch import scratch
 from ops.stack.server import Server
 
 NOTHING: Mapping[str, str] = {}
-PASSWORD = "a-passphrase-of-the-local-stack"  # noqa: S105  of stacks that are gone with their test
+PASSWORD = secrets.token_urlsafe(24)
+"""Of the users of stacks that are gone with this process; a stack that is kept keeps its own."""
 OPERATOR = User("operator", PASSWORD, "admin")
 TRADER = User("trader", PASSWORD, "trader")
 
@@ -105,7 +107,6 @@ class Stack:
             "PROFILE": self.plan.profile,
             "DATA_DIR": str(self.folder / "qsuite"),
             "MONGODB_URI": self.replica_set.uri,
-            "SECRET_KEY": self.kept.secret("secret key"),
             "LOG__LEVEL": "info",
             "LOG__FORMAT": "json",
         }

@@ -1,6 +1,7 @@
 """``qsuite backup``: the whole database as of one instant, into one file, beside a server that trades on."""
 
 import asyncio
+import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from qsuite.repos.database import Database
     from qsuite.services.backup.take import Taken
 
+NICE = 10
+"""Hashing and compressing go after whatever serves orders on the same machine."""
 READ_S = 60.0
 """One reading of some megabytes may take this long on a busy machine."""
 
@@ -51,15 +54,14 @@ async def _backup(settings: Settings, path: Path, rate: float | None) -> "Taken"
     with byte_bar(path.name) as bar:
         async with open_database(patient, migrated=False) as database:
             await _record(database, path)
-            return await database.in_thread(
-                take,
-                database,
-                path,
-                heads_file=heads_file(settings),
-                secret=secret_id(secret_of(settings)),
-                rate=rate,
-                progress=bar.show,
-            )
+
+            def work() -> "Taken":
+                os.nice(NICE)  # of this thread alone
+                secret = secret_id(secret_of(settings))
+                heads = heads_file(settings)
+                return take(database, path, heads_file=heads, secret=secret, rate=rate, progress=bar.show)
+
+            return await database.in_thread(work)
 
 
 def patiently(settings: Settings) -> Settings:

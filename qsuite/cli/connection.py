@@ -62,7 +62,7 @@ async def prepare_database(settings: Settings, uri: str | None, *, migrated: boo
     from qsuite.repos.collections import collections_of
     from qsuite.repos.database import in_memory
     from qsuite.repos.deployment import connect_to, require_replica_set
-    from qsuite.repos.schema import migrate
+    from qsuite.repos.schema import migrate, require_migrated
 
     if uri is None:
         database = in_memory(settings.database)
@@ -72,7 +72,8 @@ async def prepare_database(settings: Settings, uri: str | None, *, migrated: boo
     try:
         await require_replica_set(database)
         if migrated:
-            await migrate(database, collections_of(database))
+            bring_up = migrate if settings.migrate.at_start else require_migrated
+            await bring_up(database, collections_of(database))
         yield database
     finally:
         database.close()

@@ -12,7 +12,7 @@ from qsuite.cli.backup import patiently
 from qsuite.cli.byte_progress import byte_bar, megabytes
 from qsuite.cli.check import verify
 from qsuite.cli.connection import open_database
-from qsuite.domain.errors import SetupError
+from qsuite.domain.errors import SetupError, Unavailable
 from qsuite.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ async def _restore(settings: Settings, file: Path, replacing: bool, started_s: f
                 stage=bar.stage,
             )
         _tell(file, archive, done, time.monotonic() - started_s)
-        counts, disagreements = await verify(settings, database)
+        try:
+            counts, disagreements = await verify(settings, database)
+        except Unavailable as error:
+            raise SetupError(f"restored, but its books could not be read through: {error.detail}") from None
     read = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     if disagreements:
         raise SetupError(f"restored as it was, and its books disagree in {disagreements:,} places (read {read})")

@@ -8,6 +8,7 @@ from qsuite.composition.access import Access
 from qsuite.composition.trading import Trading
 from qsuite.repos.database import Database
 from qsuite.repos.engine_seat import EngineSeatRepo
+from qsuite.safe_start import is_plain_http
 from qsuite.services.engine_jobs import EngineState
 from qsuite.services.figures import show_forward
 from qsuite.services.forwarding.forwarder import Forwarder
@@ -71,4 +72,6 @@ def advertised(settings: Settings, port: int) -> str:
     host = settings.host
     if host in EVERY_ADDRESS:
         return ""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    allowed = settings.profile != "production" or settings.plain_network or not is_plain_http(address)
+    return address if allowed else ""

@@ -137,7 +137,8 @@ class ApiHandler(ForwardingAnswers):
     def _let_in(self, declared: Operation | None, method: str) -> Awaitable[None] | None:
         """Begin what needs no login, or is refused to anybody."""
         scope = ThrottleScope.DEFAULT if declared is None else declared.scope
-        counting = self.count(scope, self.likely_caller(scope), cost=0 if method == "OPTIONS" else 1)
+        free = method == "OPTIONS" or self.forwarded is not None  # counted where it came in
+        counting = self.count(scope, self.likely_caller(scope), cost=0 if free else 1)
         if counting is not None:
             return self._after(counting, lambda: self._enter(declared, method))
         return self._enter(declared, method)

@@ -13,6 +13,7 @@ from uuid import UUID
 from tornado.httputil import HTTPServerRequest
 
 from qsuite.domain.errors import Malformed, OutcomeUnknown, Unavailable
+from qsuite.domain.throttling import ThrottleScope
 from qsuite.handlers.keyed import HEADER as IDEMPOTENCY_KEY
 from qsuite.handlers.keyed import KeyedAnswers
 from qsuite.handlers.places import Entry, Place, client_ids
@@ -99,8 +100,15 @@ class ForwardingAnswers(KeyedAnswers):
             order_id=order_id,
             again=lambda: entry.again(request),
             ids=lambda: _ids(request, entry, order_id),
+            urgent=self._scope is ThrottleScope.CANCELS,
             waits=waits,
         )
+
+    @property
+    def _scope(self) -> ThrottleScope:
+        method = self.request.method or ""
+        scope: ThrottleScope = self.operations["GET" if method == "HEAD" else method].scope
+        return scope
 
     def _hand_back(self, reply: Reply) -> None:
         self._status_code = reply.status

@@ -259,11 +259,11 @@ class StreamSession:
         self._services.latency.acknowledged("websocket", (self._services.reference.venue(placed.symbol),), heard_s)
 
     async def _cancel(self, asked: Fields, reply: Fields) -> None:
-        caller = self._asking_trader(reply)
+        caller, order_id = self._asking_trader(reply), read_order_id(asked)
         if self._elsewhere:
             await self._send_on(asked, reply)
-            return
-        await self._begin(self._cancel_one(caller, read_order_id(asked), reply), reply)
+        else:
+            await self._begin(self._cancel_one(caller, order_id, reply), reply)
 
     async def _cancel_one(self, caller: Caller, order_id: str, reply: Fields) -> None:
         await self._count(ThrottleScope.CANCELS, caller)
@@ -271,11 +271,11 @@ class StreamSession:
         self._subscriber.send({"type": "result", "action": "cancel", "order": show_order(cancelled), **reply})
 
     async def _replace(self, asked: Fields, reply: Fields) -> None:
-        caller = self._asking_trader(reply)
+        caller, order_id = self._asking_trader(reply), read_order_id(asked)
         if self._elsewhere:
             await self._send_on(asked, reply)
-            return
-        await self._begin(self._replace_one(caller, read_order_id(asked), asked.get("changes"), reply), reply)
+        else:
+            await self._begin(self._replace_one(caller, order_id, asked.get("changes"), reply), reply)
 
     async def _replace_one(self, caller: Caller, order_id: str, changes: Any, reply: Fields) -> None:
         await self._count(ThrottleScope.ORDERS, caller)

@@ -12,10 +12,12 @@ class Seat(NamedTuple):
     epoch: int
     address: str
     lapsed: bool
+    owner: str = ""
+    """Names the process, and no other one before or after it."""
 
     def is_same(self, other: "Seat") -> bool:
-        """Say whether both are one process's, under one lease."""
-        return (self.epoch, self.address) == (other.epoch, other.address)
+        """Say whether both are one process's. It takes the engine anew after a fault, and answers who waits for it."""
+        return (self.owner, self.address) == (other.owner, other.address)
 
 
 class EngineSeatRepo:
@@ -26,7 +28,9 @@ class EngineSeatRepo:
 
     async def find(self) -> Seat | None:
         """Return who has the engine, or had it last; None before anybody had it. Unavailable."""
-        wanted = {"epoch": 1, "address": 1, "lapsed": {"$lt": ["$lease_until", "$$NOW"]}}
+        wanted = {"epoch": 1, "address": 1, "owner": 1, "lapsed": {"$lt": ["$lease_until", "$$NOW"]}}
         with translated("the lease"):
             found = await self._states.find_one(ENGINE, wanted)
-        return None if found is None else Seat(found["epoch"], found.get("address", ""), found["lapsed"])
+        if found is None:
+            return None
+        return Seat(found["epoch"], found.get("address", ""), found["lapsed"], repr(sorted(found["owner"].items())))

@@ -1,11 +1,13 @@
 """Validators and indexes of every collection, and how they get into the database.
 
     engine_state
-    { "_id": "schema", "version": 1, "fingerprint": "51aa…", "indexes": ["orders.by_account", …] }
+    { "_id": "schema", "version": 1, "fingerprints": ["51aa…", …], "indexes": ["orders.by_account", …] }
 
 Each repo module states its own ``CollectionSpec``; ``COLLECTIONS`` gathers them. What is not additive is a numbered
 migration (``migrations``). Changing a collection waits behind any transaction that a killed process left open, so it is
-looked into only when the fingerprint of the specs or the version has changed, under a lock, by one process at a time.
+looked into only when the version is lower or the fingerprint of the specs is none that was migrated to before, under a
+lock, by one process at a time. So two versions of QSuite beside each other, as while one replaces the other, do not
+undo what each has made.
 
 Invariant: versions only rise. A database that a newer QSuite has migrated, or that a restore has left half full, is not
 touched.
@@ -32,6 +34,8 @@ RESTORING = {"_id": "restoring"}
 """There while a restore is under way, or was broken off."""
 RESTORED = {"_id": "restored"}
 """What was restored last, and when."""
+
+FINGERPRINTS_KEPT = 20
 
 Migrations: TypeAlias = tuple[Migration, ...]
 
@@ -79,6 +83,21 @@ async def migrate(
     return await database.in_thread(run, database, specs, force=force, migrations=migrations)
 
 
+async def require_migrated(database: Database, specs: tuple[CollectionSpec, ...]) -> None:
+    """Refuse (SetupError) a database that ``migrate`` would change, for who may not or is not to change it."""
+    if not database.transactions:
+        await migrate(database, specs)
+        return
+    with translated("the schema"):
+        known = await database.in_thread(_known, database.sync, MIGRATIONS)
+    if not known.is_up_to_date(specs, MIGRATIONS):
+        raise SetupError(
+            "the database is not up to date, and this process does not bring it up (migrate.at_start): run"
+            " `qsuite migrate`",
+            code="setup.not_migrated",
+        )
+
+
 async def dry_run(
     database: Database, specs: tuple[CollectionSpec, ...], migrations: Migrations = MIGRATIONS
 ) -> list[str]:
@@ -123,11 +142,11 @@ def latest(migrations: Migrations = MIGRATIONS) -> int:
 
 class _Known(NamedTuple):
     version: int = 0
-    fingerprint: str = ""
+    fingerprints: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
 
     def is_up_to_date(self, specs: tuple[CollectionSpec, ...], migrations: Migrations) -> bool:
-        return self.version == latest(migrations) and self.fingerprint == fingerprint(specs)
+        return self.version == latest(migrations) and fingerprint(specs) in self.fingerprints
 
 
 def _known(db: Db, migrations: Migrations) -> _Known:
@@ -139,7 +158,7 @@ def _known(db: Db, migrations: Migrations) -> _Known:
             code="setup.half_restored",
         )
     said = found.get(SCHEMA["_id"], {})
-    known = _Known(said.get("version", 0), said.get("fingerprint", ""), tuple(said.get("indexes", ())))
+    known = _Known(said.get("version", 0), tuple(said.get("fingerprints", ())), tuple(said.get("indexes", ())))
     require_known(known.version, migrations)
     return known
 
@@ -165,8 +184,10 @@ def _apply(db: Db, specs: tuple[CollectionSpec, ...], known: _Known, migrations:
             one.step(db)
         texts.append(one.line)
         db.engine_state.update_one(SCHEMA, {"$set": {"version": one.number}}, upsert=True)
-    told = {"fingerprint": fingerprint(specs), "indexes": index_names(specs)}
-    db.engine_state.update_one(SCHEMA, {"$set": {**told, "version": latest(migrations)}}, upsert=True)
+    told = {"version": latest(migrations), "indexes": index_names(specs)}
+    kept = [each for each in known.fingerprints if each != fingerprint(specs)][-FINGERPRINTS_KEPT + 1 :]
+    told |= {"fingerprints": [*kept, fingerprint(specs)]}
+    db.engine_state.update_one(SCHEMA, {"$set": told}, upsert=True)
     return texts
 
 
@@ -185,11 +206,11 @@ async def _fill_memory(database: Database, specs: tuple[CollectionSpec, ...], *,
     state = database.collection("engine_state")
     wanted = fingerprint(specs)
     known = await state.find_one(SCHEMA)
-    if not force and known is not None and known.get("fingerprint") == wanted:
+    if not force and known is not None and known.get("fingerprints") == [wanted]:
         return []
     for spec in specs:
         if spec.indexes:
             with translated(spec.name):
                 await database.collection(spec.name).create_indexes(list(spec.indexes))
-    await state.update_one(SCHEMA, {"$set": {"fingerprint": wanted, "version": latest()}}, upsert=True)
+    await state.update_one(SCHEMA, {"$set": {"fingerprints": [wanted], "version": latest()}}, upsert=True)
     return [f"{spec.name}: made" for spec in specs]

@@ -130,9 +130,7 @@ def show_market(metrics: Metrics, market: MarketDataService) -> None:
 
 def show_feed(metrics: Metrics, watch: FeedWatch, feed: "StreamFeed | ExchangeFeed | None") -> None:
     """Show whether prices come in and, where this server follows a source, what the source did."""
-    metrics.gauge(
-        "qsuite_feed_alarm", "1 while prices should come in and do not, or make no sense", lambda: float(watch.alarmed)
-    )
+    metrics.gauge("qsuite_feed_alarm", "1 while prices should come in and do not", lambda: float(watch.alarmed))
     if feed is None:
         return
     counts = feed.counts

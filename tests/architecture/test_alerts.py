@@ -112,7 +112,6 @@ CASES: dict[str, Case] = {
     "QSuiteAuditHeadsNotKept": level("qsuite_audit_heads_lost", 1, 0),
     "QSuiteAuditDropped": rising("qsuite_audit_dropped_total", 1),
     "QSuiteSecurityEventsLost": rising("qsuite_security_events_lost_total", 1),
-    "QSuiteStatementsUnreconciled": level("qsuite_statements_unreconciled", 1, 0),
 }  # fmt: skip
 SUMMED_AWAY = {
     "QSuiteNoEngine": NONE,

@@ -216,9 +216,7 @@ def test_only_the_one_in_front_is_believed_about_who_asks(services: dict[str, An
     for name in ("gateway-1", "gateway-2"):
         assert services[name]["environment"][trusted] == fixed("nginx", "edge")
         assert f"{name}={fixed(name, 'edge')}" in services["nginx"]["extra_hosts"]
-    gateways = f"{fixed('gateway-1', 'inside')},{fixed('gateway-2', 'inside')}"
-    assert {services[name]["environment"][trusted] for name in ("engine-1", "engine-2")} == {gateways}
-    assert trusted not in services["engine"]["environment"]
+    assert all(trusted not in services[name]["environment"] for name in ("engine", "engine-1", "engine-2"))
 
 
 def test_containers_are_given_the_time_that_a_stop_takes(services: dict[str, Any]) -> None:

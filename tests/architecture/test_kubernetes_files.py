@@ -72,15 +72,15 @@ def test_the_settings_given_are_ones_that_qsuite_starts_with(tmp_path: Path) -> 
         (tmp_path / name).chmod(0o600)
     for name in SERVING:
         (container,) = pods()[name]["spec"]["containers"]
-        own = {one["name"]: one.get("value", "pod-0") for one in container.get("env", [])}
+        own = {one["name"]: one.get("value", "").replace("$(POD_NAME)", "engine-0") for one in container.get("env", [])}
         given = {key: value for key, value in {**configured(), **own}.items() if key.startswith("QSUITE_")}
         settings = load_settings(
             {key: value.replace("/run/secrets/qsuite", str(tmp_path)) for key, value in given.items()}, dotenv=None
         )
         assert settings.profile == "production"
         assert settings.mongodb_uri == secrets["mongodb_uri"]
-        assert settings.plain_network is False, "TLS is asked for on the way to both databases"
-        assert container["ports"] == [{"name": "http", "containerPort": settings.port}] or settings.port == 8000
+        assert settings.plain_network is (name == "engine"), "gateways ask for TLS on the way to both databases"
+        assert [(port["name"], port["containerPort"]) for port in container["ports"]] == [("http", settings.port)]
     advertised = {one["name"]: one.get("value") for one in pods()["engine"]["spec"]["containers"][0]["env"]}
     assert advertised["QSUITE_HTTP__ADVERTISE"] == "http://$(POD_NAME).engine:8000"
     assert of_kind("StatefulSet")["engine"]["spec"]["serviceName"] == "engine"

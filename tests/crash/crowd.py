@@ -103,6 +103,10 @@ class Crowd:
         wanted = len(self.times) + count
         await eventually(lambda: len(self.times) >= wanted, timeout_s=40, what="acknowledgements")
 
+    def made_after(self, moment: str) -> list[str]:
+        """Return the acknowledged orders made after a time; one that was asked for again was made when it first was."""
+        return [name for name, one in self.ledger.acknowledged.items() if one["created_at"] > moment]
+
     def gap_s(self, since: float) -> float:
         """Return the longest time without an acknowledgement, from the last one before ``since`` on."""
         first = max((index for index, at in enumerate(self.times) if at <= since), default=0)

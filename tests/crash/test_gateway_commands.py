@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tornado.ioloop import IOLoop
@@ -23,6 +24,9 @@ LEASE_S = 1.0
 BLOWS = (signal.SIGKILL, signal.SIGSTOP) * SCALE
 ACKNOWLEDGED = 30
 ON_SOCKET = 20
+RESTS = {"symbol": "CRASH", "side": "BUY", "order_type": "LIMIT", "quantity": 1, "price": "40.00"} | {
+    "time_in_force": "GTC"
+}
 PLAIN = {"symbol": "CRASH", "side": "BUY", "order_type": "MARKET", "quantity": 1}
 ORDERS = "/api/v1/orders/"
 SETTINGS = {"SECRET_KEY": "only-for-crash-tests-0123456789-abcdef", "ENGINE__LEASE_S": str(LEASE_S)}
@@ -83,6 +87,28 @@ class Field:
         else:
             assert answer["code"] in ("engine.away", "outcome-unknown", "unavailable"), answer
 
+    async def keeper(self) -> tuple[WsClient, list[str]]:
+        """Open a socket that leaves nothing behind, with an order that rests; return it and the order's id."""
+        socket = await WsClient.open(self.ports[0], token=self.crowds[0].token)
+        await socket.send({"action": "cancel_on_disconnect", "id": "on"})
+        await self._answer(socket)
+        return socket, [await self.rest(socket)]
+
+    async def rest(self, socket: WsClient) -> str:
+        """Place an order over a socket that no price reaches."""
+        name = f"kept-{len(self.sockets.acknowledged)}"
+        await socket.send({"action": "order", "id": name, "order": RESTS | {"client_order_id": name}})
+        answer: Any = await self._answer(socket)
+        acknowledge(self.sockets, RESTS | {"client_order_id": name}, 201, answer["order"])
+        return str(answer["order"]["id"])
+
+    async def are_cancelled(self, orders: list[str]) -> bool:
+        """Say whether orders have ended."""
+        client = ApiClient(f"http://127.0.0.1:{self.ports[1]}", self.crowds[0].token)
+        found = [(await client.get(f"{ORDERS}{order}/")).json["status"] for order in orders]
+        client.close()
+        return set(found) == {"CANCELLED"}
+
     async def blow(self, how: signal.Signals, active: int) -> None:
         """Kill or freeze the engine's process; see everybody served by the other, and the first one back."""
         before = [crowd.times[-1] for crowd in self.crowds]
@@ -139,6 +165,7 @@ async def ordeal(made: Field) -> None:
         for port in made.ports:
             made.crowds.append(await ends.enter_async_context(crowd(port)))
         trading = [asyncio.create_task(made.trade_on_a_socket(at, stop)) for at in (0, 1)]
+        keeper, kept = await made.keeper()
         try:
             await asyncio.gather(*(crowd.more(ACKNOWLEDGED) for crowd in made.crowds))
             for number, how in enumerate(BLOWS):
@@ -149,6 +176,9 @@ async def ordeal(made: Field) -> None:
             stop.set()
             await asyncio.gather(*trading)
         await asyncio.gather(*(crowd.quiet() for crowd in made.crowds))
+        kept.append(await made.rest(keeper))
+        await keeper.abort()
+        await eventually(lambda: made.are_cancelled(kept), timeout_s=20, what="the cancels of a socket that went")
         await made.same_order_everywhere()
         for found in made.crowds:
             await retry_unknown(found.port, found.token, found.ledger)

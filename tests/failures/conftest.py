@@ -5,6 +5,7 @@
 Each module makes a stack of its own, ``ops.stack.running_stack``, of the parts it needs: ``stacks.stack_or_skip``.
 """
 
+import os
 from typing import Any
 
 import pytest
@@ -23,5 +24,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the table once, at the end."""
     if FIGURES.lines:
         terminalreporter.section("required and measured")
+        load, processors = os.getloadavg()[0], os.cpu_count()
+        terminalreporter.write_line(f"on {processors} processors, for which {load:.0f} processes were waiting")
         for line in FIGURES.table():
             terminalreporter.write_line(line)

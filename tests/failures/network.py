@@ -12,6 +12,8 @@ from tests.support.waiting import eventually
 SLOW_S = 0.2
 COMMIT = b"commitTransaction"
 REFUSED_S = 30.0
+CERTAINLY_S = 3.0
+"""Before the first refusal, which comes after 5 s, so long nothing can have been acknowledged."""
 
 
 class CutOff(NamedTuple):
@@ -40,21 +42,20 @@ async def cut_off(ground: Ground, *, replies_only: bool) -> CutOff:
             await asyncio.to_thread(proxy.drop_replies, engine, COMMIT)
         else:
             await asyncio.to_thread(proxy.freeze, engine)
-        since = len(clients.refused)
-        await eventually(lambda: len(clients.refused) >= since + CLIENTS, timeout_s=REFUSED_S, what="refusals")
-        acknowledged = [name for name, sent in clients.sent.items() if sent > failed_s + 1]
-        assert acknowledged == [], "an order was acknowledged without the database"
-        clients.go.clear()
-        unknown = set(clients.ledger.unknown)
-        stored = await asyncio.to_thread(
-            ground.database.sync.orders.count_documents, {"client_order_id": {"$in": list(unknown)}}
-        )
-        until_s = time.monotonic()
-        await asyncio.to_thread(proxy.heal)
+        try:
+            since = len(clients.refused)
+            await eventually(lambda: len(clients.refused) >= since + CLIENTS, timeout_s=REFUSED_S, what="refusals")
+            told_s = clients.refused[since][0]
+            late = [at for at in clients.times if at > told_s - CERTAINLY_S]
+            assert late == [], "an order was acknowledged without the database"
+            unknown = set(clients.ledger.unknown)
+            asked = {"client_order_id": {"$in": list(unknown)}}
+            stored = await asyncio.to_thread(ground.database.sync.orders.count_documents, asked)
+            refused_s = [wait for at, wait in clients.refused if at > failed_s]
+        finally:
+            await asyncio.to_thread(proxy.heal)
         healed_s = time.monotonic()
-        clients.go.set()
         await load.on()
-        refused_s = [wait for at, wait in clients.refused if failed_s < at < until_s]
         reads_s = load.reads.gap_s(failed_s)
     noticed = was_told(load.pulse, ground.engine, failed_s, healed_s)
     assert unknown <= set(clients.ledger.acknowledged)
@@ -69,9 +70,11 @@ async def slow_down(ground: Ground) -> tuple[int, float]:
         proxy = proxies.of(await ground.primary())
         proxy.delay(SLOW_S)
         begun_s, known = time.monotonic(), len(load.clients.times)
-        await load.clients.more(ORDERS)
-        found = len(load.clients.times) - known, time.monotonic() - begun_s
-        await asyncio.to_thread(proxy.heal)
+        try:
+            await load.clients.more(ORDERS)
+            found = len(load.clients.times) - known, time.monotonic() - begun_s
+        finally:
+            await asyncio.to_thread(proxy.heal)
         await load.on()
     await ground.whole()
     return found

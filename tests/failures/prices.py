@@ -42,7 +42,7 @@ async def misbehave(ground: Ground) -> dict[str, float]:
             _, health = await trader.call("GET", "/health")
             assert (health["status"], health["services"]["feed"]) == ("degraded", "suspect")
             shown = await figures(trader)
-            assert (shown["qsuite_prices_suspect"], shown["qsuite_feed_alarm"]) == (1.0, 1.0)
+            assert (shown["qsuite_prices_suspect"], shown["qsuite_suspect_ticks_total"]) == (1.0, 1.0)
             await trade(market, "151")
             await eventually(lambda: reader.prices[-1]["price"] == "151", what="the price that confirms")
             assert "suspect" not in reader.prices[-1]

@@ -12,6 +12,9 @@ from ops.stack.replica_set import Member
 from tests.failures.ground import Ground
 from tests.failures.pulse import Pulse
 
+STANDS_BACK_S = 2
+"""A member that stepped down is not elected for so long; were it longer, all three would be out after three times."""
+
 
 class Gaps(NamedTuple):
     """How long nothing was acknowledged, nothing was read through the gateway, and health was wrong afterwards."""
@@ -38,7 +41,7 @@ def freeze(primary: Member) -> Callable[[], None]:
 def step_down(primary: Member) -> Callable[[], None]:
     """Have it step down; there is nothing to mend."""
     with suppress(PyMongoError):
-        primary.command("replSetStepDown", 10, secondaryCatchUpPeriodSecs=5)
+        primary.command("replSetStepDown", STANDS_BACK_S, secondaryCatchUpPeriodSecs=STANDS_BACK_S - 1)
     return lambda: None
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from qsuite.domain.times import format_rfc3339
 from tests.crash.crowd import CLIENTS
 from tests.failures.ground import FEED, Ground
 from tests.failures.primaries import was_told
@@ -34,19 +37,14 @@ async def lose(ground: Ground) -> Lost:
             reading(ground.gateway, clients.token, f"trades:{FEED}") as there,
         ):
             await eventually(lambda: here.prices and there.prices and not here.now_stale() and not there.now_stale())
-            primary = await ground.primary()
-            others = [one for one in ground.stack.members if one is not primary]
-            for one in others:
-                await asyncio.to_thread(one.kill)
-            lost_s = time.monotonic()
-            told = await marked(here, there)
-            await eventually(lambda: len(clients.refused) > CLIENTS, timeout_s=40, what="refusals")
-            told = len(here.prices) - told
-            assert [name for name, sent in clients.sent.items() if sent > lost_s] == [], "acknowledged without a quorum"
-            refused_s = [wait for at, wait in clients.refused if at > lost_s]
-            in_doubt = set(clients.ledger.unknown)
-            for one in others:
-                await asyncio.to_thread(one.launch)
+            async with without_quorum(ground):
+                lost_s, lost = time.monotonic(), format_rfc3339(time.time_ns())
+                told = await marked(here, there)
+                await eventually(lambda: len(clients.refused) > CLIENTS, timeout_s=40, what="refusals")
+                told = len(here.prices) - told
+                assert clients.made_after(lost) == [], "acknowledged without a quorum"
+                refused_s = [wait for at, wait in clients.refused if at > lost_s]
+                in_doubt = set(clients.ledger.unknown)
             healed_s = time.monotonic()
             await load.on()
             await eventually(lambda: not here.now_stale() and not there.now_stale(), what="prices without a mark")
@@ -55,6 +53,20 @@ async def lose(ground: Ground) -> Lost:
     noticed = all(was_told(load.pulse, port, lost_s, healed_s) for port in (ground.engine, ground.gateway))
     await ground.whole()
     return Lost(refused_s, len(in_doubt), load.over_s - healed_s, told, noticed)
+
+
+@asynccontextmanager
+async def without_quorum(ground: Ground) -> AsyncIterator[None]:
+    """Have both secondaries killed meanwhile; they are started in the end, not yet of use."""
+    primary = await ground.primary()
+    others = [one for one in ground.stack.members if one is not primary]
+    for one in others:
+        await asyncio.to_thread(one.kill)
+    try:
+        yield
+    finally:
+        for one in others:
+            await asyncio.to_thread(one.launch)
 
 
 async def marked(here: Reader, there: Reader) -> int:

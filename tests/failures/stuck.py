@@ -15,6 +15,7 @@ from tests.soak.soak_stuck_sockets import SMALL_BUFFER, gone, move_the_market, r
 
 STUCK = 20
 ALONE_S = 2.0
+"""Before them, and again after them."""
 
 
 class Cost(NamedTuple):
@@ -43,6 +44,7 @@ async def stick(ground: Ground) -> Cost:
                 beside += await round_trips(port, token, 0.5)
                 peak = max(peak, resident_bytes(ground.stack.engine.pid))
                 assert not moving.done(), moving
+        alone += await round_trips(port, token, ALONE_S)
     finally:
         moving.cancel()
         await asyncio.gather(moving, return_exceptions=True)

@@ -1,6 +1,7 @@
-"""One QSuite whose parts fail while it runs: its loop is held, its engine's loop ends, its clock jumps, clients dawdle.
+"""One QSuite, of which parts fail while it runs: its loop is held, its engine's loop ends, its clock jumps.
 
-All on one real process, which the faults reach from outside (``inject``). The order of tests does not matter.
+Clients dawdle, and the workers and the scheduler that compute for it die. The faults reach the real process from
+outside (``inject``). The order of tests does not matter.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from tornado.ioloop import IOLoop
 
 from ops.stack import Stack
 from tests.crash.clients import Connection
+from tests.failures.computing import SYMBOL, Computing
 from tests.failures.figures import Figures
 from tests.failures.inject.sitecustomize import HELD_S
 from tests.failures.stacks import stack_or_skip
@@ -29,8 +31,8 @@ from tests.support.waiting import eventually
 
 INJECT = Path(__file__).with_name("inject")
 CHECKOUT = INJECT.parents[2]
-SYMBOL = "SOLE"
 HOUR_S = 3600
+SOME_BARS = 200
 DAWDLERS = 20
 ASKED = 200
 
@@ -101,12 +103,21 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
     folder = tmp_path_factory.mktemp("alone")
     clock, variables = Clock(folder / "clock"), shim(folder)
     variables["PYTHONPATH"] = f"{INJECT}:{CHECKOUT}"
-    parts = {"members": 1, "redis": False, "standby": False, "gateways": 0, "workers": 0}
-    with stack_or_skip(**parts, variables=variables) as stack:
+    parts = {"members": 1, "redis": False, "standby": False, "gateways": 0, "workers": 2}
+    settings = {"WORKERS__JOB_LEASE_S": "2"}
+    with stack_or_skip(**parts, variables=variables, settings=settings) as stack:
         stack.quote(SYMBOL)
         found = Alone(stack, clock if "CLOCK_FILE" in variables else None)
         yield found
         found.client.close()
+
+
+@pytest.fixture(scope="module")
+def computing(alone: Alone, io_loop: IOLoop) -> Iterator[Computing]:
+    found = Computing(alone.stack)
+    io_loop.run_sync(found.fill)
+    yield found
+    found.trader.close()
 
 
 class Slow(NamedTuple):
@@ -210,6 +221,40 @@ async def test_an_engine_whose_loop_ends_is_not_ready_and_is_rebuilt_with_every_
         assert [one["status"] for one in shown] == ["FILLED"], name
     figures.at_most("engine task dies", "not ready after", 2, [unready[0] - died])
     figures.note("engine task dies", "rebuilt, each order once", "yes", f"after {ready[-1] - died:.2f} s")
+
+
+async def test_a_killed_worker_costs_a_job_one_attempt(computing: Computing, figures: Figures) -> None:
+    ended = await computing.ends(await computing.interrupt())
+    assert (ended["state"], ended["attempts"]) == ("done", 2)
+    assert await computing.health() == ("up", "up")
+    figures.note("Dask worker dies", "one retry", "done, 2 attempts", f"{ended['state']}, {ended['attempts']} attempts")
+
+
+async def test_a_killed_scheduler_leaves_jobs_waiting_and_trading_alone(computing: Computing, figures: Figures) -> None:
+    stack = computing.stack
+    stack.scheduler.kill()
+
+    async def away() -> bool:
+        return await computing.health() == ("away", "up")
+
+    await eventually(away, timeout_s=20, what="the truth about the grid")
+    job = await computing.ask(SOME_BARS)
+    assert await computing.buy() == "FILLED"
+    assert (await computing.job(job))["state"] == "queued"
+    for each in stack.workers:  # without a scheduler they end by themselves, by and by
+        each.kill()
+    stack.scheduler.launch()
+    stack.workers[0].launch()
+    ended = await computing.ends(job)
+    assert ended["state"] == "done"
+
+    async def back() -> bool:
+        return await computing.health() == ("up", "up")
+
+    await eventually(back, timeout_s=20, what="the grid's return")
+    figures.note(
+        "Dask scheduler dies", "jobs wait, orders are taken", "done later", f"{ended['state']}, 1 order filled"
+    )
 
 
 async def test_a_clock_that_jumps_is_told_and_neither_loses_nor_reorders_anything(

@@ -7,6 +7,7 @@ The tests stand in an order: who has the engine in one is who was left with it b
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,11 +17,12 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from ops.stack import Stack
-from tests.crash.clients import SCALE, Connection, check_the_books
+from tests.crash.clients import CONNECTION_LOST, SCALE, Connection, check_the_books
 from tests.crash.rivals import LOST, Ledger, log_in
 from tests.failures.figures import Figures
 from tests.failures.places import SYMBOL, USERS, Place, Traders, books_of
 from tests.failures.stacks import stack_or_skip
+from tests.support.proxy import proxy_to
 from tests.support.waiting import eventually
 from tests.support.ws import Closed, WsClient
 
@@ -31,6 +33,8 @@ TRADERS = 6
 SOME = 25
 """Orders to be acknowledged before a fault and after it."""
 AT_ONCE = 50
+LOST_REPLIES = 10 * SCALE
+ORDER = {"symbol": SYMBOL, "side": "BUY", "order_type": "MARKET", "quantity": 1}
 NUMBERS = itertools.count(0, TRADERS)
 
 
@@ -134,27 +138,44 @@ def pair(io_loop: IOLoop) -> Iterator[Pair]:
 async def test_the_same_order_at_every_process_at_once_is_one_order(pair: Pair, figures: Figures) -> None:
     everywhere = [*pair.places, pair.gateway]
     asked = AT_ONCE * SCALE
-    order = {"symbol": SYMBOL, "side": "BUY", "order_type": "MARKET", "quantity": 1, "client_order_id": "at-once"}
+    order = ORDER | {"client_order_id": "at-once"}
 
-    async def ask(number: int) -> dict[str, Any]:
+    async def ask_around(number: int) -> dict[str, Any]:
         """Ask one of them, and the next one while that does not take orders."""
         for place in itertools.islice(itertools.cycle(everywhere), number, None):
-            with_answer = await ask_patiently(place, order, pair.token)
-            if with_answer[0] != 503:
-                return {"status": with_answer[0], **with_answer[1]}
+            status, answer = await ask(place.port, order, pair.token)
+            if status != 503:
+                assert status == 201, answer
+                return answer
         raise AssertionError
 
-    answers = await asyncio.gather(*(ask(number) for number in range(asked)))
+    answers = await asyncio.gather(*(ask_around(number) for number in range(asked)))
     assert [one for one in answers if one != answers[0]] == []
     assert answers[0]["status"] == "FILLED"
     assert await asyncio.to_thread(pair.stored, "at-once") == 1
     figures.note("the same request at once", "orders made, answers alike", "1, all", f"1, {asked} of {asked}")
 
 
-async def ask_patiently(place: Place, order: dict[str, Any], token: str) -> tuple[int, dict[str, Any]]:
-    """Ask over a connection of its own, for as long as it takes."""
-    async with Connection.open(place.port, token) as connection:
+async def ask(port: int, order: dict[str, Any], token: str) -> tuple[int, dict[str, Any]]:
+    """Place an order over a connection of its own, for as long as it takes."""
+    async with Connection.open(port, token) as connection:
         return await connection.call("POST", "/api/v1/orders/", order)
+
+
+async def test_after_a_lost_reply_a_retry_gets_the_original(pair: Pair, figures: Figures) -> None:
+    engine, _ = await pair.active()
+    same = 0
+    async with proxy_to(engine.port) as proxy:
+        for number in range(LOST_REPLIES):
+            order = ORDER | {"client_order_id": f"lost-{number}"}
+            lost = proxy.lose(0)
+            with pytest.raises(CONNECTION_LOST):
+                await ask(proxy.port, order, pair.token)
+            _, _, original = (await lost).partition(b"\r\n\r\n")
+            status, answer = await ask(engine.port, order, pair.token)
+            same += (status, answer) == (201, json.loads(original))
+    assert same == LOST_REPLIES
+    figures.note("reply lost", "the retry gets the original", "always", f"{same} of {LOST_REPLIES}")
 
 
 async def test_a_killed_engine_is_replaced_and_nothing_is_lost_or_doubled(pair: Pair, figures: Figures) -> None:
@@ -205,15 +226,14 @@ async def test_sigterm_tells_sockets_finishes_what_is_in_flight_and_exits_with_0
         active, standby = await pair.active()
         socket = await WsClient.open(active.port, token=pair.token)
         await socket.send({"action": "subscribe", "channels": ["orders"]})
-        seen = {"ready": 0.0}
-        watching = asyncio.create_task(watch_ready(active, seen))
+        watching = asyncio.create_task(until_unready(active))
         stopped = time.monotonic()
         stopping = asyncio.create_task(asyncio.to_thread(active.server.stop))
         types, code = await until_closed(socket)
         closed_s = time.monotonic() - stopped
         assert await stopping == 0
         ended_s = time.monotonic() - stopped
-        await watching
+        assert (await watching) <= ended_s
         assert code == 1001
         assert "closing" in types
         await eventually(standby.is_ready, timeout_s=20, what="a takeover")
@@ -223,11 +243,15 @@ async def test_sigterm_tells_sockets_finishes_what_is_in_flight_and_exits_with_0
     figures.at_most("SIGTERM", "in-flight finished, ended after", 8, [ended_s])
 
 
-async def watch_ready(place: Place, seen: dict[str, float]) -> None:
-    """Ask until nobody answers."""
-    while await place.status("/health/ready") == 200:
-        seen["ready"] = time.monotonic()
-        await asyncio.sleep(0.005)
+async def until_unready(place: Place) -> float:
+    """Ask until it says, or shows by taking no connection, that it is not ready; return how many seconds that took."""
+    began = time.monotonic()
+
+    async def unready() -> bool:
+        return await place.status("/health/ready") != 200
+
+    await eventually(unready, what="not ready")
+    return time.monotonic() - began
 
 
 async def until_closed(socket: WsClient) -> tuple[set[str], int | None]:

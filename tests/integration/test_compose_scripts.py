@@ -6,11 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from structlog.testing import capture_logs
 
 from config.compose import certificates
+from qsuite.services.executors.grid import GridExecutor
 from tests.support.mongod import free_port
 from tests.support.waiting import wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 ASK = """
 import sys
 from distributed import Client
@@ -24,10 +28,11 @@ def test_a_grid_answers_whoever_shows_its_certificate_and_nobody_else(tmp_path: 
         (tmp_path / folder).mkdir()
         certificates.make_grid(tmp_path / folder)
     port = free_port()
-    command = ["-m", "distributed.cli.dask_scheduler", "--host", "tls://127.0.0.1", "--port", str(port)]
+    shipped = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["scheduler"]["entrypoint"]
+    swapped = {"8786": str(port), "127.0.0.1:8787": "127.0.0.1:0"}
     with (tmp_path / "log").open("wb") as log:
         scheduler = subprocess.Popen(
-            [sys.executable, *command, "--no-dashboard", "--no-show", "--dashboard-address", "127.0.0.1:0"],
+            [Path(sys.executable).with_name(shipped[0]), *(swapped.get(word, word) for word in shipped[1:])],
             env=grid(tmp_path / "ours", "SCHEDULER"), stdout=log, stderr=log, cwd=tmp_path,
         )  # fmt: skip
     try:
@@ -38,6 +43,16 @@ def test_a_grid_answers_whoever_shows_its_certificate_and_nobody_else(tmp_path: 
         scheduler.kill()
         scheduler.wait()
     assert told == [("Scheduler\n", True), ("", False)]
+
+
+def test_an_engine_without_a_certificate_for_its_grid_says_so_and_goes_on() -> None:
+    executor = GridExecutor("tls://127.0.0.1:8786")
+    with capture_logs() as lines:
+        executor.look()
+    assert not executor.ready
+    assert [line["event"] for line in lines] == ["grid.away"]
+    assert "wants DASK_DISTRIBUTED__COMM__TLS__CA_FILE" in lines[0]["error"]
+    executor.shutdown()
 
 
 def ask(port: int, environment: dict[str, str]) -> "subprocess.Popen[str]":

@@ -114,11 +114,11 @@ class Bench:
         self.seat = Seat((self.seat.epoch if self.seat else 0) + 1, address, lapsed)
         await self.where.look()
 
-    async def send(self, *, again: bool = False, waits: bool = True) -> Reply:
-        return await self.forward.send(ask(again=again, waits=waits))
+    async def send(self, **how: bool) -> Reply:
+        return await self.forward.send(ask(**how))
 
 
-def ask(*, again: bool = False, waits: bool = True) -> Ask:
+def ask(*, again: bool = False, waits: bool = True, urgent: bool = False) -> Ask:
     order = uuid.UUID(int=7)
     return Ask(
         method="POST",
@@ -131,6 +131,7 @@ def ask(*, again: bool = False, waits: bool = True) -> Ask:
         order_id=order,
         again=lambda: again,
         ids=lambda: {"order_id": str(order)},
+        urgent=urgent,
         waits=waits,
     )
 
@@ -153,6 +154,24 @@ async def test_an_answer_comes_back_as_it_is_over_kept_connections(bench: Bench)
         said = peer.heads[0].decode().partition(f"{HEADER}: ")[2].partition("\r\n")[0]
         found = bench.proof.read(said, Subject("POST", "/api/v1/orders/", "Bearer t"))
         assert found == Forwarded("203.0.113.7", "https", uuid.UUID(int=7))
+
+
+async def test_a_cancel_waits_behind_no_orders(bench: Bench) -> None:
+    going = asyncio.Event()
+
+    async def act(head: bytes, writer: asyncio.StreamWriter) -> None:
+        if peer.most <= SETTINGS.connections:
+            await going.wait()
+        await answers()(head, writer)
+
+    async with Peer(act).serving() as peer:
+        await bench.lease(peer.address)
+        orders = [asyncio.create_task(bench.send()) for _ in range(20)]
+        await eventually(lambda: peer.most == SETTINGS.connections)
+        assert (await bench.send(urgent=True)).status == 201
+        assert not any(order.done() for order in orders)
+        going.set()
+        assert {reply.status for reply in await asyncio.gather(*orders)} == {201}
 
 
 async def test_a_refused_connection_waits_for_the_next_process(bench: Bench) -> None:
@@ -204,6 +223,24 @@ async def test_a_frozen_process_is_let_go_of_when_another_has_the_engine(bench: 
             with pytest.raises(OutcomeUnknown):
                 await sending
             assert peer.heads == []
+
+
+async def test_a_process_that_takes_the_engine_anew_is_still_waited_for(bench: Bench) -> None:
+    going = asyncio.Event()
+
+    async def act(head: bytes, writer: asyncio.StreamWriter) -> None:
+        await going.wait()
+        await answers()(head, writer)
+
+    async with Peer(act).serving() as peer:
+        await bench.lease(peer.address)
+        sending = asyncio.create_task(bench.send())
+        await eventually(lambda: bool(peer.heads))
+        await bench.lease(peer.address)
+        going.set()
+        assert (await sending).status == 201
+        assert (await bench.send()).status == 201
+        assert peer.most == 1
 
 
 async def test_the_first_attempt_cut_off_under_a_key_is_told_as_unknown(bench: Bench) -> None:

@@ -87,6 +87,9 @@ async def test_what_a_task_raises_is_the_reason_of_its_failure(api: Api) -> None
         asked = [await submit(api, kind) for kind in ("refuse", "fail", "juggle")]
         ends = [(await end_of(api, job))["error"] for job in asked]
         await eventually(lambda: len(lines) == 2)
+    seconds = api.app._job_runner.counts.seconds
+    await eventually(lambda: ("juggle", "failed") in seconds)
+    assert [seconds[kind, "failed"].count for kind in ("refuse", "fail", "juggle")] == [1, 1, 1]
     assert ends[0] == {"code": "test.refused", "detail": "no such thing"}
     assert ends[1] == {"code": "jobs.failed", "detail": "ZeroDivisionError: by zero"}
     assert ends[2] == {"code": "jobs.failed", "detail": "KeyError: 'juggle'"}

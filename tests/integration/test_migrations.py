@@ -82,6 +82,15 @@ async def test_a_migrator_killed_half_way_holds_up_the_next_only_until_its_lock_
     assert [thing["size"] for thing in database.sync.things.find().sort("_id", 1)] == list(range(10))
 
 
+async def test_two_versions_beside_each_other_do_not_undo_what_each_has_made(database: Database) -> None:
+    older, newer = SPEC, replace(SPEC, indexes=(*SPEC.indexes, IndexModel("name", name="by_name")))
+    await migrate(database, (older,))
+    await migrate(database, (newer,))
+    for spec in (older, newer, older):
+        assert await migrate(database, (spec,)) == []
+    assert set(database.sync.things.index_information()) == {"_id_", "by_size", "by_name"}
+
+
 async def test_a_dry_run_counts_the_documents_a_step_would_change(database: Database) -> None:
     database.sync.things.insert_many([{"_id": 0, "size": 0}, {"_id": 1}, {"_id": 2}])
     assert await dry_run(database, (SPEC,), migrations()) == [

@@ -7,6 +7,7 @@ The newest are of now, the oldest of as many tenths of a second ago, and their i
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -40,14 +41,18 @@ class Grown:
     def fill(self) -> None:
         """Store all of it."""
         self._fixed()
-        for name, make in self._makers().items():
-            made = (make(number) for number in range(self._first(name), self._size))
-            while batch := list(islice(made, AT_ONCE)):
-                self._db[name].insert_many(batch, ordered=False, bypass_document_validation=True)
+        with ThreadPoolExecutor(max_workers=4) as threads:
+            list(threads.map(self._store, self._makers()))
+
+    def _store(self, name: str) -> None:
+        make = self._makers()[name]
+        made = (make(number) for number in range(self._first(name), self._size))
+        while batch := list(islice(made, AT_ONCE)):
+            self._db[name].insert_many(batch, ordered=False, bypass_document_validation=True)
 
     def _first(self, name: str) -> int:
-        """Of what trading does not make itself there is a tenth, where that is plenty."""
-        return 0 if name in OF_TRADING or self._size < PLENTY else self._size - self._size // 10
+        """Of what trading does not make itself there is a part, where that is plenty."""
+        return 0 if name in OF_TRADING or self._size < PLENTY else self._size - self._size // 50
 
     def _makers(self) -> dict[str, Callable[[int], Document]]:
         return {
@@ -150,7 +155,8 @@ class Grown:
 
     def _access(self, number: int) -> Document:
         said = {"kind": "login.failed", "actor": "", "actor_name": "", "subject": "", "facts": {}, "request_id": ""}
-        return {"_id": number + 1, "ts": self._at(number), **said, "address": f"192.0.2.{number % 200}", "hash": ""}
+        seq = number + 1 - self._first("audit_access")
+        return {"_id": seq, "ts": self._at(number), **said, "address": f"192.0.2.{number % 200}", "hash": ""}
 
     def _risk_event(self, number: int) -> Document:
         event = {"code": "risk.halted", "severity": "warning" if number % 10 else "critical", "scope": "ticker"}

@@ -39,6 +39,8 @@ async def test_with_all_well_it_serves() -> None:
         "engine": State.UP,
         "workers": State.UP,
         "feed": State.IDLE,
+        "disk": State.UP,
+        "clock": State.UP,
     }
 
 

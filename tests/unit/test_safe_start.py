@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from qsuite.composition.forwarding import advertised
 from qsuite.domain.errors import SetupError
 from qsuite.safe_start import loud
 from qsuite.settings import Settings, load_settings
@@ -182,3 +183,25 @@ def test_a_file_that_is_not_there_empty_no_text_or_no_file_is_refused(tmp_path: 
 
 def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
     assert "both" in refused(QSUITE_SECRET_KEY=STRONG, QSUITE_SECRET_KEY_FILE=secret_file(tmp_path))
+
+
+@pytest.mark.parametrize(("address", "safe"), [("http://engine:8000", False), ("https://engine", True)])
+def test_production_wants_tls_or_a_closed_network_where_other_processes_send_tokens(address: str, safe: bool) -> None:
+    given = {**PRODUCTION, "QSUITE_HTTP__ADVERTISE": address}
+    if not safe:
+        assert "QSUITE_PLAIN_NETWORK" in refused(**given)
+    allowed = load(**given, QSUITE_PLAIN_NETWORK="true")
+    assert allowed.http.advertise == address
+    assert any("without TLS" in line for line in loud(allowed)) is not safe
+    assert load(QSUITE_HTTP__ADVERTISE="http://127.0.0.1:8000").http.advertise is not None
+
+
+@pytest.mark.parametrize("address", ["engine:8000", "http://engine:8000/path", "http://u:p@engine", "ftp://engine", ""])
+def test_what_is_no_address_is_not_advertised(address: str) -> None:
+    if address:
+        assert "http.advertise" in refused(QSUITE_HTTP__ADVERTISE=address)
+    settings = load(QSUITE_HOST="0.0.0.0")
+    assert advertised(settings, 8000) == ""
+    assert advertised(load(QSUITE_HOST="::1"), 8001) == "http://[::1]:8001"
+    exposed = load(**PRODUCTION, QSUITE_HOST="10.0.0.7")
+    assert advertised(exposed, 8000) == "", "not without TLS, unless the network is closed"

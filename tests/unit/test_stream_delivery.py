@@ -90,6 +90,21 @@ async def test_more_sockets_than_are_written_in_one_turn_all_get_everything_in_o
         await eventually(lambda: all(wire.trades() == list(range(30)) for wire in wires))
 
 
+async def test_what_is_published_while_others_are_written_to_waits_for_nothing_else_to_happen() -> None:
+    async with started_hub() as hub:
+        wires = [(await listener(hub, "trades:A"))[0] for _ in range(2 * SOCKETS_PER_SLICE)]
+        await eventually(lambda: all(wire.frames for wire in wires))
+        flushed = hub.lag.count
+        publish(hub, 1)
+        while wires[0].trades() != [1]:
+            await turns()
+        assert wires[-1].trades() == [], "between two slices of one flush"
+        publish(hub, 2)
+        await eventually(lambda: all(wire.trades() == [1, 2] for wire in wires))
+        assert hub.lag.count > flushed
+        assert 0 <= hub.lag.total < 60
+
+
 async def test_who_leaves_or_moves_while_others_are_written_to_misses_nothing_of_before() -> None:
     async with started_hub() as hub:
         sockets = [await listener(hub, "trades:A") for _ in range(2 * SOCKETS_PER_SLICE)]

@@ -113,6 +113,7 @@ class GridExecutor(Executor):
         # Imported only here, in a thread: it takes a second, and only those who have a grid need it.
         make: Any = import_module("distributed").Client
         try:
+            _require_certificate(self._scheduler)
             self._client = make(self._scheduler, timeout=CONNECT_S, set_as_default=False, name="qsuite")
         except (OSError, ValueError) as error:
             log.warning("grid.away", scheduler=self._scheduler, error=str(error))
@@ -150,6 +151,16 @@ class GridExecutor(Executor):
             outer.set_exception(error)
         if inner is not None:
             threading.Thread(target=inner.cancel, name="qsuite-grid-cancel", daemon=True).start()
+
+
+def _require_certificate(scheduler: str) -> None:
+    """Raise ValueError for ``tls://`` without a certificate to show: a client would be made that never ends."""
+    told: Any = import_module("dask.config").get
+    names = ("ca-file", "client.cert")
+    if scheduler.startswith("tls://") and not all(told(f"distributed.comm.tls.{name}", None) for name in names):
+        raise ValueError(
+            "a tls:// scheduler wants DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__CLIENT__CERT and …__CLIENT__KEY"
+        )
 
 
 def _close(client: Client) -> None:

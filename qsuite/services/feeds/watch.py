@@ -4,7 +4,8 @@
     idle       none is configured and nobody sent prices            stale   no price for ``feed.stale_s``
     up         prices come                                          suspect they come, and some are not to be believed
 
-Invariant: an alarm is logged once when it begins and once when it ends, however long it lasts.
+Invariant: an alarm is logged once when it begins and once when it ends, however long it lasts; a suspect price is one,
+too, beside those that stopped.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from qsuite.services.market_data import MarketDataService
 log = structlog.get_logger(__name__)
 
 WARNING, INFO = 30, 20
+TROUBLE = (State.STALE, State.DOWN, State.SUSPECT)
 
 
 class FollowedSource(Protocol):
@@ -76,14 +78,15 @@ class FeedWatch:
 
     @property
     def alarmed(self) -> bool:
-        """Say whether prices should come in and do not, or make no sense."""
-        return self.state in (State.STALE, State.DOWN, State.SUSPECT)
+        """Say whether prices should come in and do not."""
+        return self.state in (State.STALE, State.DOWN)
 
     async def run_once(self, now: int) -> None:
         """Look, and log what changed."""
         playing = self._playing()
         self._since_ns = (self._since_ns or now) if playing else 0
-        alarmed, state = self.alarmed, self.state
+        state = self.state
+        alarmed = state in TROUBLE
         if alarmed is not self._alarmed:
             self._alarmed = alarmed
             silent_s = (now - (self._newest_ns(playing=playing) or self._since_ns)) / NS_PER_S

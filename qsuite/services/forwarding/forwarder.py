@@ -55,6 +55,8 @@ class Ask(NamedTuple):
     """Says whether asking twice does nothing twice."""
     ids: Callable[[], Mapping[str, Any]]
     """Returns what its outcome is found by."""
+    urgent: bool = False
+    """It takes risk away, and must not wait behind orders."""
     waits: bool = True
     """Wait while there is no engine; else whoever asks knows better."""
 
@@ -157,7 +159,8 @@ class Forwarder:
 
     async def _ask(self, head: bytes, ask: Ask) -> Reply:
         lines = self._lines_to(self._reachable())
-        return await lines.ask(head, ask.body, bodiless=ask.method == "HEAD", timeout_s=self.settings.timeout_s)
+        timeout_s, bodiless = self.settings.timeout_s, ask.method == "HEAD"
+        return await lines.ask(head, ask.body, bodiless=bodiless, timeout_s=timeout_s, urgent=ask.urgent)
 
     def _reachable(self) -> Seat:
         seat = self.whereabouts.seat

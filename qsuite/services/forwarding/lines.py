@@ -17,6 +17,8 @@ ANSWER_MAX = 67_108_864
 IDLE_S = 30.0
 """Less than the other side keeps an idle connection (``http.idle_timeout_s``), so that it is not used as it closes."""
 BODILESS = (204, 304)
+RESERVED = 4
+"""Connections beyond the limit for what must not wait behind orders: cancels and halts."""
 
 
 class NotSent(Exception):
@@ -144,6 +146,7 @@ class Lines:
         self._port = parts.port or (443 if self._context is not None else 80)
         self._connect_timeout_s = connect_timeout_s
         self._gate = asyncio.Semaphore(most)
+        self._reserve = asyncio.Semaphore(RESERVED)
         self._idle: list[Line] = []
         self._all: set[Line] = set()
         self._closed = False
@@ -151,9 +154,9 @@ class Lines:
     def __len__(self) -> int:
         return len(self._all)
 
-    async def ask(self, head: bytes, body: bytes, *, bodiless: bool, timeout_s: float) -> Reply:
-        """Send a request and return its answer. NotSent or Broken."""
-        async with self._gate:
+    async def ask(self, head: bytes, body: bytes, *, bodiless: bool, timeout_s: float, urgent: bool = False) -> Reply:
+        """Send a request and return its answer; an ``urgent`` one waits behind no others. NotSent or Broken."""
+        async with self._reserve if urgent and self._gate.locked() else self._gate:
             line = self._take_idle() or await self._connect()
             try:
                 async with asyncio.timeout(timeout_s):

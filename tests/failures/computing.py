@@ -1,26 +1,20 @@
-"""A Dask grid that computes for an engine: a worker dies, then the scheduler. All jobs end, and trading goes on."""
+"""Backtests that a trader of a stack asks for, and the Dask workers that compute them, to kill one at its work."""
 
 import asyncio
 import itertools
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psutil
-import pytest
-from tornado.ioloop import IOLoop
 
 from ops.stack import OPERATOR, Stack
 from ops.stack.process import Process
-from tests.failures.figures import Figures
-from tests.failures.stacks import stack_or_skip
 from tests.support.client import ApiClient
 from tests.support.waiting import eventually
 
 SYMBOL = "GRID"
 BARS = 5_000
 """Of a minute each: a backtest of them takes long enough to be interrupted, mostly."""
-SOME_BARS = 200
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 JOB_S = 60.0
 SEEDS = itertools.count(1)
@@ -97,52 +91,6 @@ class Computing:
         """Place an order; return what became of it."""
         order = {"symbol": SYMBOL, "side": "BUY", "order_type": "MARKET", "quantity": 1}
         return str((await self.trader.post("/api/v1/orders/", order)).json["status"])
-
-
-@pytest.fixture(scope="module")
-def computing(io_loop: IOLoop) -> Iterator[Computing]:
-    parts = {"members": 1, "redis": False, "standby": False, "gateways": 0, "workers": 2}
-    with stack_or_skip(**parts, settings={"WORKERS__JOB_LEASE_S": "2"}) as stack:
-        stack.quote(SYMBOL)
-        found = Computing(stack)
-        io_loop.run_sync(found.fill)
-        yield found
-        found.trader.close()
-
-
-async def test_a_killed_worker_costs_a_job_one_attempt(computing: Computing, figures: Figures) -> None:
-    ended = await computing.ends(await computing.interrupt())
-    assert (ended["state"], ended["attempts"]) == ("done", 2)
-    assert await computing.health() == ("up", "up")
-    figures.note("Dask worker dies", "one retry", "done, 2 attempts", f"{ended['state']}, {ended['attempts']} attempts")
-
-
-async def test_a_killed_scheduler_leaves_jobs_waiting_and_trading_alone(computing: Computing, figures: Figures) -> None:
-    stack = computing.stack
-    stack.scheduler.kill()
-
-    async def away() -> bool:
-        return await computing.health() == ("away", "up")
-
-    await eventually(away, timeout_s=20, what="the truth about the grid")
-    job = await computing.ask(SOME_BARS)
-    assert await computing.buy() == "FILLED"
-    assert (await computing.job(job))["state"] == "queued"
-    for each in stack.workers:
-        each.kill()
-    stack.scheduler.launch()
-    for each in stack.workers:
-        each.launch()
-    ended = await computing.ends(job)
-    assert ended["state"] == "done"
-
-    async def back() -> bool:
-        return await computing.health() == ("up", "up")
-
-    await eventually(back, timeout_s=20, what="the grid's return")
-    figures.note(
-        "Dask scheduler dies", "jobs wait, orders are taken", "done later", f"{ended['state']}, 1 order filled"
-    )
 
 
 def at_minute(number: int) -> str:
