@@ -16,6 +16,7 @@ SUITES = (
     "book",
     "startup",
     "recovery",
+    "backup",
     "stream",
     "stream_compression",
     "memory",
