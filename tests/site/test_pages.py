@@ -36,6 +36,7 @@ AS_IN_A_CHECKOUT = ("config", "docs", "ops", ".env.example")
 ALONE = CHECKOUT / "docs" / "how-to" / "keys.md"
 """Revokes the key that everybody's token is signed with, so it is read after the others."""
 AT_ONCE = 3
+TYPING = "test_what_a_page_says_can_be_typed"
 pytestmark = pytest.mark.timeout(PAGE_S + 60)
 QUICK = {"WORKERS__JOB_NICENESS": "0", "MONGO__CACHE_GIB": "0.25"}
 TYPED = [
@@ -60,11 +61,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(server: Server) -> Iterator[dict[Path, "Future[Ran]"]]:
-    """All pages, some at a time: their readers wait for most of the time, too."""
+def outcomes(request: pytest.FixtureRequest, server: Server) -> Iterator[dict[Path, "Future[Ran]"]]:
+    """The pages that were asked for, some at a time: their readers wait for most of the time, too."""
+    tests = [item for item in request.session.items if getattr(item, "originalname", "") == TYPING]
+    asked = [item.callspec.params["path"] for item in tests]  # type: ignore[attr-defined]
     with ThreadPoolExecutor(AT_ONCE) as readers:
-        found = {path: readers.submit(read, path, server) for path in TYPED if path != ALONE}
-        yield found | {ALONE: readers.submit(lambda: wait(found.values()) and read(ALONE, server))}
+        found = {path: readers.submit(read, path, server) for path in asked if path != ALONE}
+        if ALONE in asked:
+            found[ALONE] = readers.submit(read_alone, server, list(found.values()))
+        yield found
+
+
+def read_alone(server: Server, others: list["Future[Ran]"]) -> Ran:
+    wait(others)
+    return read(ALONE, server)
 
 
 def read(path: Path, server: Server) -> Ran:
