@@ -203,10 +203,15 @@ def show_gateways(
 
 def show_forward(metrics: Metrics, forwarder: "Forwarder") -> None:
     """Show what became of commands that another process has to carry out."""
-    text = "Requests sent on to the engine's process, by what became of them; again counts each further attempt"
-    metrics.gauges("qsuite_forward_requests", text, "outcome", lambda: forwarder.counts)
-    text = "Connections kept to the engine's process"
-    metrics.gauge("qsuite_forward_connections", text, lambda: forwarder.connections)
+    metrics.gauges(
+        "qsuite_forward_requests",
+        "Commands sent on to the engine's process, by what became of them; again counts each further attempt",
+        "outcome",
+        lambda: forwarder.counts,
+    )
+    metrics.gauge(
+        "qsuite_forward_connections", "Connections kept to the engine's process", lambda: forwarder.connections
+    )
 
 
 def show_throttle(metrics: Metrics, throttle: Throttle) -> None:
