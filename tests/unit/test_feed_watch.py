@@ -29,11 +29,6 @@ class Fake:
     newest_ns: int = 0
     marks: FakeMarks = field(default_factory=FakeMarks)
     breaker: Breaker = field(default_factory=lambda: Breaker(failures_max=1, open_ns=0))
-    suspects: set[str] = field(default_factory=set)
-
-    @property
-    def marks(self) -> "Fake":
-        return self
 
 
 class Watched:
@@ -85,17 +80,6 @@ async def test_of_a_source_only_its_own_prices_count() -> None:
     assert await watched.after(31) is State.STALE
     watched.price(watched.stream)
     assert await watched.after(1) is State.UP
-
-
-async def test_prices_that_come_and_are_not_to_be_believed_are_said_to_be_suspect_until_they_are() -> None:
-    watched = Watched()
-    watched.price(watched.market)
-    watched.market.suspects.add("IBM")
-    with structlog.testing.capture_logs() as lines:
-        assert await watched.after(1) is State.SUSPECT
-        watched.market.suspects.clear()
-        assert await watched.after(1) is State.UP
-    assert [line["state"] for line in lines] == ["suspect", "up"]
 
 
 async def test_a_source_that_is_left_alone_is_down() -> None:
