@@ -108,6 +108,7 @@ CASES: dict[str, Case] = {
     "QSuiteDiskFull": level("qsuite_disk_free_ratio", 0.04, 0.05),
     "QSuiteClockDrifts": level("qsuite_clock_drift_seconds", -1.1, 1.0),
     "QSuiteClockJumped": rising("qsuite_clock_jumps_total", 1),
+    "QSuiteBooksDisagree": level("qsuite_statements_unreconciled", 1, 0),
     "QSuiteAuditBroken": level("qsuite_audit_broken", 1, 0),
     "QSuiteAuditHeadsNotKept": level("qsuite_audit_heads_lost", 1, 0),
     "QSuiteAuditDropped": rising("qsuite_audit_dropped_total", 1),
