@@ -8,10 +8,12 @@ from qsuite.composition.models import make_models
 from qsuite.domain.errors import NotFound, TooLarge, Unavailable
 from qsuite.domain.models import ModelKind
 from qsuite.repos import model_files
+from qsuite.repos.audit_access import AuditAccessRepo
 from qsuite.repos.database import Database
 from qsuite.repos.model_files import ModelFilesRepo
 from qsuite.repos.models import SPEC, to_document
 from qsuite.repos.schema import migrate
+from qsuite.services.audit_trail import AuditTrail
 from tests.support.models import FILE, a_model
 
 
@@ -51,13 +53,13 @@ async def test_the_newest_usable_model_is_the_one_in_use(database: Database) -> 
 
 
 async def test_a_deleted_model_leaves_no_file(database: Database) -> None:
-    store, model = make_models(database), a_model()
+    store, model, trail = make_models(database), a_model(), AuditTrail(AuditAccessRepo(database))
     await store.save(model, FILE)
-    await store.delete(model.id)
+    await store.delete(model.id, trail)
     assert await store.find(model.id) is None
     assert database.sync.model_files.count_documents({}) == 0
     with pytest.raises(NotFound):
-        await store.delete(model.id)
+        await store.delete(model.id, trail)
 
 
 async def test_a_file_of_several_parts_is_put_together_in_order(
