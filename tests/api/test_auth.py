@@ -29,7 +29,7 @@ def api(process, settings, io_loop):
     """Nobody's client of a server with the routes of login and users."""
     throttle = Throttle(settings.throttle)
     services = SimpleNamespace(
-        settings=settings, auth=process.auth, users=process.users, throttle=throttle, audit=process.trail
+        settings=settings, auth=process.auth, users=process.users, throttle=throttle, audit=process.trail, traces=None
     )
     server = ApiServer(make_application(services, routes=ROUTES), settings.http)
 

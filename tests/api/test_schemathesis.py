@@ -105,6 +105,8 @@ class Fuzzer:
 
 
 @pytest.mark.timeout(600 * SCALE)
+# The driver numbers the commands of the server, in the same process, by the module `random`: no strategy draws from it.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 async def test_every_answer_to_whatever_is_sent_is_as_declared_and_none_is_our_fault(
     api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:

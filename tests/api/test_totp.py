@@ -38,6 +38,7 @@ def api(process, settings, io_loop):
         second_factor=process.second_factor,
         throttle=Throttle(settings.throttle),
         audit=process.trail,
+        traces=None,
     )
     server = ApiServer(make_application(services, routes=ROUTES), settings.http)
 

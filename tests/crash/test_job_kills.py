@@ -163,7 +163,7 @@ async def test_a_job_begun_again_before_its_first_attempt_was_cleared_away_is_at
             job = await queue.submit("die", note=str(notes), times=1, hold=str(hold))
             await cleared.wait()
             await turns(10)
-            assert runner.running == 1
+            await eventually(lambda: runner.running == 1)
             hold.unlink()
             end = await queue.end_of(job)
             assert (end.state, end.attempts) == (JobState.DONE, 2)
