@@ -17,7 +17,7 @@ from qsuite.repos import engine_loading, orders
 from qsuite.repos.engine_batch import Batch
 from qsuite.repos.engine_store import ENGINE, EngineStore
 from qsuite.services.engine import TradingEngine
-from qsuite.services.engine_jobs import Job, answer
+from qsuite.services.engine_jobs import EngineStats, Job, answer
 
 Breaking = Callable[[], Any]
 
@@ -83,7 +83,7 @@ def _resolving(guess: Callable[[Any], None]) -> Any:
 def call_doubt_nothing_done() -> Any:
     """Tell those who waited too long that nothing was done."""
 
-    def certain(job: Job, error: Exception) -> None:
+    def certain(job: Job, error: Exception, stats: EngineStats) -> None:
         if job.future is not None and not job.future.done():
             job.future.set_exception(Unavailable("certainly not"))
 

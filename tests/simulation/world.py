@@ -297,7 +297,7 @@ def _end(world: World) -> None:
 @contextmanager
 def _replaced_clock_and_log(world: World) -> Iterator[None]:
     """Give the engine virtual time, and take its log into the trace."""
-    clock = SimpleNamespace(monotonic=world.loop.time, time_ns=world.now_ns)
+    clock = SimpleNamespace(monotonic=world.loop.time, perf_counter=world.loop.time, time_ns=world.now_ns)
 
     def say(event: str, **facts: Any) -> None:
         facts.pop("exc_info", None)
