@@ -38,7 +38,7 @@ ALONE = CHECKOUT / "docs" / "how-to" / "keys.md"
 AT_ONCE = 3
 TYPING = "test_what_a_page_says_can_be_typed"
 pytestmark = pytest.mark.timeout(PAGE_S + 60)
-QUICK = {"WORKERS__JOB_NICENESS": "0", "MONGO__CACHE_GIB": "0.25"}
+QUICK = {"WORKERS__JOB_NICENESS": "0", "MONGO__CACHE_GIB": "0.25", "AUDIT__HEADS_S": "1"}
 TYPED = [
     path for path in PAGES if path != TUTORIAL and any(block.is_run for block in blocks_of(path.read_text("utf-8")))
 ]
