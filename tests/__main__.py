@@ -23,12 +23,12 @@ HERE = Path(__file__).parent
 PARTS = (
     ("integration",),
     ("crash",),
-    ("failures",),
-    ("api",),
-    ("api/test_schemathesis.py", "api/test_bad_input.py"),
-    ("adversarial",),
-    ("simulation", "property"),
     (".",),
+    ("api",),
+    ("failures",),
+    ("simulation", "property"),
+    ("adversarial",),
+    ("api/test_schemathesis.py", "api/test_bad_input.py"),
 )
 """Each in a pytest of its own, without what another part names; the longest first, so that the last to end is short."""
 AT_ONCE = max(3, os.cpu_count() or 1)
