@@ -16,7 +16,7 @@ from tests.crash.clients import SCALE
 from tests.crash.rivals import Client, Ledger, Reader, Rival, log_in, took_over
 from tests.support.waiting import eventually
 
-TAKEOVERS = 20
+TAKEOVERS = 10
 ROUNDS = range(SCALE)
 CLIENTS = 16
 LEASE_S = 1.0
