@@ -41,7 +41,7 @@ def main(
     symbols: str,
 ) -> None:
     """Run QSuite as a cluster of local processes, without Docker: a MongoDB replica set, Redis, an engine, a standby
-    that takes over when it dies, gateways for reads and streams, a Dask scheduler and workers; all on 127.0.0.1.
+    that takes over when it dies, gateways for clients, a Dask scheduler and workers; all on 127.0.0.1.
 
     Ctrl-C stops all of it, and nothing outlives this command. Ports, users and data are the same at the next start on
     the same folder. Logs are in the folder, one file a process. To see a failure, send a process kill -9, -STOP or
