@@ -14,7 +14,7 @@ from qsuite.domain.roles import Caller, Role
 from qsuite.domain.throttling import ThrottleScope
 from qsuite.services.redis_calls import RedisCalls
 from qsuite.services.throttle import Throttle, Verdict
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import RedisServer, need_our_own, running_redis
 from tests.support.throttle_taker import limits, sharing, take_many
 from tests.support.waiting import eventually
 
@@ -104,6 +104,7 @@ async def _passes(throttle: Throttle) -> bool:
 
 
 async def test_while_redis_is_frozen_each_server_counts_to_half_and_nobody_waits_twice(redis: RedisServer) -> None:
+    need_our_own(redis)
     throttle = sharing(redis.url, "frozen", RATE, timeout_s=0.2)
     shared = throttle.shared
     assert shared is not None

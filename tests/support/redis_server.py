@@ -12,12 +12,15 @@ from ops.stack.redis_server import RedisServer, find_redis
 
 
 class GivenRedis:
-    """A server that is somebody else's: it is used, and a test that would break it is skipped."""
+    """A server that is somebody else's: it is used, and a test that would break it is skipped (``need_our_own``)."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def freeze(self) -> None:
+
+def need_our_own(redis: RedisServer | GivenRedis) -> None:
+    """Skip a test that would break somebody else's Redis, before it has opened anything."""
+    if isinstance(redis, GivenRedis):
         pytest.skip("QSUITE_TEST_REDIS_URL names a Redis that is not ours to freeze")
 
 
